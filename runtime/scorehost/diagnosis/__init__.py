@@ -1,0 +1,1 @@
+"""Why it failed: reports, hints and the reasons processes die."""

@@ -1,0 +1,251 @@
+"""Every error scorehost raises, in one drawn tree.
+
+A message says what happened, what was found and what to do. Errors about a request carry
+their HTTP status; ``front/answers.py`` alone turns them into answers. Errors about the entry
+script carry the stage in which it failed; ``diagnosis/report.py`` alone turns them into a
+report. Only ``cli.py`` and ``worker/process.py`` end a process.
+
+::
+
+    ScorehostError
+    ├── UsageError                  what was typed or set cannot be used; exit status 2
+    │   ├── SettingError            a setting has a value that is not accepted
+    │   └── MissingExtra            an optional feature's package is not installed
+    ├── EntryScriptError            the script failed before it could score; exit status 3
+    │   ├── ScriptUnreadable        stage "read"
+    │   ├── ScriptImportFailed      stage "import"
+    │   ├── MissingFunction         stage "signature"
+    │   ├── BadSignature            stage "signature"
+    │   ├── ModelPathFailed         stage "model path"
+    │   └── InitFailed              stage "init()"
+    ├── ModelNotFound               a model name does not resolve (also raised to user code)
+    ├── RequestError                one request cannot be served; carries its HTTP status
+    │   ├── MalformedRequest        400 the bytes are not HTTP
+    │   ├── UnusableBody            400 the body is not what run() takes
+    │   ├── NoSuchRoute             404
+    │   ├── MethodNotAllowed        405
+    │   ├── SlowClient              408 headers or body did not arrive in time
+    │   ├── BodyTooLarge            413
+    │   ├── WrongContentType        415
+    │   ├── HeadersTooLarge         431 headers, or an id among them
+    │   ├── RunFailed               500 run() raised
+    │   ├── ResultNotEncodable      500 run() returned what JSON cannot hold
+    │   ├── WorkerLost              500 the process died with this request inside
+    │   ├── NotReady                503 no worker can score yet, or no longer
+    │   ├── Overloaded              503 queue full, or waited too long
+    │   └── DeadlineExceeded        504 SCORING_TIMEOUT_MS passed
+    └── FrameError                  the two processes disagree: a fault of ours
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class ScorehostError(Exception):
+    """Root of the tree."""
+
+
+class UsageError(ScorehostError):
+    """What the person typed or set cannot be used."""
+
+
+class SettingError(UsageError):
+    """A setting has a value that is not accepted.
+
+    Parameters
+    ----------
+    name : the setting's name as the person wrote it (variable, flag or file key).
+    value : what was found there.
+    accepted : what would have been accepted, in words.
+    """
+
+    def __init__(self, name: str, value: object, accepted: str) -> None:
+        super().__init__(f"{name} is {value!r}, which is not accepted. It takes {accepted}.")
+        self.name, self.value, self.accepted = name, value, accepted
+
+
+class MissingExtra(UsageError):
+    """An optional feature needs a package that is not installed."""
+
+    def __init__(self, feature: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs the package {package}, which is not installed. "
+            f"Install it with: pip install 'scorehost[{extra}]'"
+        )
+        self.feature, self.package, self.extra = feature, package, extra
+
+
+class EntryScriptError(ScorehostError):
+    """The script failed before it could score; ``stage`` says how far it came."""
+
+    stage = "read"
+
+
+class ScriptUnreadable(EntryScriptError):
+    """The script is not there, or is not Python source that can be read."""
+
+    stage = "read"
+
+
+class ScriptImportFailed(EntryScriptError):
+    """Importing the script raised; the cause is the user's own exception."""
+
+    stage = "import"
+
+
+class MissingFunction(EntryScriptError):
+    """The script loaded but lacks a function the runtime calls."""
+
+    stage = "signature"
+
+    def __init__(self, path: Path, name: str, found: Sequence[str]) -> None:
+        super().__init__(
+            f"{path} does not define {name}(). "
+            f"Functions found: {', '.join(found) or 'none'}. "
+            f"Add 'def {name}(...)' or choose another entry script."
+        )
+        self.path, self.name, self.found = path, name, tuple(found)
+
+
+class BadSignature(EntryScriptError):
+    """``init`` or ``run`` cannot be called the way the runtime calls it."""
+
+    stage = "signature"
+
+    def __init__(self, function: str, found: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{function}{found}: {problem}. {remedy}.")
+        self.function, self.found, self.problem = function, found, problem
+
+
+class ModelPathFailed(EntryScriptError):
+    """``init()`` asked for a model that does not resolve."""
+
+    stage = "model path"
+
+
+class InitFailed(EntryScriptError):
+    """``init()`` raised; the cause is the user's own exception."""
+
+    stage = "init()"
+
+
+class ModelNotFound(ScorehostError):
+    """A model name does not resolve to a path.
+
+    Parameters
+    ----------
+    message : what happened, every place tried, what was found and what to do.
+    tried : the places looked at, in order, each with what was found there.
+    """
+
+    def __init__(self, message: str, tried: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.tried = tuple(tried)
+
+
+class RequestError(ScorehostError):
+    """One request cannot be served; ``status`` is what HTTP calls it."""
+
+    status = 500
+
+
+class MalformedRequest(RequestError):
+    """The bytes on the connection are not an HTTP request."""
+
+    status = 400
+
+
+class UnusableBody(RequestError):
+    """The body, or a value in it, is not what ``run()`` takes."""
+
+    status = 400
+
+
+class NoSuchRoute(RequestError):
+    """Nothing is served under this path."""
+
+    status = 404
+
+
+class MethodNotAllowed(RequestError):
+    """The route exists, but not for this method."""
+
+    status = 405
+
+    def __init__(self, message: str, allowed: Sequence[str]) -> None:
+        super().__init__(message)
+        self.allowed = tuple(allowed)
+
+
+class SlowClient(RequestError):
+    """The rest of a request did not arrive in time."""
+
+    status = 408
+
+
+class BodyTooLarge(RequestError):
+    """The body is over the limit."""
+
+    status = 413
+
+
+class WrongContentType(RequestError):
+    """A decorated script takes JSON only."""
+
+    status = 415
+
+
+class HeadersTooLarge(RequestError):
+    """The headers, or an id among them, are over the limit."""
+
+    status = 431
+
+
+class RunFailed(RequestError):
+    """``run()`` raised; the cause is the user's own exception."""
+
+
+class ResultNotEncodable(RequestError):
+    """``run()`` returned a value that JSON cannot hold.
+
+    Parameters
+    ----------
+    path : where in the value, as Python would write it: ``result[3].score``.
+    problem : what is there and why it cannot be encoded.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path, self.problem = path, problem
+
+
+class WorkerLost(RequestError):
+    """The scoring process died while this request was inside it."""
+
+
+class NotReady(RequestError):
+    """No worker can score: not yet, or no longer."""
+
+    status = 503
+
+
+class Overloaded(RequestError):
+    """The queue is full, or the request waited in it for too long."""
+
+    status = 503
+
+
+class DeadlineExceeded(RequestError):
+    """``SCORING_TIMEOUT_MS`` passed since a worker began the request."""
+
+    status = 504
+
+    def __init__(self, limit_ms: int) -> None:
+        super().__init__(f"Scoring timeout after {limit_ms} ms")
+        self.limit_ms = limit_ms
+
+
+class FrameError(ScorehostError):
+    """Front and worker disagree about a frame: a fault of ours, not of the script."""

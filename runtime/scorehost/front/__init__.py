@@ -1,0 +1,1 @@
+"""The process that talks HTTP and never runs user code."""

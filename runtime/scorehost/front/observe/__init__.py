@@ -1,0 +1,1 @@
+"""Features beside the main path: metrics and the access log."""

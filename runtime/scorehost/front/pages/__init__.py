@@ -1,0 +1,1 @@
+"""Pages that are not scoring, served off the event loop."""

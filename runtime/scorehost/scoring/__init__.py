@@ -1,0 +1,1 @@
+"""The core: one request, without sockets, Flask, environment or globals."""
