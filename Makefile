@@ -1,0 +1,76 @@
+# What people type and what CI runs. `make` alone lists it.
+#
+# Everything is installed into $(VENV); a file .made-* in there says for what, so that a second
+# run is quick. Remove the folder to start anew.
+
+SHELL  := /bin/bash
+PYTHON ?= python3
+VENV   ?= .venv
+PORT   ?= 5001
+
+BIN     := $(abspath $(VENV))/bin
+PACKAGE := pyproject.toml
+NEEDED  := $(wildcard examples/*/requirements.txt)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo lint type test bench docs format clean
+
+help: ## This list
+	@echo 'make …'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo 'Variables: PYTHON=$(PYTHON)  VENV=$(VENV)  PORT=$(PORT)  TESTS="tests/unit -k name"'
+
+demo: examples/diabetes/azureml-models ## Train examples/diabetes, serve it on PORT and say how to call it
+	@$(BIN)/python examples/demo.py --port $(PORT)
+
+lint: $(VENV)/.made-dev ## Style and likely mistakes (ruff)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: $(VENV)/.made-dev ## Types (mypy, strict)
+	$(BIN)/mypy
+
+test: $(VENV)/.made-dev ## Every test; installs what they need, names what it can't (TESTS= for some)
+	@.ci/needs
+	$(BIN)/python -m pytest $(TESTS)
+
+bench: $(VENV)/.made-dev ## How fast it is here, in about a minute
+	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.made-dev ## Check every link and run every block in README, docs/ and examples/
+	$(BIN)/python -m pytest tests/docs
+
+format: $(VENV)/.made-dev ## Let ruff mend what it can
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+clean: ## Remove what was made, but not VENV
+	rm -rf build dist runtime/*.egg-info examples/*/azureml-models .*_cache .hypothesis
+	find runtime tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+# -- What the targets above need ------------------------------------------------------------
+
+examples/diabetes/azureml-models: examples/diabetes/train.py $(VENV)/.made-demo
+	cd $(@D) && $(BIN)/python train.py
+	@touch $@
+
+$(VENV)/.made-demo: $(PACKAGE) examples/diabetes/requirements.txt | $(VENV)/.made-venv
+	@echo 'Installing scorehost and scikit-learn into $(VENV) …'
+	@$(BIN)/python -m pip install --quiet --editable . --requirement examples/diabetes/requirements.txt
+	@touch $@
+
+$(VENV)/.made-dev: $(PACKAGE) $(NEEDED) | $(VENV)/.made-venv
+	@echo 'Installing scorehost and what its tests and examples need into $(VENV) …'
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]' $(addprefix --requirement ,$(NEEDED))
+	@touch $@
+
+$(VENV)/.made-venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo 'scorehost needs Python 3.10 or later, and $(PYTHON) is not.'; \
+	  echo 'Name another: make PYTHON=python3.12'; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo '$(PYTHON) has no venv. On Debian and Ubuntu: apt-get install python3-venv'; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
