@@ -19,6 +19,8 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("server")
 
+pytest_plugins = ["support.nothing_skipped"]
+
 StartServer = Callable[..., LiveServer]
 
 _logs = pytest.StashKey[list[LiveServer]]()
