@@ -1,132 +1,37 @@
 """Every setting, declared once: variable, flag, type, default and help stand together.
 
 The command line, ``scorehost config``, the documentation table and the start-up report are all
-made from these declarations. Precedence: command line, environment, config file, default.
-Nothing here reads the process environment; ``cli.py`` passes it in, once.
+made from these declarations. Values come from the command line, the environment, a config file
+or the default; ``sources.py`` puts them together. Nothing here reads the process environment.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-from scorehost.errors import SettingError
+from scorehost.values import (
+    Parser,
+    boolean,
+    choice,
+    comma_list,
+    log_level,
+    only_true,
+    path,
+    seconds,
+    size,
+    text,
+    whole,
+    worker_count,
+)
 
-Parser: TypeAlias = Callable[[str], Any]
-
-OWN_PREFIX = "SCOREHOST_"
 DEFAULT_APP_ROOT = Path("/var/azureml-app")
 """Where the retired service's images, and ours, keep the app."""
 
-
-class _Rejected(ValueError):
-    """A parser's refusal; its text says what would have been accepted."""
-
-
-def text(value: str) -> str:
-    """Any text."""
-    return value
-
-
-def path(value: str) -> Path:
-    """A path; ``~`` is the home folder."""
-    return Path(value).expanduser()
-
-
-def boolean(value: str) -> bool:
-    """true or false."""
-    lowered = value.strip().lower()
-    if lowered in {"true", "1", "yes", "on"}:
-        return True
-    if lowered in {"false", "0", "no", "off", ""}:
-        return False
-    raise _Rejected("true or false (also 1, 0, yes, no, on, off)")
-
-
-def whole(low: int, high: int | None = None) -> Parser:
-    """Make a parser of whole numbers between two bounds."""
-    bounds = f"from {low} to {high}" if high is not None else f"of at least {low}"
-
-    def parse(value: str) -> int:
-        try:
-            number = int(value.strip().replace("_", ""))
-        except ValueError:
-            raise _Rejected(f"a whole number {bounds}") from None
-        if number < low or (high is not None and number > high):
-            raise _Rejected(f"a whole number {bounds}")
-        return number
-
-    return parse
-
-
-def seconds(low: float = 0.0) -> Parser:
-    """Make a parser of durations in seconds."""
-
-    def parse(value: str) -> float:
-        try:
-            number = float(value.strip())
-        except ValueError:
-            raise _Rejected(f"a number of seconds of at least {low:g}") from None
-        if not low <= number < float("inf"):
-            raise _Rejected(f"a number of seconds of at least {low:g}")
-        return number
-
-    return parse
-
-
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-
-
-def size(value: str) -> int:
-    """A size in bytes; K, M, G and T are powers of 1024."""
-    match = re.fullmatch(r"\s*(\d+)\s*([KMGT]?)(?:i?B)?\s*", value, re.IGNORECASE)
-    if match is None:
-        raise _Rejected("a size in bytes, with or without K, M, G or T (powers of 1024)")
-    return int(match[1]) * _UNITS[match[2].upper()]
-
-
-def choice(*accepted: str) -> Parser:
-    """Make a parser of one word out of a few."""
-
-    def parse(value: str) -> str:
-        lowered = value.strip().lower()
-        if lowered not in accepted:
-            raise _Rejected("one of " + ", ".join(accepted))
-        return lowered
-
-    return parse
-
-
-def worker_count(value: str) -> int | None:
-    """A number of scoring workers, or ``auto`` (None) to count CPUs and memory."""
-    if value.strip().lower() == "auto":
-        return None
-    try:
-        return int(whole(1, 512)(value))
-    except _Rejected:
-        raise _Rejected("a whole number from 1 to 512, or auto") from None
-
-
-def comma_list(value: str) -> tuple[str, ...]:
-    """Names separated by commas."""
-    return tuple(part.strip() for part in value.split(",") if part.strip())
-
-
-_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
-
-
-def log_level(value: str) -> str:
-    """A level of Python's logging, by name."""
-    upper = value.strip().upper()
-    upper = {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(upper, upper)
-    if upper not in _LEVELS:
-        raise _Rejected("one of " + ", ".join(_LEVELS))
-    return upper
+PREFIXES = ("SCOREHOST_", "AZUREML_", "AML_")
+"""What a flag leaves out of its variable's name."""
 
 
 @dataclass(frozen=True)
@@ -170,11 +75,26 @@ def setting(
     secret : masked wherever settings are printed.
     positional : also the command's positional argument.
     """
-    made = "--" + variable.lower().removeprefix(OWN_PREFIX.lower()).replace("_", "-")
     declaration = Declaration(
-        variable, parse, default, help, section, flag or made, metavar, secret, positional
+        variable,
+        parse,
+        default,
+        help,
+        section,
+        flag or "--" + without_prefix(variable).lower().replace("_", "-"),
+        metavar,
+        secret,
+        positional,
     )
-    return field(default=default, metadata={"declaration": declaration})
+    return field(default=default, repr=not secret, metadata={"declaration": declaration})
+
+
+def without_prefix(variable: str) -> str:
+    """The part of a variable's name that says what it sets."""
+    for prefix in PREFIXES:
+        if variable.startswith(prefix):
+            return variable.removeprefix(prefix)
+    return variable
 
 
 MIB = 1 << 20
@@ -183,6 +103,9 @@ MIB = 1 << 20
 @dataclass(frozen=True)
 class Settings:
     """What a server was told to do. Made once, in ``cli.py``, and passed on."""
+
+    # A table: what belongs to one setting stays together, in as few lines as it can.
+    # fmt: off
 
     # -- Places ---------------------------------------------------------------------------
     app_root: Path | None = setting(
@@ -338,8 +261,9 @@ class Settings:
         help="Origins that browsers may call from, separated by commas, or *.",
     )
     server_version_header: bool = setting(
-        "SERVER_VERSION_LOG_RESPONSE_ENABLED", boolean, True, section="Answers", metavar="BOOL",
-        help="Send x-ms-server-version with every answer.",
+        "SERVER_VERSION_LOG_RESPONSE_ENABLED", only_true, True, section="Answers", metavar="BOOL",
+        flag="--server-version-header",
+        help="Send x-ms-server-version with every answer; any word but true means no.",
     )
     nan: str = setting(
         "SCOREHOST_NAN", choice("null", "literal", "error"), "null", section="Answers",
@@ -371,8 +295,8 @@ class Settings:
         help="Where the last report goes; /dev/termination-log where that exists.",
     )
     app_insights_enabled: bool = setting(
-        "AML_APP_INSIGHTS_ENABLED", boolean, False, section="Logs", metavar="BOOL",
-        help="Handed to the script; false when the key is no UUID.",
+        "AML_APP_INSIGHTS_ENABLED", only_true, False, section="Logs", metavar="BOOL",
+        help="Handed to the script; false without a key that is a UUID.",
     )
     app_insights_key: str | None = setting(
         "AML_APP_INSIGHTS_KEY", text, section="Logs", secret=True,
@@ -382,6 +306,7 @@ class Settings:
         "APP_INSIGHTS_LOG_RESPONSE_ENABLED", boolean, True, section="Logs", metavar="BOOL",
         help="Handed to the script.",
     )
+    # fmt: on
 
     def to_json(self) -> str:
         """Everything as one JSON object, for a worker process."""
@@ -438,151 +363,3 @@ def _plain(value: Any) -> Any:
 def declarations() -> dict[str, Declaration]:
     """Every declaration by its field's name, in reading order."""
     return {item.name: item.metadata["declaration"] for item in fields(Settings)}
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a value came from: kind ("flag", "variable", "file", "default") and its name."""
-
-    kind: str
-    name: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.name}".strip()
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """A name that no setting has."""
-
-    name: str
-    source: Source
-    nearest: str | None
-
-    def __str__(self) -> str:
-        hint = f" Did you mean {self.nearest}?" if self.nearest else ""
-        return f"Unknown setting {self.name} ({self.source}).{hint}"
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """Settings, where each value came from, and the names nobody knows."""
-
-    settings: Settings
-    sources: Mapping[str, Source]
-    unknown: Sequence[Unknown]
-
-
-def resolve(
-    flags: Mapping[str, str],
-    environ: Mapping[str, str],
-    defaults: Mapping[str, Any] | None = None,
-) -> Resolved:
-    """Read every setting from its four places.
-
-    Parameters
-    ----------
-    flags : what the command line gave, as text, by field name.
-    environ : the process environment.
-    defaults : defaults of the command that asks, by field name, where they differ.
-
-    Raises
-    ------
-    SettingError
-        A value is not accepted, or the config file cannot be read.
-    """
-    known = declarations()
-    values: dict[str, Any] = dict(defaults or {})
-    sources = {name: Source("default") for name in known}
-
-    def take(given: Mapping[str, tuple[str, str]], kind: str) -> None:
-        for name, (shown, raw) in given.items():
-            values[name] = parse_value(shown, known[name], raw)
-            sources[name] = Source(kind, shown)
-
-    by_variable = {item.variable: name for name, item in known.items()}
-    from_environ = {
-        name: (variable, environ[variable])
-        for variable, name in by_variable.items()
-        if environ.get(variable, "") != ""
-    }
-    from_flags = {name: (known[name].flag, raw) for name, raw in flags.items()}
-    take(from_environ, "variable")
-    take(from_flags, "flag")
-    file = find_config_file(Settings(**values))
-    unknown = [
-        Unknown(name, Source("variable"), nearest(name, by_variable))
-        for name in environ
-        if name.startswith(OWN_PREFIX) and name not in by_variable
-    ]
-    if file is not None:
-        entries = read_config_file(file)
-        take(
-            {
-                by_variable[key]: (f"{key} in {file}", raw)
-                for key, raw in entries.items()
-                if key in by_variable
-                and by_variable[key] not in from_environ
-                and by_variable[key] not in from_flags
-            },
-            "file",
-        )
-        unknown += [
-            Unknown(key, Source("file", str(file)), nearest(key, by_variable))
-            for key in entries
-            if key not in by_variable
-        ]
-    return Resolved(Settings(**values), sources, unknown)
-
-
-def parse_value(shown: str, declaration: Declaration, raw: str) -> Any:
-    """Turn text into a setting's value, or say what would have been accepted."""
-    try:
-        return declaration.parse(raw)
-    except _Rejected as refusal:
-        value = "***" if declaration.secret else raw
-        raise SettingError(shown, value, str(refusal)) from None
-
-
-def nearest(name: str, names: Mapping[str, str]) -> str | None:
-    """The known name that looks most like this one, if any does."""
-    matches = difflib.get_close_matches(name.upper(), list(names), n=1, cutoff=0.75)
-    return matches[0] if matches else None
-
-
-def find_config_file(settings: Settings) -> Path | None:
-    """The config file that applies: named, in the app root, or beside the script."""
-    if settings.config_file is not None:
-        return settings.config_file
-    for folder in (settings.root, settings.script.parent):
-        if (folder / "config.json").is_file():
-            return folder / "config.json"
-    return None
-
-
-def read_config_file(file: Path) -> dict[str, str]:
-    """Read a config file: one JSON object, names as in the environment.
-
-    Raises
-    ------
-    SettingError
-        The file is not there or is not one JSON object.
-    """
-    name = f"the config file {file}"
-    try:
-        document = json.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise SettingError(name, error.strerror, "a readable JSON file") from error
-    except ValueError as error:
-        raise SettingError(name, str(error), "one JSON object") from error
-    if not isinstance(document, dict):
-        raise SettingError(name, type(document).__name__, "one JSON object")
-    return {str(key): _as_text(value) for key, value in document.items() if value is not None}
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return ",".join(str(item) for item in value)
-    return str(value)
