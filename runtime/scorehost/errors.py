@@ -138,11 +138,22 @@ class ModelNotFound(ScorehostError):
     ----------
     message : what happened, every place tried, what was found and what to do.
     tried : the places looked at, in order, each with what was found there.
+    summary, advice, tree : what the message is made of, for those who show it in parts: one
+        sentence, what to do, and a drawing of the models there are.
     """
 
-    def __init__(self, message: str, tried: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        tried: Sequence[str] = (),
+        *,
+        summary: str = "",
+        advice: str = "",
+        tree: str = "",
+    ) -> None:
         super().__init__(message)
         self.tried = tuple(tried)
+        self.summary, self.advice, self.tree = summary or message, advice, tree
 
 
 class RequestError(ScorehostError):
