@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from unittest import mock
 
 TELLING = (
     "open", "os.", "shutil.", "socket.", "subprocess.", "tempfile.", "_thread.start", "signal.",
@@ -113,16 +114,24 @@ def probe(name: str, folder: str) -> list[str]:
         else:
             note(f"{event}{arguments!r:.100}")
 
-    environ = os.environ
-    os.environ = Watched(environ, lambda key: caller(folder) and note(f"read variable {key}"))  # type: ignore[assignment]
-    # Starting a thread is an audit event only since Python 3.12, and it may be over by then.
-    start = threading.Thread.start
-    threading.Thread.start = lambda thread: (note("started a thread"), start(thread))[1]  # type: ignore[method-assign]
+    def tell(variable: str) -> None:
+        if caller(folder) is not None:
+            note(f"read variable {variable}")
+
+    def start(thread: threading.Thread) -> None:
+        # An audit event only since Python 3.12, and the thread may be over before we look.
+        note(f"started thread {thread.name}")
+        start_thread(thread)
+
+    start_thread = threading.Thread.start
     before = state()
-    sys.addaudithook(audit)
-    importlib.import_module(name)
-    watching = False
-    os.environ = environ
+    with (
+        mock.patch.object(os, "environ", Watched(os.environ, tell)),
+        mock.patch.object(threading.Thread, "start", start),
+    ):
+        sys.addaudithook(audit)
+        importlib.import_module(name)
+        watching = False
     after = state()
     return found + [
         f"changed {key}: {before[key]!r:.200} → {after[key]!r:.200}"
