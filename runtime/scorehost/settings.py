@@ -14,6 +14,7 @@ from typing import Any
 
 from scorehost.values import (
     Parser,
+    as_size,
     boolean,
     choice,
     comma_list,
@@ -33,6 +34,9 @@ DEFAULT_APP_ROOT = Path("/var/azureml-app")
 PREFIXES = ("SCOREHOST_", "AZUREML_", "AML_")
 """What a flag leaves out of its variable's name."""
 
+MASK = "***"
+"""Stands wherever a secret would."""
+
 
 @dataclass(frozen=True)
 class Declaration:
@@ -47,6 +51,20 @@ class Declaration:
     metavar: str
     secret: bool = False
     positional: bool = False
+
+    def show(self, value: Any) -> str:
+        """A value as a person would write it; "" for none, and secrets masked."""
+        if value is None:
+            return "auto" if self.parse is worker_count else ""
+        if self.secret:
+            return MASK
+        if self.parse is size:
+            return as_size(value)
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, tuple):
+            return ",".join(map(str, value))
+        return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def setting(

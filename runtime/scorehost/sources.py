@@ -15,7 +15,7 @@ from typing import Any
 from scorehost.config_file import ConfigFile, find_config_file
 from scorehost.errors import SettingError
 from scorehost.names import nearest_variable
-from scorehost.settings import Declaration, Settings, declarations
+from scorehost.settings import MASK, Declaration, Settings, declarations
 from scorehost.values import Refusal
 
 OWN_PREFIX = "SCOREHOST_"
@@ -83,6 +83,7 @@ def resolve(
     flags: Mapping[str, str],
     environ: Mapping[str, str],
     defaults: Mapping[str, Any] | None = None,
+    spelling: Mapping[str, str] | None = None,
 ) -> Resolved:
     """Read every setting from its four places.
 
@@ -91,6 +92,7 @@ def resolve(
     flags : what the command line gave, as text, by field name.
     environ : the process environment.
     defaults : defaults of the command that asks, by field name, where they differ.
+    spelling : what was typed for a setting, by field name, where it is not its flag.
 
     Raises
     ------
@@ -101,7 +103,7 @@ def resolve(
     """
     reading = _Reading(dict(defaults or {}))
     reading.take_variables(environ)
-    reading.take_flags(flags)
+    reading.take_flags(flags, spelling or {})
     file, notices = find_config_file(Settings(**reading.values), reading.by_variable)
     reading.notices += notices
     if file is not None:
@@ -142,9 +144,9 @@ class _Reading:
             elif raw != "":  # a template that filled in nothing means: not set
                 self._take(name, Source("variable", variable), variable, raw)
 
-    def take_flags(self, flags: Mapping[str, str]) -> None:
+    def take_flags(self, flags: Mapping[str, str], spelling: Mapping[str, str]) -> None:
         for name, raw in flags.items():
-            flag = self.known[name].flag
+            flag = spelling.get(name, self.known[name].flag)
             self._take(name, Source("flag", flag), flag, raw)
 
     def take_file(self, file: ConfigFile) -> None:
@@ -180,6 +182,11 @@ class _Reading:
         settings = Settings(**self.values)
         if settings.app_insights_enabled:
             self._check_key(settings.app_insights_key)
+        if settings.model_dir is not None and not settings.model_dir.exists():
+            source = self.sources["model_dir"]
+            self.notices.append(
+                f"AZUREML_MODEL_DIR ({source}) is {str(settings.model_dir)!r}: nothing is there."
+            )
         if settings.health_port == settings.port != 0:
             self._overrule("health_port", None, "the same port as SERVER_PORT")
         if settings.tls_key is not None and settings.tls_certificate is None:
@@ -208,8 +215,6 @@ def parse_value(shown: str, declaration: Declaration, raw: str) -> Any:
         value = MASK if declaration.secret else raw
         raise SettingError(shown, value, str(refusal)) from None
 
-
-MASK = "***"
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 

@@ -92,6 +92,14 @@ def size(value: str) -> int:
     return int(match[1]) * _UNITS[match[2].upper()]
 
 
+def as_size(number: int) -> str:
+    """A size as a person would write it."""
+    for unit, factor in reversed(_UNITS.items()):
+        if number and number % factor == 0:
+            return f"{number // factor}{unit}"
+    return str(number)
+
+
 def choice(*accepted: str) -> Parser:
     """Make a kind: one word out of a few."""
 

@@ -1,0 +1,15 @@
+"""What can be typed after ``scorehost``: one file for each command.
+
+Each has ``run(arguments, environ) -> int``, which returns the exit status and raises
+``UsageError`` for what cannot be used; ``cli.py`` calls it and ends the process.
+"""
+
+from __future__ import annotations
+
+COMMANDS = {
+    "serve": "Serve an entry script over HTTP.",
+    "check": "Do all that serving does up to the first answer, without a port.",
+    "config": "Show every setting, its value and where it came from.",
+    "models": "Show how a model name resolves.",
+}
+"""Each by the name of its module here, with what it does."""

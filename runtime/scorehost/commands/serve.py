@@ -1,0 +1,22 @@
+"""``scorehost serve``: serve an entry script over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from scorehost.commands.arguments import CommandLine
+from scorehost.profile import Profile
+from scorehost.sources import resolve
+
+
+def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Serve until told to stop; the exit status."""
+    line = CommandLine("serve", takes_script=True, lists_settings=True)
+    parsed = line.read(arguments)
+    if parsed is None:
+        return 0
+    resolved = resolve(parsed.flags, environ, spelling=parsed.spelling)
+
+    from scorehost.front.server import serve  # only now: a wrong flag is answered at once
+
+    return serve(resolved.settings, profile=Profile(warnings=resolved.warnings))
