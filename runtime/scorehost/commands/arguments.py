@@ -53,16 +53,23 @@ class CommandLine:
     ----------
     command : its name.
     takes_script : whether the entry script may be its argument.
+    argument : what else its argument is.
     lists_settings : whether its help lists the flags of all settings, or points to ``serve``.
     """
 
     def __init__(
-        self, command: str, *, takes_script: bool = False, lists_settings: bool = False
+        self,
+        command: str,
+        *,
+        takes_script: bool = False,
+        argument: str = "",
+        lists_settings: bool = False,
     ) -> None:
+        argument = "SCRIPT" if takes_script else argument
         self.known = declarations()
         self.parser = Parser(
             prog=f"scorehost {command}",
-            usage=f"scorehost {command} [options]{' [SCRIPT]' * takes_script}",
+            usage=f"scorehost {command} [options]{f' [{argument}]' if argument else ''}",
             description=COMMANDS[command],
             epilog="" if lists_settings else "Takes the flags of 'scorehost serve' as well.",
             formatter_class=Formatter,
