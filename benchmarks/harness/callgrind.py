@@ -1,0 +1,88 @@
+"""Count the instructions of a server's processes with valgrind's callgrind.
+
+Instructions do not depend on who else uses the machine, so a regression shows on any laptop.
+What a run costs besides requests (starting, importing, ending) cancels out: the count per
+request is the difference of a long run and a short one, divided by the difference in requests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from harness.servers import RunningServer, ServerSpec, Workload, running
+
+Drive: TypeAlias = Callable[[int], None]
+"""Something that sends requests to a port."""
+
+START_LIMIT = 600
+"""Seconds: everything is some fifty times slower under valgrind."""
+
+
+class CountFailed(Exception):
+    """Valgrind is not there, or a process left no count."""
+
+
+def under_valgrind(spec: ServerSpec, folder: Path) -> ServerSpec:
+    """The same server with callgrind around every process."""
+    if shutil.which("valgrind") is None:
+        raise CountFailed("valgrind is not installed. On Debian: apt-get install valgrind")
+    command = (
+        "valgrind", "--tool=callgrind", "--trace-children=yes", "--quiet",
+        f"--callgrind-out-file={folder}/count.%p", *spec.command,
+    )  # fmt: skip
+    environ = {**spec.environ, "PYTHONHASHSEED": "0"}
+    return dataclasses.replace(spec, command=command, environ=environ)
+
+
+def count_run(
+    spec: ServerSpec, workload: Workload, drive: Drive, roles: Sequence[str],
+    keep: Path | None = None,
+) -> dict[str, int]:  # fmt: skip
+    """Instructions of each process of one whole run, by role.
+
+    Roles name the processes of the tree from the root down, parents first.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        wrapped = under_valgrind(spec, folder)
+        with running(wrapped, workload, folder / "log", limit=START_LIMIT, grace=120) as server:
+            drive(server.port)
+            pids = _pids(server, roles)
+        counts = {role: read_total(folder / f"count.{pid}") for role, pid in pids.items()}
+        if keep is not None:
+            for role, pid in pids.items():
+                shutil.copy(folder / f"count.{pid}", keep / f"{spec.name}.{role}.callgrind")
+        return counts
+
+
+def _pids(server: RunningServer, roles: Sequence[str]) -> dict[str, int]:
+    tree = server.tree()
+    if len(tree) != len(roles):
+        shown = "\n".join(f"{usage.pid} {usage.command}" for usage in tree)
+        raise CountFailed(f"{len(roles)} processes expected ({', '.join(roles)}), found:\n{shown}")
+    return {role: usage.pid for role, usage in zip(roles, tree, strict=True)}
+
+
+def read_total(file: Path) -> int:
+    """The total that callgrind wrote at the end of its file."""
+    if not file.is_file():
+        raise CountFailed(f"{file.name} is missing: its process was killed before it could count")
+    return parse_total(file.read_text("utf-8", "replace"))
+
+
+def parse_total(text: str) -> int:
+    """The sum of all parts in a callgrind file."""
+    totals = [line for line in text.splitlines() if line.startswith(("totals:", "summary:"))]
+    if not totals:
+        raise CountFailed("no total in the callgrind file")
+    return int(totals[-1].split(":")[1].split()[0])
+
+
+def per_request(short: dict[str, int], long: dict[str, int], more: int) -> dict[str, float]:
+    """Instructions per request of each role, from a short and a long run."""
+    return {role: (long[role] - short[role]) / more for role in short}

@@ -1,0 +1,87 @@
+"""Drive a server with ``wrk`` from the client's core and read what it found."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.servers import CLIENT_CORE, LOOPBACK, Workload
+
+SCRIPT = Path(__file__).with_name("post.lua")
+
+
+class LoadFailed(Exception):
+    """The load could not be applied, or some answers were errors."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one run of wrk found.
+
+    Parameters
+    ----------
+    requests : complete answers.
+    seconds : how long it took.
+    p50_ms, p99_ms : latency of a request, from writing it to its last byte; the time to connect
+        again, where a server closes after each answer, is not in it.
+    client_seconds : processor time wrk itself used; near ``seconds`` the client was the limit.
+    """
+
+    requests: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+    client_seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return self.requests / self.seconds
+
+
+def apply(
+    port: int, workload: Workload, *, seconds: float, connections: int, core: str = CLIENT_CORE
+) -> Load:
+    """Keep ``connections`` busy for some seconds; any error spoils the run."""
+    if shutil.which("wrk") is None:
+        raise LoadFailed("wrk is not installed. On Debian: apt-get install wrk")
+    before = _children_seconds()
+    finished = subprocess.run(
+        [
+            "taskset", "-c", core, "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s",
+            "--timeout", "20s", "-s", str(SCRIPT), f"http://{LOOPBACK}:{port}{workload.route}",
+        ],
+        env={**os.environ, "BENCH_BODY": workload.body.decode()},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if finished.returncode != 0:
+        raise LoadFailed(finished.stderr or finished.stdout)
+    return parse(finished.stdout, _children_seconds() - before)
+
+
+def parse(output: str, client_seconds: float = 0.0) -> Load:
+    """Read the line that our Lua script prints last."""
+    marked = [line for line in output.splitlines() if line.startswith("BENCH ")]
+    if not marked:
+        raise LoadFailed(f"wrk printed no result:\n{output}")
+    found = json.loads(marked[-1].removeprefix("BENCH "))
+    errors = {name: count for name, count in found["errors"].items() if count}
+    if errors:
+        raise LoadFailed(f"{found['requests']} answers, and errors: {errors}")
+    return Load(
+        requests=found["requests"],
+        seconds=found["us"] / 1e6,
+        p50_ms=found["p50_us"] / 1000,
+        p99_ms=found["p99_us"] / 1000,
+        client_seconds=client_seconds,
+    )
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -1,0 +1,1 @@
+"""Servers that ours is compared with, and how each is started."""
