@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import collections.abc
 import inspect
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin
+
+import orjson
 
 import scorehost
 from scorehost.entry_script import EntryScript
 from scorehost.scoring.describe_decorators import declared, typed_input
 from scorehost.scoring.describe_document import BINARY, JSON, NAMES, TEXT, Service, document
 from scorehost.scoring.describe_fields import hints_of
-from scorehost.scoring.describe_schema import REF, Definitions, Schema, any_of
+from scorehost.scoring.describe_schema import REF, Definitions, Schema, any_of, plain
 from scorehost.scoring.describe_types import HintReader
 from scorehost.scoring.describe_versions import openapi_30, swagger_20, tidy_31
 from scorehost.settings import Settings
@@ -102,7 +103,7 @@ def _documents(service: Service) -> dict[str, dict[str, Any]]:
         output=tidy_31(service.output),
         definitions={name: tidy_31(item) for name, item in service.definitions.items()},
     )
-    newest = document(tidy)
+    newest = plain(document(tidy))
     middle = openapi_30(newest)
     return {"2": swagger_20(middle), "3": middle, "3.1": newest}
 
@@ -217,11 +218,9 @@ def _own_documents(root: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text("utf-8-sig"))
+        content = orjson.loads(file.read_text("utf-8-sig"))
     except OSError as error:
         raise ValueError(f"it cannot be read ({error.strerror})") from error
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
     except ValueError as error:
         raise ValueError(f"it is not JSON ({error})") from error
     if not isinstance(content, dict):

@@ -19,6 +19,9 @@ SUBSCHEMAS = ("items", "additionalProperties", "not", "contains", "propertyNames
 SUBSCHEMA_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 SUBSCHEMA_MAPS = ("properties", "patternProperties")
 
+_WIDEST = 1 << 63
+"""orjson, like most readers of JSON, knows no wider integers."""
+
 SCALARS = frozenset({"string", "number", "integer", "boolean", "null"})
 
 
@@ -74,15 +77,18 @@ def any_of(schemas: Sequence[Schema]) -> Schema:
 
 def plain(value: Any) -> Any:
     """The value with nothing in it that JSON does not have; what has no JSON form is text."""
-    if value is None or isinstance(value, (bool, int, str)):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return int(value) if -_WIDEST <= value < _WIDEST else float(value)
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {plain(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(item) for item in value]
-    return str(value)
+    text = str.__str__(value) if isinstance(value, str) else str(value)
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def json_type(value: Any) -> str:
