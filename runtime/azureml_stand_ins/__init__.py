@@ -1,0 +1,11 @@
+"""Old import names that still work: ``azureml.core.model`` and a few more.
+
+The file ``scorehost-stand-ins.pth`` (made in ``tools/scorehost_build.py``) is one line that adds
+a finder when Python starts, after all others, so that a real package of the same name is found
+first. The line imports nothing: it costs every interpreter of the environment some
+microseconds. This package is imported when such a name is asked for and nobody else has it.
+"""
+
+from azureml_stand_ins.modules import find_spec
+
+__all__ = ["find_spec"]
