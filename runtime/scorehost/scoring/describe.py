@@ -17,7 +17,7 @@ import orjson
 
 import scorehost
 from scorehost.entry_script import EntryScript
-from scorehost.scoring.describe_decorators import declared, typed_input
+from scorehost.scoring.describe_decorators import Declared, declared, typed_input
 from scorehost.scoring.describe_document import BINARY, JSON, NAMES, TEXT, Service, document
 from scorehost.scoring.describe_fields import hints_of
 from scorehost.scoring.describe_schema import REF, Definitions, Schema, any_of, plain
@@ -119,7 +119,7 @@ def _described(script: EntryScript, generic: Service) -> Service:
     inputs, outputs = HintReader(definitions), HintReader(definitions, output=True)
     found = declared(script)
     if script.style == "typed":
-        taken, reason = typed_input(script, found, inputs), ""
+        taken, reason = _typed_body(script, found, inputs)
     else:
         taken, reason = _body(script, inputs)
     result, result_type = _result(script, outputs)
@@ -131,6 +131,13 @@ def _described(script: EntryScript, generic: Service) -> Service:
         result_type=result_type,
         reason=reason,
     )
+
+
+def _typed_body(script: EntryScript, found: Declared, reader: HintReader) -> tuple[Schema, str]:
+    taken = typed_input(script, found, reader)
+    if any(taken["properties"].values()):
+        return taken, ""
+    return taken, f"no parameter of run() is declared with @input_schema. {_REMEDY}"
 
 
 def _body(script: EntryScript, reader: HintReader) -> tuple[Schema, str]:

@@ -8,15 +8,15 @@ boolean's sample as text, and calls what it doesn't know an object.
 
 from __future__ import annotations
 
-import inspect
 import sys
 from dataclasses import dataclass
 from typing import Any
 
-from scorehost.entry_script import HEADERS_PARAMETER, EntryScript
+from scorehost.entry_script import EntryScript
 from scorehost.scoring.describe_fields import hints_of, with_default
 from scorehost.scoring.describe_schema import Schema, any_of, fits, infer, json_type, plain
 from scorehost.scoring.describe_types import HintReader
+from scorehost.signatures import data_parameters
 
 _MODULE = "inference_schema.schema_util"
 _NOT_KNOWN: Schema = {"type": "object"}
@@ -60,9 +60,7 @@ def typed_input(script: EntryScript, found: Declared, reader: HintReader) -> Sch
     """The JSON object a typed script takes: decorated parameters, then hinted ones."""
     hints = hints_of(script.run)
     schema: Schema = {"type": "object", "properties": {}}
-    for parameter in inspect.signature(script.run).parameters.values():
-        if parameter.name == HEADERS_PARAMETER:
-            continue
+    for parameter in data_parameters(script.run):
         described = found.parameters.get(parameter.name)
         if described is None:
             described = reader.read(hints.get(parameter.name, Any))
