@@ -12,13 +12,17 @@ BIN     := $(abspath $(VENV))/bin
 PACKAGE := pyproject.toml
 NEEDED  := $(wildcard examples/*/requirements.txt)
 
+# Programs from outside Python, by Debian's names; .ci/needs installs what is missing.
+TEST_PROGRAMS  := curl chromium
+BENCH_PROGRAMS := wrk
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lint type test bench docs format clean
+.PHONY: help demo lint type test bench bench-peers load docs format clean
 
 help: ## This list
 	@echo 'make …'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo 'Variables: PYTHON=$(PYTHON)  VENV=$(VENV)  PORT=$(PORT)  TESTS="tests/unit -k name"'
 
@@ -33,13 +37,23 @@ type: $(VENV)/.made-dev ## Types (mypy, strict)
 	$(BIN)/mypy
 
 test: $(VENV)/.made-dev ## Every test; installs what they need, names what it can't (TESTS= for some)
-	@.ci/needs
+	@.ci/needs $(TEST_PROGRAMS)
 	$(BIN)/python -m pytest $(TESTS)
 
 bench: $(VENV)/.made-dev ## How fast it is here, in about a minute
-	$(BIN)/python -m benchmarks
+	@.ci/needs $(BENCH_PROGRAMS)
+	$(BIN)/python benchmarks/quick.py
 
-docs: $(VENV)/.made-dev ## Check every link and run every block in README, docs/ and examples/
+bench-peers: $(VENV)/.made-dev ## The same beside other servers, each installed for it; half an hour
+	@.ci/needs $(BENCH_PROGRAMS)
+	$(BIN)/python benchmarks/against_peers.py
+
+load: $(VENV)/.made-load ## The highest rate within a latency limit, found by locust
+	$(BIN)/python benchmarks/load.py
+
+docs: $(VENV)/.made-dev ## Write what is generated, then check every link and run every block
+	$(BIN)/scorehost config --markdown > docs/configuration.md
+	@.ci/needs $(TEST_PROGRAMS)
 	$(BIN)/python -m pytest tests/docs
 
 format: $(VENV)/.made-dev ## Let ruff mend what it can
@@ -64,6 +78,10 @@ $(VENV)/.made-demo: $(PACKAGE) examples/diabetes/requirements.txt | $(VENV)/.mad
 $(VENV)/.made-dev: $(PACKAGE) $(NEEDED) | $(VENV)/.made-venv
 	@echo 'Installing scorehost and what its tests and examples need into $(VENV) …'
 	@$(BIN)/python -m pip install --quiet --editable '.[dev]' $(addprefix --requirement ,$(NEEDED))
+	@touch $@
+
+$(VENV)/.made-load: $(VENV)/.made-dev
+	@$(BIN)/python -m pip install --quiet --editable '.[load]'
 	@touch $@
 
 $(VENV)/.made-venv:
