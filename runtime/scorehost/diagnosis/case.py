@@ -1,0 +1,118 @@
+"""One failure as the rules for hints see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+from scorehost.diagnosis.frames import Frame, Place, kind_of, user_frames, walk
+from scorehost.errors import EntryScriptError, ScriptUnreadable
+
+
+@dataclass(frozen=True)
+class Case:
+    """A failed start.
+
+    Parameters
+    ----------
+    error : the user's exception, or ours when it is what the user has to read.
+    stage : how far the script came.
+    script : the entry script.
+    app_root : the app root.
+    frames : the user's frames, outermost first.
+    """
+
+    error: BaseException
+    stage: str
+    script: Path
+    app_root: Path
+    frames: Sequence[Frame] = ()
+
+    @property
+    def message(self) -> str:
+        """What the exception says."""
+        try:
+            return str(self.error)
+        except Exception:
+            return ""
+
+    @property
+    def type_name(self) -> str:
+        """The name of the exception's class, without its module."""
+        return type(self.error).__name__
+
+    @property
+    def places(self) -> list[Place]:
+        """Every entry of the traceback, outermost first."""
+        return list(walk(self.error.__traceback__))
+
+    @property
+    def failing_line(self) -> str:
+        """The user's line in which it happened."""
+        return self._source_from(lambda number, line: number == line)
+
+    @property
+    def failing_lines(self) -> str:
+        """That line and the next: a call may go on there."""
+        return self._source_from(lambda number, line: number >= line)
+
+    @property
+    def from_user_code(self) -> bool:
+        """Whether the innermost code that is not hidden is the user's own."""
+        kinds = [kind_of(place.file) for place in self.places]
+        visible = [kind for kind in kinds if kind != "hidden"]
+        return not visible or visible[-1] == "user"
+
+    @property
+    def innermost(self) -> FrameType | None:
+        """The running frame that raised."""
+        trace = self.error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        return None if trace is None else trace.tb_frame
+
+    def passed(self, *endings: str) -> bool:
+        """Whether the traceback goes through a file whose path ends like one of these."""
+        return any(place.file.endswith(endings) for place in self.places)
+
+    def folders(self) -> list[Path]:
+        """The folders of the user's code: the script's own and the app root."""
+        return list(dict.fromkeys([self.script.parent, self.app_root]))
+
+    def chain(self) -> Iterator[Case]:
+        """The case itself, then the errors that led to it, nearest first."""
+        seen: set[int] = set()
+        error: BaseException | None = self.error
+        while error is not None and id(error) not in seen:
+            seen.add(id(error))
+            yield self if error is self.error else self._of(error)
+            error = cause_of(error)
+
+    def _of(self, error: BaseException) -> Case:
+        return replace(self, error=error, frames=user_frames(error, self.app_root))
+
+    def _source_from(self, wanted: Callable[[int, int], bool]) -> str:
+        if not self.frames:
+            return ""
+        frame = self.frames[-1]
+        return "\n".join(text for number, text in frame.source if wanted(number, frame.line))
+
+
+def cause_of(error: BaseException) -> BaseException | None:
+    """The error that led to this one, as Python's tracebacks follow it."""
+    if error.__cause__ is not None or error.__suppress_context__:
+        return error.__cause__
+    return error.__context__
+
+
+def own_error(error: BaseException) -> BaseException:
+    """The user's exception inside one of ours, or the error itself.
+
+    That a script is not there is ours to say: the exception below it is not the user's.
+    """
+    cause = error.__cause__
+    if not isinstance(error, EntryScriptError) or cause is None:
+        return error
+    return error if isinstance(error, ScriptUnreadable) and isinstance(cause, OSError) else cause

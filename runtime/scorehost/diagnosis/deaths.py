@@ -1,0 +1,312 @@
+"""Why a scoring process ended: its status, signal, memory and last stack, put into words.
+
+What this cannot do: look into another container. A process killed from outside and one killed
+for want of memory on the machine itself look alike here, and the text says so.
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from typing import Final
+
+from scorehost.diagnosis.frames import Place, kind_of, short_library_path
+from scorehost.diagnosis.stacks import running_places
+
+SIGNAL: Final = "signal"
+OOM: Final = "oom"
+EXIT: Final = "exit"
+DEADLINE: Final = "deadline"
+START_TIMEOUT: Final = "start-timeout"
+MEMORY_RECYCLE: Final = "memory-recycle"
+REQUESTS_RECYCLE: Final = "requests-recycle"
+STOPPED: Final = "stopped"
+
+REASONS: Final = (
+    SIGNAL,
+    OOM,
+    EXIT,
+    DEADLINE,
+    START_TIMEOUT,
+    MEMORY_RECYCLE,
+    REQUESTS_RECYCLE,
+    STOPPED,
+)
+"""Every reason there is: a metric's label must have few values."""
+
+NEARLY_ALL: Final = 0.9
+"""A peak above this share of the limit makes a SIGKILL a lack of memory, counter or not."""
+
+
+@dataclass(frozen=True)
+class Death:
+    """The end of a process.
+
+    Parameters
+    ----------
+    reason : one of :data:`REASONS`.
+    text : what happened, for the log and the report.
+    hint : what is probably wrong and what to do; "" when nothing is.
+    """
+
+    reason: str
+    text: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    returncode: int
+    oom_before: int | None
+    oom_after: int | None
+    memory_limit: int | None
+    peak_bytes: int | None
+    stacks: str
+
+    @property
+    def oom_counted(self) -> bool:
+        """Whether the group's counter rose."""
+        return (self.oom_after or 0) > (self.oom_before or 0)
+
+    @property
+    def nearly_full(self) -> bool:
+        """Whether the process alone came close to the limit."""
+        if not self.memory_limit or not self.peak_bytes:
+            return False
+        return self.peak_bytes >= NEARLY_ALL * self.memory_limit
+
+
+def explain_exit(
+    returncode: int,
+    *,
+    oom_before: int | None = None,
+    oom_after: int | None = None,
+    memory_limit: int | None = None,
+    peak_bytes: int | None = None,
+    request_id: str = "",
+    stacks: str = "",
+    killed_for: str = "",
+    start_limit: float = 0.0,
+) -> Death:
+    """Explain the end of a scoring process.
+
+    Parameters
+    ----------
+    returncode : as :mod:`subprocess` has it: negative for a signal.
+    oom_before, oom_after : the group's count of processes killed for want of memory, when this
+        one started and now.
+    memory_limit, peak_bytes : what the group may use, what this process used at most.
+    request_id : the request that was inside; "" when none was.
+    stacks : what faulthandler wrote.
+    killed_for : the reason, when the front ended the process itself.
+    start_limit : ``WORKER_TIMEOUT`` in seconds, when that was the reason.
+    """
+    evidence = _Evidence(returncode, oom_before, oom_after, memory_limit, peak_bytes, stacks)
+    inside = f" while request {request_id} was inside" if request_id else ""
+    if killed_for == START_TIMEOUT:
+        return explain_start_timeout(start_limit, stacks=stacks)
+    if killed_for in REASONS:
+        text = f"{_OUR_DOING[killed_for]}{inside}."
+        return Death(killed_for, text, _OUR_HINTS.get(killed_for, ""))
+    number = _signal_of(returncode)
+    if number is None:
+        return _exited(returncode, inside)
+    if number == signal.SIGKILL and (evidence.oom_counted or evidence.nearly_full):
+        return _out_of_memory(evidence, inside)
+    if number == signal.SIGKILL:
+        return Death(SIGNAL, f"The process was killed (SIGKILL){inside}.", _killed_hint(evidence))
+    last = _last_stack(stacks)
+    name, meaning = signal_name(number), _MEANINGS.get(number, "")
+    text = f"The process died of {name}{f' ({meaning})' if meaning else ''}{inside}.{last}"
+    return Death(SIGNAL, text, _SIGNAL_HINTS.get(number, _OTHER_SIGNAL))
+
+
+def explain_start_timeout(limit: float, stage: str = "", stacks: str = "") -> Death:
+    """Explain that a script was not ready in time.
+
+    Parameters
+    ----------
+    limit : ``WORKER_TIMEOUT`` in seconds.
+    stage : what it was doing, if that is not said elsewhere.
+    stacks : where its threads were.
+    """
+    during = f" during {stage}" if stage else ""
+    text = f"The script was not ready after {limit:g} s (WORKER_TIMEOUT){during}."
+    return Death(START_TIMEOUT, text + _last_stack(stacks, "It was"), _slow_hint(stacks))
+
+
+def signal_name(number: int) -> str:
+    """A signal's name: SIGSEGV."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def bytes_text(amount: int) -> str:
+    """A number of bytes for people."""
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if amount >= size:
+            return f"{amount / size:.1f} {unit}"
+    return f"{amount} bytes"
+
+
+def _signal_of(returncode: int) -> int | None:
+    """The signal that ended a process; shells report it as 128 more."""
+    if returncode < 0:
+        return -returncode
+    number = returncode - 128
+    fatal = {signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL}
+    return number if number in fatal else None
+
+
+def _exited(status: int, inside: str) -> Death:
+    text = f"The process ended by itself with status {status}{inside}."
+    if status == 0:
+        hint = "Something called os._exit(0) or ended the main thread. A script must not."
+    else:
+        hint = (
+            "Something ended the process without an exception that could be caught: os._exit(), or "
+            "a native library that gave up. Its last output says why, if anything does."
+        )
+    return Death(EXIT, text, hint)
+
+
+def _out_of_memory(evidence: _Evidence, inside: str) -> Death:
+    limit = f" of {bytes_text(evidence.memory_limit)}" if evidence.memory_limit else ""
+    peak = f" Its peak was {bytes_text(evidence.peak_bytes)}." if evidence.peak_bytes else ""
+    counted = (
+        f" The container's count of such kills went from {evidence.oom_before or 0} to "
+        f"{evidence.oom_after}."
+        if evidence.oom_counted
+        else ""
+    )
+    return Death(
+        OOM,
+        f"The kernel killed the process: the container's memory{limit} was used up{inside}."
+        f"{peak}{counted}",
+        "Give the container more memory, serve with fewer workers (WORKER_COUNT), share one model "
+        "between them (WORKER_PRELOAD=true), or load the model in a smaller form.",
+    )
+
+
+def _killed_hint(evidence: _Evidence) -> str:
+    if evidence.oom_after is None:
+        return (
+            "Most often that is a lack of memory: compare the model's size with the container's "
+            "memory limit. It can also be kill -9 from outside."
+        )
+    return (
+        "The container's own memory limit was not the cause (its counter did not move). Either the "
+        "machine as a whole ran out of memory, or something sent kill -9."
+    )
+
+
+def _last_stack(stacks: str, lead: str = "The last call was") -> str:
+    places = [place for place in running_places(stacks) if kind_of(place.file) != "hidden"]
+    if not places:
+        return ""
+    users = next((place for place in places if kind_of(place.file) == "user"), None)
+    text = f" {lead} {places[0].where} of {_short(places[0])}"
+    if users is not None and users is not places[0]:
+        text += f", called from {_short(users)}"
+    return text + "."
+
+
+def _short(place: Place) -> str:
+    if kind_of(place.file) == "library":
+        return f"{short_library_path(place.file)}:{place.line}"
+    return f"{place.file.rpartition('/')[2]}:{place.line}"
+
+
+def _slow_hint(stacks: str) -> str:
+    files = [place.file for place in running_places(stacks)]
+    for signs, hint in _SLOW:
+        if any(sign in file for sign in signs for file in files[:12]):
+            return hint
+    return (
+        "The stacks show where it was. Raise WORKER_TIMEOUT if it only needs more time; load less, "
+        "or load it from a local disk, if it does not."
+    )
+
+
+_OUR_DOING: Final = {
+    SIGNAL: "The process was ended by a signal",
+    OOM: "The process was ended for want of memory",
+    EXIT: "The process ended",
+    DEADLINE: "The process was killed: run() went on past SCORING_TIMEOUT_MS and did not let "
+    "itself be interrupted",
+    MEMORY_RECYCLE: "The process was replaced: it had grown above its memory mark",
+    REQUESTS_RECYCLE: "The process was replaced: it had scored the requests it was good for",
+    STOPPED: "The process was told to stop",
+}
+_OUR_HINTS: Final = {
+    DEADLINE: "Native code that does not return to Python cannot be interrupted. Make run() do "
+    "less at once, or raise SCORING_TIMEOUT_MS.",
+}
+_MEANINGS: Final[dict[int, str]] = {
+    signal.SIGSEGV: "segmentation fault",
+    signal.SIGABRT: "aborted",
+    signal.SIGBUS: "bus error",
+    signal.SIGFPE: "arithmetic error",
+    signal.SIGILL: "illegal instruction",
+    signal.SIGINT: "interrupt",
+    signal.SIGTERM: "asked to end",
+    signal.SIGHUP: "hang-up",
+    signal.SIGQUIT: "quit",
+    signal.SIGPIPE: "wrote to a closed pipe",
+    signal.SIGSYS: "forbidden system call",
+    signal.SIGTRAP: "trap",
+    signal.SIGXCPU: "CPU time limit",
+    signal.SIGXFSZ: "file size limit",
+    signal.SIGALRM: "alarm",
+}
+_SIGNAL_HINTS: Final[dict[int, str]] = {
+    signal.SIGSEGV: "Native code touched memory that is not its own. Usual causes: packages built "
+    "for other versions of each other (numpy, torch), two copies of OpenMP or BLAS in one process, "
+    "a corrupt model file. Reinstall the package named last, and try with one thread "
+    "(OMP_NUM_THREADS=1).",
+    signal.SIGABRT: "Native code gave up: a C++ exception nobody caught, a failed assertion, or "
+    "damaged memory. The output above usually holds its message.",
+    signal.SIGBUS: "Memory that is backed by a file went away. Usual causes: shared memory that "
+    "is too small (docker run --shm-size=1g; in Kubernetes an emptyDir of medium Memory at "
+    "/dev/shm), or a model file that was replaced while it was mapped.",
+    signal.SIGFPE: "Native code divided by zero, most often in integers.",
+    signal.SIGILL: "The processor lacks an instruction that a package was built for, such as AVX "
+    "or AVX2 (see the flags in /proc/cpuinfo), or it emulates another kind. Use a build of the "
+    "package for this processor, or run on a newer one.",
+    signal.SIGTERM: "Somebody asked the process to end: a script that calls kill, or a tool that "
+    "does. The server itself does not end its workers so.",
+    signal.SIGINT: "Ctrl-C, or a script that sends the signal.",
+    signal.SIGSYS: "The container's seccomp profile forbids a system call. Try once with "
+    "--security-opt seccomp=unconfined to see whether that is it.",
+    signal.SIGXCPU: "The limit on CPU time (ulimit -t) was reached.",
+    signal.SIGXFSZ: "The limit on file size (ulimit -f) was reached.",
+    signal.SIGALRM: "The script set an alarm and nothing took it.",
+}
+_OTHER_SIGNAL: Final = "The script, or something outside, sent that signal."
+_SLOW: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
+    (
+        ("debugpy", "ptvsd", "pydevd"),
+        "It waits for a debugger. Attach one, or remove wait_for_client() / wait_for_attach().",
+    ),
+    (
+        ("urllib3", "/requests/", "/http/client.py", "/ssl.py", "/socket.py", "urllib/request.py"),
+        "It waits for the network. A container often has no way out: put what is fetched into the "
+        "image or the model's folder.",
+    ),
+    (
+        ("/subprocess.py", "/multiprocessing/"),
+        "It waits for another process. Look whether that one hangs, or waits for input.",
+    ),
+    (
+        ("joblib/numpy_pickle", "/pickle.py", "torch/serialization", "safetensors"),
+        "It was loading a model. Raise WORKER_TIMEOUT, or load from a local disk: a mounted share "
+        "is often slow.",
+    ),
+    (
+        ("/threading.py", "/queue.py", "concurrent/futures"),
+        "It waits for one of its own threads. A lock that is taken twice, or a thread that died, "
+        "looks like this.",
+    ),
+)

@@ -1,0 +1,100 @@
+"""What is probably wrong, and what to do: one hint for one failure.
+
+Each rule looks at a failure and answers with a hint or with nothing. The error itself is asked
+first, then the errors that led to it; the first answer counts. The rules stand from the
+particular to the general.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+from scorehost.diagnosis import (
+    missing_modules,
+    model_files,
+    native_libraries,
+    pickles,
+    python_errors,
+    signatures,
+    source_text,
+    surroundings,
+)
+from scorehost.diagnosis.case import Case
+
+Rule = Callable[[Case], str]
+
+RULES: Final[tuple[Rule, ...]] = (
+    # the script
+    source_text.unreadable_script,
+    source_text.unreadable_text,
+    source_text.bad_syntax,
+    source_text.notebook_as_script,
+    signatures.missing_function,
+    signatures.bad_signature,
+    python_errors.script_exits,
+    # models
+    model_files.model_not_found,
+    model_files.no_model_dir,
+    pickles.inconsistent_version,
+    pickles.missing_while_unpickling,
+    pickles.missing_class_while_unpickling,
+    pickles.changed_layout,
+    pickles.other_formats,
+    pickles.unreadable_pickle,
+    # packages
+    native_libraries.missing_library,
+    native_libraries.numpy_mismatch,
+    missing_modules.missing_module,
+    missing_modules.missing_name,
+    missing_modules.circular_attribute,
+    python_errors.numpy_names,
+    python_errors.dropped_attribute,
+    # machine and container
+    surroundings.no_gpu,
+    surroundings.out_of_memory,
+    surroundings.cache_folder,
+    surroundings.no_space,
+    surroundings.read_only,
+    surroundings.denied,
+    model_files.folder_not_file,
+    model_files.file_not_found,
+    python_errors.bad_json,
+    surroundings.no_network,
+    # Python
+    python_errors.missing_variable,
+    python_errors.none_joined,
+    python_errors.warning_as_error,
+    python_errors.recursion,
+    python_errors.undefined_name,
+    python_errors.running_loop,
+)
+
+_BY_STAGE: Final[dict[str, str]] = {
+    "read": "Open the file in an editor at the marked line.",
+    "import": "The code at module level raised this, before init() was called.",
+    "init()": "init() raised this. What it needs has to be in the image or the model's folder.",
+}
+
+
+def hint_for(case: Case) -> str:
+    """Find the hint for a failure; never raises.
+
+    Parameters
+    ----------
+    case : the failure.
+    """
+    for link in case.chain():
+        for rule in RULES:
+            if hint := _asked(rule, link):
+                return hint
+    repeat = f"To see it again without serving:\n    scorehost check {case.script.name}"
+    return f"{_BY_STAGE.get(case.stage, '')} {repeat}".strip()
+
+
+def _asked(rule: Rule, case: Case) -> str:
+    """A rule that stumbles has no answer: a hint must never replace the error it is about."""
+    with contextlib.suppress(Exception):
+        return rule(case)
+    return ""

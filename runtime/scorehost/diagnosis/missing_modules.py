@@ -1,0 +1,346 @@
+"""Imports that found no module, or no such name in one."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import functools
+import importlib.metadata
+import importlib.util
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from scorehost.diagnosis.case import Case
+from scorehost.diagnosis.frames import kind_of
+from scorehost.diagnosis.module_names import (
+    LEFT_PYTHON,
+    MOVED_MODULES,
+    MOVED_NAMES,
+    PYTHON_2,
+    distribution_of,
+)
+
+_REQUIREMENTS = ("requirements.txt", "conda.yml", "conda.yaml", "environment.yml", "pyproject.toml")
+_MOST_FILES = 2000
+
+
+def missing_module(case: Case) -> str:
+    """No module of that name."""
+    error = case.error
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return ""
+    name = error.name
+    top = name.partition(".")[0]
+    if name != top and _known(top):
+        return _missing_submodule(case, name, top)
+    return (
+        _left_python(top)
+        or _nearby(case, name)
+        or _elsewhere_in_app(case, top)
+        or _near_installed(top)
+        or _not_installed(case, name, top)
+    )
+
+
+def missing_name(case: Case) -> str:
+    """The module is there and has no such name."""
+    error = case.error
+    if not isinstance(error, ImportError) or isinstance(error, ModuleNotFoundError):
+        return ""
+    match = re.search(
+        r"cannot import name '([^']+)' from (?:partially .*module )?'([^']+)'", case.message
+    )
+    if match is None:
+        return ""
+    wanted, module = match.groups()
+    if "circular import" in case.message or "partially initialized" in case.message:
+        return _circular(case, module)
+    file = error.path or ""
+    if file and kind_of(file) == "user":
+        return _hides_installed(case, module) or _not_in_own_module(wanted, Path(file), case)
+    return _not_in_package(wanted, module)
+
+
+def circular_attribute(case: Case) -> str:
+    """A module was used while it was still being imported, or is hidden by one of the user's."""
+    if not isinstance(case.error, AttributeError):
+        return ""
+    match = re.search(r"(?:partially initialized )?module '([^']+)' has no attribute", case.message)
+    if match is None:
+        return ""
+    hidden = _hides_installed(case, match[1])
+    if hidden or "partially initialized" not in case.message:
+        return hidden
+    return _circular(case, match[1])
+
+
+# -- modules ----------------------------------------------------------------------------------
+
+
+def _left_python(top: str) -> str:
+    if top in PYTHON_2:
+        return f"{top} is Python 2's name. In Python 3 the module is called {PYTHON_2[top]}."
+    since, package = LEFT_PYTHON.get(top, ("99", ""))
+    if sys.version_info[:2] < tuple(int(part) for part in since.split(".")):
+        return ""
+    hint = f"{top} left Python with version {since}; this is Python {_python()}."
+    return f"{hint} A package brings it back:\n    pip install {package}" if package else hint
+
+
+def _nearby(case: Case, name: str) -> str:
+    """A file of the user's with nearly that name."""
+    siblings = _siblings(case.folders())
+    near = _closest(name.partition(".")[0], siblings)
+    if near is None:
+        return ""
+    where = siblings[near]
+    return f"Did you mean {near}? {where} is there."
+
+
+def _elsewhere_in_app(case: Case, top: str) -> str:
+    """A file of that name, but in a folder that is not searched."""
+    for folder in case.folders():
+        for path in _python_files(folder):
+            if path.stem == top or (path.name == "__init__.py" and path.parent.name == top):
+                return _in_a_subfolder(case, path, folder)
+    return ""
+
+
+def _in_a_subfolder(case: Case, path: Path, folder: Path) -> str:
+    place = path.parent if path.name == "__init__.py" else path
+    relative = place.relative_to(folder)
+    if len(relative.parts) < 2:
+        return ""
+    dotted = ".".join(relative.with_suffix("").parts)
+    return (
+        f"{relative} is there, but only the app root and the script's own folder are searched for "
+        f"modules. Import it as {dotted}, or move it beside {case.script.name}."
+    )
+
+
+def _near_installed(top: str) -> str:
+    if distribution_of(top) != top:
+        return ""
+    near = _closest(top, [*_installed(), *sys.stdlib_module_names])
+    return f"Did you mean {near}? That is installed." if near and near != top else ""
+
+
+def _not_installed(case: Case, name: str, top: str) -> str:
+    package = distribution_of(name)
+    if package == top:
+        hint = (
+            f"{top} is not installed. If it is a package, it most likely has the same name; if it "
+            f"is a file of yours, put it beside {case.script.name} or in the app root."
+        )
+    else:
+        hint = f"The module {name} comes with the package {package}, which is not installed."
+    if not case.from_user_code:
+        hint = f"A package that the script imports needs {name}. {hint}"
+    listed = _listed_in(case, package)
+    if listed:
+        hint += (
+            f" {listed} lists it, so the packages were not installed from it, or into another "
+            "Python."
+        )
+    return f"{hint} This is Python {_python()} at {sys.executable}.\n    pip install {package}"
+
+
+def _missing_submodule(case: Case, name: str, top: str) -> str:
+    if hidden := _hides_installed(case, top):
+        return hidden
+    if name in MOVED_MODULES:
+        return f"{_version_line(top)} {name} is now {MOVED_MODULES[name]}."
+    if _is_namespace(top):
+        package = distribution_of(name)
+        return (
+            f"{top} is a name that several packages share; the one with {name} is not installed."
+            f"\n    pip install {package}"
+        )
+    parent, _, last = name.rpartition(".")
+    near = _closest(last, _submodules(parent))
+    also = f" Did you mean {parent}.{near}?" if near else ""
+    return (
+        f"{_version_line(top)} It has no module {name}.{also} The script was probably written "
+        "for another version; install that one, or change the import."
+    )
+
+
+# -- names ------------------------------------------------------------------------------------
+
+
+def _circular(case: Case, module: str) -> str:
+    if hidden := _hides_installed(case, module):
+        return hidden
+    files = list(dict.fromkeys(frame.file for frame in case.frames))
+    route = " -> ".join([*files, files[0]]) if len(files) > 1 else module
+    return (
+        f"Two modules import each other: {route}. Move what both need into a third module, or "
+        "import inside the function that uses it."
+    )
+
+
+def _hides_installed(case: Case, module: str) -> str:
+    """A file of the user's that has the name of an installed or standard module."""
+    top = module.partition(".")[0]
+    loaded = getattr(sys.modules.get(top), "__file__", None) or ""
+    if top not in sys.stdlib_module_names and top not in _installed():
+        return ""
+    own = Path(loaded) if loaded and kind_of(loaded) == "user" else _own_file(case, top)
+    if own is None or _installed_there(own):
+        return ""
+    return (
+        f"Your file {_relative(own, case)} hides the installed module {top}. Rename it (and "
+        "delete its __pycache__)."
+    )
+
+
+def _not_in_own_module(wanted: str, file: Path, case: Case) -> str:
+    names = _names_in(file)
+    near = _closest(wanted, names)
+    mean = f" Did you mean {near}?" if near else ""
+    listed = ", ".join(names[:12]) or "nothing"
+    return f"{_relative(file, case)} defines no {wanted}.{mean} It has: {listed}."
+
+
+def _not_in_package(wanted: str, module: str) -> str:
+    top = module.partition(".")[0]
+    line = _version_line(top)
+    if (module, wanted) in MOVED_NAMES:
+        return (
+            f"{line} {wanted} is no longer in {module}; use instead:\n    "
+            + (MOVED_NAMES[module, wanted])
+        )
+    near = _closest(wanted, dir(sys.modules.get(module)))
+    mean = f" Did you mean {near}?" if near else ""
+    return (
+        f"{line} Its module {module} has no {wanted}.{mean} Either the script or another package "
+        "was written for another version; pin the version it was written for."
+    )
+
+
+# -- what there is ----------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=1)
+def _installed() -> dict[str, list[str]]:
+    """Top-level module names to the packages that brought them."""
+    return {
+        name: list(found) for name, found in importlib.metadata.packages_distributions().items()
+    }
+
+
+def _known(top: str) -> bool:
+    if top in sys.modules:
+        return True
+    try:
+        return importlib.util.find_spec(top) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _is_namespace(top: str) -> bool:
+    module = sys.modules.get(top)
+    return module is not None and getattr(module, "__file__", None) is None
+
+
+def version_of(top: str) -> tuple[str, str]:
+    """The package that brought a module, and its version; empty when unknown."""
+    for package in _installed().get(top, []):
+        return package, importlib.metadata.version(package)
+    return "", ""
+
+
+def _version_line(top: str) -> str:
+    package, version = version_of(top)
+    return f"{package} {version} is installed." if package else f"{top} is there."
+
+
+def _siblings(folders: Iterable[Path]) -> dict[str, Path]:
+    """Modules that the user can import, by name; paths relative to their folder."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*")) if folder.is_dir() else []:
+            if path.suffix == ".py" or (path.is_dir() and (path / "__init__.py").is_file()):
+                found.setdefault(path.stem, path.relative_to(folder))
+    return found
+
+
+def _python_files(folder: Path) -> Iterator[Path]:
+    """Python files below a folder, the nearest first, without what was installed there."""
+    seen = 0
+    queue = [folder]
+    while queue and seen < _MOST_FILES:
+        here = queue.pop(0)
+        for path in sorted(here.iterdir()) if here.is_dir() else []:
+            seen += 1
+            if path.is_dir() and not path.name.startswith((".", "__")):
+                if not (path / "pyvenv.cfg").exists() and path.name != "node_modules":
+                    queue.append(path)
+            elif path.suffix == ".py":
+                yield path
+
+
+def _own_file(case: Case, top: str) -> Path | None:
+    for folder in case.folders():
+        if (folder / f"{top}.py").is_file():
+            return folder / f"{top}.py"
+    return None
+
+
+def _installed_there(path: Path) -> bool:
+    return kind_of(str(path)) != "user"
+
+
+def _names_in(file: Path) -> list[str]:
+    """Names that a file defines at module level."""
+    body = ast.parse(file.read_bytes()).body
+    names: list[str] = []
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.append(node.name)
+        elif isinstance(node, ast.Assign):
+            names += [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return names
+
+
+def _submodules(parent: str) -> list[str]:
+    folders = getattr(sys.modules.get(parent), "__path__", [])
+    return [
+        path.stem
+        for folder in folders
+        for path in Path(folder).glob("*")
+        if path.suffix == ".py" or (path / "__init__.py").is_file()
+    ]
+
+
+def _listed_in(case: Case, package: str) -> str:
+    """The first file of requirements that names the package."""
+    wanted = re.compile(
+        rf"^\W*{re.escape(package).replace('_', '[-_]')}\b", re.IGNORECASE | re.MULTILINE
+    )
+    for folder in case.folders():
+        for name in _REQUIREMENTS:
+            path = folder / name
+            if path.is_file() and wanted.search(path.read_text("utf-8", "replace")):
+                return name
+    return ""
+
+
+def _closest(name: str, names: Iterable[str]) -> str | None:
+    """The name most like this one, capitals aside, but not the very same."""
+    by_lower = {known.lower(): known for known in names if known != name and known.isidentifier()}
+    found = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.75)
+    return by_lower[found[0]] if found else None
+
+
+def _relative(path: Path, case: Case) -> Path:
+    for folder in case.folders():
+        if path.is_relative_to(folder):
+            return path.relative_to(folder)
+    return path
+
+
+def _python() -> str:
+    return ".".join(str(part) for part in sys.version_info[:2])

@@ -1,0 +1,295 @@
+"""What a person sees of a script that did not start: one framed report.
+
+It holds the stage, the error, the user's own frames with their source, what was printed last,
+the models there are when a path was involved, and a hint. The worker makes one of an exception
+and sends it as plain values; the front makes one of a process that died. Making a report never
+raises: whatever part cannot be made is left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from scorehost import errors
+from scorehost.diagnosis import layout
+from scorehost.diagnosis.case import Case, cause_of, own_error
+from scorehost.diagnosis.frames import Frame, beneath, format_frames, user_frames
+from scorehost.diagnosis.hints import hint_for
+from scorehost.diagnosis.stacks import frames_of_stacks, without_our_frames
+from scorehost.diagnosis.trees import tree_for
+
+TERMINATION_LIMIT = 4096
+"""Bytes of a termination message that Kubernetes keeps."""
+
+DEFAULT_TERMINATION_LOG = Path("/dev/termination-log")
+
+_LONGEST_MESSAGE = 2000
+_MOST_CAUSES = 3
+
+T = TypeVar("T")
+
+
+@dataclass
+class Cause:
+    """An error that led to the one reported."""
+
+    error_type: str
+    message: str
+    frames: list[Frame] = field(default_factory=list)
+
+
+@dataclass
+class Report:
+    """Why a script did not start.
+
+    Parameters
+    ----------
+    stage : how far it came: "read", "import", "signature", "model path", "init()".
+    error_type : the exception's class; "" when the process died.
+    message : what the exception says, or how the process died.
+    frames : the user's frames, outermost first.
+    hint : what is probably wrong and what to do.
+    script : path of the entry script.
+    tree : the models there are, when a path was involved.
+    stacks : stacks of the process's threads, ours left out, when it died or hung.
+    output : what the script wrote last, when the process died.
+    beneath : where an installed package raised, below the user's last frame.
+    causes : the errors that led to this one, the nearest first.
+    """
+
+    stage: str
+    error_type: str
+    message: str
+    frames: list[Frame] = field(default_factory=list)
+    hint: str = ""
+    script: str = ""
+    tree: str = ""
+    stacks: str = ""
+    output: str = ""
+    beneath: str = ""
+    causes: list[Cause] = field(default_factory=list)
+
+    @property
+    def error(self) -> str:
+        """Type and message in one, as Python prints them; of our own errors the message."""
+        if not self.error_type or hasattr(errors, self.error_type):
+            return self.message
+        return f"{self.error_type}: {self.message}" if self.message else self.error_type
+
+    def text(self, *, ascii_only: bool = False, limit: int | None = None) -> str:
+        """Write the framed report for a person.
+
+        Parameters
+        ----------
+        ascii_only : use no character outside ASCII.
+        limit : the most bytes; frames, stacks and output give way first, the hint never.
+        """
+        name = Path(self.script).name or "the entry script"
+        heading = f"scorehost: {name} did not start"
+        return layout.framed(heading, self._sections(), ascii_only=ascii_only, limit=limit)
+
+    def termination_message(self) -> str:
+        """Write the report so that it fits a container's termination message."""
+        return self.text(ascii_only=True, limit=TERMINATION_LIMIT)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON-encodable values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Report:
+        """Rebuild what :meth:`to_dict` wrote."""
+        values = dict(document)
+        values["frames"] = [_frame(item) for item in values.get("frames", [])]
+        values["causes"] = [
+            Cause(item["error_type"], item["message"], [_frame(frame) for frame in item["frames"]])
+            for item in values.get("causes", [])
+        ]
+        return cls(**values)
+
+    def _sections(self) -> list[layout.Section]:
+        where = format_frames(self.frames)
+        if self.beneath:
+            where.append(self.beneath)
+        return [
+            layout.Section("Script", [self.script], firm=True, prose=True),
+            layout.Section("Stage", [self.stage], firm=True, prose=True),
+            layout.Section("Error", [_bounded(self.error)], firm=True, prose=True),
+            layout.Section("Where", where),
+            *(section for cause in self.causes for section in _cause_sections(cause)),
+            layout.Section("Models", self.tree.splitlines()),
+            layout.Section("Stacks", self.stacks.splitlines()),
+            layout.Section("Output", self.output.splitlines()),
+            layout.Section("Hint", [self.hint], prose=True, firm=True),
+        ]
+
+
+def report_exception(error: BaseException, *, stage: str, script: Path, app_root: Path) -> Report:
+    """Explain an exception that ended the start of a script.
+
+    Parameters
+    ----------
+    error : what was raised; one of ours stands for the user's exception that caused it.
+    stage : how far the script came.
+    script : the entry script.
+    app_root : the app root, for short paths and for the models below it.
+    """
+    shown = own_error(error)
+    frames = _list(lambda: user_frames(shown, app_root))
+    case = Case(shown, stage, script, app_root, frames)
+    return Report(
+        stage=stage,
+        error_type=type_name(shown),
+        message=message_of(shown),
+        frames=frames,
+        hint=hint_for(case),
+        script=str(script),
+        tree=_text(lambda: tree_for(case)),
+        beneath=_text(lambda: beneath(shown)),
+        causes=_list(lambda: _causes(shown, app_root)),
+    )
+
+
+def report_death(
+    *,
+    stage: str,
+    script: Path,
+    cause: str,
+    hint: str,
+    stacks: str = "",
+    output: str = "",
+    app_root: Path | None = None,
+) -> Report:
+    """Explain the death of a process that was starting a script.
+
+    Parameters
+    ----------
+    stage : how far the script came.
+    script : the entry script.
+    cause : how the process ended, in words.
+    hint : what is probably wrong and what to do.
+    stacks : what faulthandler wrote, if anything.
+    output : the last lines that the process wrote.
+    app_root : the app root, for short paths; the script's folder when not given.
+    """
+    root = app_root or script.parent
+    return Report(
+        stage=stage,
+        error_type="",
+        message=cause,
+        frames=_list(lambda: frames_of_stacks(stacks, root)),
+        hint=hint,
+        script=str(script),
+        stacks=_text(lambda: without_our_frames(stacks, root)),
+        output=_last_lines(output),
+    )
+
+
+def format_exception(error: BaseException, app_root: Path) -> str:
+    """Write an exception for the log: type, message, causes and the user's frames."""
+    shown = own_error(error)
+    lines = [f"{type_name(shown)}: {message_of(shown)}"]
+    lines += _list(lambda: _indented(format_frames(user_frames(shown, app_root))))
+    if below := _text(lambda: beneath(shown)):
+        lines.append(f"  {below}")
+    for cause in _list(lambda: _causes(shown, app_root)):
+        lines.append(f"caused by {cause.error_type}: {cause.message}")
+        lines += _indented(format_frames(cause.frames))
+    return "\n".join(lines)
+
+
+def write_termination_message(text: str, path: Path | None) -> bool:
+    """Write a report where Kubernetes looks for it; never raise.
+
+    Parameters
+    ----------
+    text : the report; over the limit its middle is left out.
+    path : where; None means the usual place, if it is there.
+
+    Returns
+    -------
+    bool
+        Whether it was written.
+    """
+    target = path or DEFAULT_TERMINATION_LOG
+    try:
+        if path is None and not target.exists():
+            return False
+        target.write_bytes(layout.cut_middle(text, TERMINATION_LIMIT).encode(errors="replace"))
+    except Exception:
+        return False
+    return True
+
+
+def type_name(error: BaseException) -> str:
+    """Name an exception's class as Python's own tracebacks do."""
+    kind = type(error)
+    if kind.__module__ in {"builtins", "__main__", errors.__name__}:
+        return kind.__qualname__
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def message_of(error: BaseException) -> str:
+    """Say what an exception says, whatever its class makes of that."""
+    if isinstance(error, SyntaxError):
+        return str(error.msg)
+    if isinstance(error, errors.ModelNotFound):
+        return "\n".join([error.summary, *(f"    tried {place}" for place in error.tried)])
+    try:
+        return str(error)
+    except Exception as failure:
+        return f"(its message cannot be read: {type(failure).__name__})"
+
+
+def _causes(error: BaseException, app_root: Path) -> list[Cause]:
+    causes: list[Cause] = []
+    seen = {id(error)}
+    following = cause_of(error)
+    while following is not None and id(following) not in seen and len(causes) < _MOST_CAUSES:
+        frames = user_frames(following, app_root)
+        causes.append(Cause(type_name(following), message_of(following), frames))
+        seen.add(id(following))
+        following = cause_of(following)
+    return causes
+
+
+def _cause_sections(cause: Cause) -> list[layout.Section]:
+    said = f"{cause.error_type}: {_bounded(cause.message)}"
+    return [
+        layout.Section("Cause", [said], prose=True),
+        layout.Section("", format_frames(cause.frames)),
+    ]
+
+
+def _bounded(message: str) -> str:
+    return layout.cut_middle(message, _LONGEST_MESSAGE)
+
+
+def _last_lines(output: str, most: int = 20) -> str:
+    return "\n".join(output.rstrip().splitlines()[-most:])
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [f"  {line}" for line in lines]
+
+
+def _frame(document: Mapping[str, Any]) -> Frame:
+    source = tuple((int(number), str(text)) for number, text in document["source"])
+    return Frame(**{**document, "source": source})
+
+
+def _list(make: Callable[[], list[T]]) -> list[T]:
+    """Make a part of the report; a report with a part missing is better than none."""
+    with contextlib.suppress(Exception):
+        return make()
+    return []
+
+
+def _text(make: Callable[[], str]) -> str:
+    with contextlib.suppress(Exception):
+        return make()
+    return ""

@@ -1,0 +1,199 @@
+"""Scripts that are not Python: indentation, brackets, and text that never was a script."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from scorehost.diagnosis.case import Case
+from scorehost.errors import ScriptUnreadable
+
+_MAGIC = re.compile(r"^\s*(%%?[a-z]\w*|![a-z]\w+)", re.IGNORECASE)
+_QUOTES = "“”‘’«»„"
+
+
+def unreadable_script(case: Case) -> str:
+    """The script itself is not there."""
+    if not isinstance(case.error, ScriptUnreadable):
+        return ""
+    path = case.script
+    if path.is_dir():
+        return f"{path} is a folder. Name the file in it: {_python_files(path)}."
+    if path.exists():
+        return f"The file is there; the user of this process (uid {_uid()}) may not read it."
+    if not path.parent.is_dir():
+        return f"There is no folder {path.parent}. {_how_to_name(path)}"
+    found = _python_files(path.parent)
+    return f"Python files in {path.parent}: {found}. {_how_to_name(path)}"
+
+
+def bad_syntax(case: Case) -> str:
+    """Python could not read the text."""
+    error = case.error
+    if not isinstance(error, SyntaxError):
+        return ""
+    line = (error.text or _line(error)).rstrip("\n")
+    return (
+        _not_a_script(line)
+        or _indentation(error, line)
+        or _brackets(error)
+        or _characters(error, line)
+        or _old_python(error, line)
+        or "Look at the marked line and the one before it: a colon, a comma, a quote or a bracket "
+        "is usually missing there."
+    )
+
+
+def unreadable_text(case: Case) -> str:
+    """The bytes are not text that Python reads."""
+    error = case.error
+    if case.stage != "read" and not isinstance(error, SyntaxError):
+        return ""
+    message = case.message
+    if "null bytes" in message:
+        return (
+            "The file holds null bytes: it was probably saved as UTF-16 (Windows PowerShell's > "
+            "does that). Save it as UTF-8."
+        )
+    if "Non-UTF-8" in message or "codec can't decode" in message:
+        return (
+            "The file is not UTF-8. Save it as UTF-8, or say in its first line what it is:\n"
+            "    # -*- coding: latin-1 -*-"
+        )
+    return ""
+
+
+def notebook_as_script(case: Case) -> str:
+    """A notebook is JSON; read as Python it stumbles over null and true."""
+    if not isinstance(case.error, NameError) or case.error.name not in {"null", "true", "false"}:
+        return ""
+    if _start_of(case.script).lstrip().startswith("{"):
+        return _export_notebook(case.script)
+    return f"{case.error.name} is JSON; Python writes None, True and False."
+
+
+def _not_a_script(line: str) -> str:
+    match = _MAGIC.match(line)
+    if match is not None:
+        return (
+            f"{match[1]} is a notebook command, not Python. Remove such lines from the script"
+            + (": %%writefile belongs in the notebook's cell only." if "write" in line else ".")
+        )
+    if line.startswith(("<<<<<<<", "=======", ">>>>>>>")):
+        return "The file holds the marks of a merge conflict. Resolve it and remove the marks."
+    if line.lstrip().startswith((">>> ", "In [")):
+        return "The line was copied with its prompt. Remove the prompt."
+    if line.lstrip().lower().startswith(("<!doctype", "<html")):
+        return "The file is a web page, not a script: a download went wrong."
+    return ""
+
+
+def _indentation(error: SyntaxError, line: str) -> str:
+    if isinstance(error, TabError):
+        return (
+            "The file mixes tabs and spaces. Indent with four spaces throughout; this converts "
+            f"it:\n    expand -t 4 {_name(error)} > fixed.py"
+        )
+    if not isinstance(error, IndentationError):
+        return ""
+    if "expected an indented block" in str(error.msg):
+        return (
+            "The line before ends with a colon, so at least one indented line has to follow. "
+            "Write pass where nothing is to be done."
+        )
+    if "unindent" in str(error.msg):
+        return (
+            "This line is indented less than the one before, but not as far as any line above it. "
+            "Bring it in line with the block it belongs to."
+        )
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return "The line is indented with a tab, its neighbours perhaps with spaces. Use one kind."
+    return (
+        "The line is indented, but no line before it opens a block. Remove the spaces at its "
+        "beginning, or end the line above with a colon."
+    )
+
+
+def _brackets(error: SyntaxError) -> str:
+    message = str(error.msg)
+    if "was never closed" in message:
+        return f"The bracket opened in line {error.lineno} is not closed before the file ends."
+    if message.startswith("unmatched") or "does not match opening" in message:
+        return "A bracket too many, or of the wrong kind. Compare with the lines above."
+    if "unexpected EOF" in message:
+        return "The file ends inside a bracket or a block; perhaps it was copied incompletely."
+    if "unterminated" in message:
+        return (
+            "A string begins here and does not end. Close the quote, or use three quotes for a "
+            "string of several lines."
+        )
+    return ""
+
+
+def _characters(error: SyntaxError, line: str) -> str:
+    if any(quote in line for quote in _QUOTES):
+        return (
+            "The line holds typographic quotes, as word processors and web pages make them. "
+            "Replace them with ' or \"."
+        )
+    if "invalid non-printable character" in str(error.msg) or "\u00a0" in line:
+        return (
+            "The line holds an invisible character, often a no-break space copied from a web "
+            "page. Delete the white space and type it again."
+        )
+    if "invalid character" in str(error.msg):
+        return "This character is not part of Python; it was probably copied from a text."
+    return ""
+
+
+def _old_python(error: SyntaxError, line: str) -> str:
+    if re.match(r"\s*(print|exec)\s+\S", line) or re.match(r"\s*except\s+\w+\s*,\s*\w+\s*:", line):
+        return (
+            "This is Python 2. Convert the script to Python 3: print(...) and "
+            "`except Error as name:`."
+        )
+    if re.search(r"\basync\b", line) and "'await' outside" in str(error.msg):
+        return "await works inside async def only."
+    if "cannot assign" in str(error.msg) or "Maybe you meant '=='" in str(error.msg):
+        return "A comparison needs ==, an assignment a name on its left."
+    return ""
+
+
+def _how_to_name(path: Path) -> str:
+    return (
+        f"Name the script on the command line (scorehost serve {path.name}), or set "
+        "AZUREML_ENTRY_SCRIPT to its path below the app root."
+    )
+
+
+def _export_notebook(path: Path) -> str:
+    return (
+        "The file is a notebook, not a script. Export its code:\n"
+        f"    jupyter nbconvert --to script {path.name}"
+    )
+
+
+def _python_files(folder: Path) -> str:
+    names = sorted(path.name for path in folder.glob("*.py"))
+    return ", ".join(names[:12]) or "none"
+
+
+def _start_of(path: Path) -> str:
+    with path.open("rb") as stream:
+        return stream.read(200).decode("utf-8", "replace")
+
+
+def _line(error: SyntaxError) -> str:
+    import linecache
+
+    return linecache.getline(error.filename or "", error.lineno or 0)
+
+
+def _name(error: SyntaxError) -> str:
+    return Path(error.filename or "score.py").name
+
+
+def _uid() -> int:
+    import os
+
+    return os.getuid()
