@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from support.server import LiveServer
+from support.server import LiveServer, StartServer
 
 # Examples run against real servers: their time is the machine's, not the property's.
 hypothesis_settings.register_profile(
@@ -20,8 +20,6 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("server")
 
 pytest_plugins = ["support.nothing_skipped"]
-
-StartServer = Callable[..., LiveServer]
 
 _logs = pytest.StashKey[list[LiveServer]]()
 

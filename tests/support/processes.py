@@ -97,3 +97,9 @@ def _sockets(pid: int) -> set[str]:
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         pass
     return found
+
+
+def resident_bytes(pid: int) -> int:
+    """The resident memory of one process."""
+    pages = int((PROC / str(pid) / "statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")

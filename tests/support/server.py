@@ -11,10 +11,10 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from support.client import Address, Connection, Headers, Response
 from support.processes import in_session, listening_ports
@@ -306,3 +306,7 @@ class LiveServer:
 
 def _dumps(value: Any) -> bytes:
     return json.dumps(value).encode()
+
+
+StartServer: TypeAlias = Callable[..., LiveServer]
+"""What the fixtures ``live_server`` and ``own_server`` are."""

@@ -1,0 +1,297 @@
+"""HTTP/1.1 and 1.0 as clients speak them."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from support.client import Connection, chunked, request_bytes
+from support.server import LiveServer, StartServer
+
+
+@pytest.fixture
+def server(live_server: StartServer) -> LiveServer:
+    return live_server("raw_text.py")
+
+
+def _score(text: str, **options: str) -> bytes:
+    return request_bytes("POST", "/score", body=text.encode(), **options)
+
+
+CHUNKED = request_bytes("POST", "/score", headers=[("Transfer-Encoding", "chunked")])
+
+# -- connections --------------------------------------------------------------------------
+
+
+def test_a_connection_is_kept(server: LiveServer) -> None:
+    with server.connect() as connection:
+        for number in range(5):
+            connection.send(_score(str(number)))
+            response = connection.read_response()
+            assert response.json() == str(number)
+            assert "close" not in response.listed("Connection")
+
+
+def test_a_connection_is_closed_when_the_client_says_so(server: LiveServer) -> None:
+    with server.connect() as connection:
+        connection.send_request("GET", "/livez", headers=[("Connection", "close")])
+
+        assert "close" in connection.read_response().listed("Connection")
+        assert connection.at_end()
+
+
+def test_a_connection_is_kept_after_errors_of_the_application(server: LiveServer) -> None:
+    with server.connect() as connection:
+        assert connection.request("GET", "/nowhere").status == 404
+        assert connection.request("DELETE", "/score").status == 405
+        assert connection.request("POST", "/score", body=b"\xff").status == 400
+        long_id = [("x-request-id", "i" * 101)]
+        assert connection.request("POST", "/score", headers=long_id, body=b"x").status == 431
+        assert connection.request("POST", "/score", body=b"x").json() == "x"
+
+
+def test_http_1_0_closes(server: LiveServer) -> None:
+    with server.connect() as connection:
+        connection.send(b"GET /livez HTTP/1.0\r\n\r\n")
+
+        assert connection.read_response().status == 200
+        assert connection.at_end()
+
+
+def test_http_1_0_may_ask_to_be_kept(server: LiveServer) -> None:
+    with server.connect() as connection:
+        for _ in range(2):
+            headers = [("Connection", "keep-alive")]
+            connection.send_request("POST", "/score", headers=headers, body=b"x", version="1.0")
+            response = connection.read_response()
+            assert response.json() == "x"
+            assert "keep-alive" in response.listed("Connection")
+
+
+def test_a_client_may_close_its_half_and_still_read(server: LiveServer) -> None:
+    with server.connect() as connection:
+        connection.send(_score("half"))
+        connection.half_close()
+
+        assert connection.read_response().json() == "half"
+        assert connection.at_end()
+
+
+def test_a_client_that_leaves_in_the_middle_does_no_harm(server: LiveServer) -> None:
+    whole = _score("x" * 1000)
+    for length in (1, 10, 30, len(whole) - 1):
+        for leave in (Connection.close, Connection.reset):
+            connection = server.connect()
+            connection.send(whole[:length])
+            leave(connection)
+
+    assert server.post(body=b"fine").json() == "fine"
+
+
+def test_many_connections_at_once(server: LiveServer) -> None:
+    connections = [server.connect() for _ in range(200)]
+    for number, connection in enumerate(connections):
+        connection.send(_score(str(number)))
+
+    answers = [connection.read_response().json() for connection in connections]
+
+    assert answers == [str(number) for number in range(200)]
+    for connection in connections:
+        connection.close()
+
+
+# -- pipelining ---------------------------------------------------------------------------
+
+
+def test_pipelined_requests_are_answered_in_order(server: LiveServer) -> None:
+    with server.connect() as connection:
+        connection.send(b"".join(_score(str(number)) for number in range(20)))
+
+        assert [connection.read_response().json() for _ in range(20)] == [
+            str(number) for number in range(20)
+        ]
+
+
+def test_pipelined_answers_keep_their_order_whoever_is_faster(own_server: StartServer) -> None:
+    """A probe that could be answered at once waits for the score before it."""
+    server = own_server("gated.py")
+    with server.connect() as connection:
+        connection.send(
+            request_bytes("POST", "/score", body=b'"slow"')
+            + request_bytes("GET", "/livez")
+            + request_bytes("GET", "/nowhere")
+        )
+        server.wait_for_file("slow.begun")
+        assert connection.silent()
+        server.make("slow.go")
+
+        assert [connection.read_response().status for _ in range(3)] == [200, 200, 404]
+
+
+def test_a_pipelined_request_after_close_is_not_answered(server: LiveServer) -> None:
+    with server.connect() as connection:
+        closing = request_bytes("GET", "/livez", headers=[("Connection", "close")])
+        connection.send(closing + _score("too late"))
+
+        assert connection.read_response().status == 200
+        assert connection.at_end()
+
+
+def test_a_pipeline_larger_than_any_buffer(server: LiveServer) -> None:
+    """A client that writes everything before it reads anything."""
+    text = "y" * 50_000
+    with server.connect() as connection:
+        writer = threading.Thread(target=connection.send, args=(_score(text) * 100,))
+        writer.start()
+        for _ in range(100):
+            assert connection.read_response().json() == text
+        writer.join()
+
+
+# -- requests in pieces -------------------------------------------------------------------
+
+
+def test_a_request_may_come_byte_by_byte(server: LiveServer) -> None:
+    with server.connect() as connection:
+        for byte in _score("bytes"):
+            connection.send(bytes([byte]))
+
+        assert connection.read_response().json() == "bytes"
+
+
+@pytest.mark.parametrize("body", [b"", b"a", b"x" * 70_000, b"y" * 3_000_000])
+def test_bodies_of_every_size(server: LiveServer, body: bytes) -> None:
+    response = server.post(body=body)
+
+    assert response.status == 200
+    assert response.json() == body.decode()
+
+
+@pytest.mark.parametrize("pieces", [(), (b"one",), (b"a", b"b" * 70_000, b"c"), (b"z",) * 1000])
+def test_chunked_bodies(server: LiveServer, pieces: tuple[bytes, ...]) -> None:
+    with server.connect() as connection:
+        connection.send(CHUNKED + chunked(*pieces))
+        assert connection.read_response().json() == b"".join(pieces).decode()
+        assert connection.request("POST", "/score", body=b"next").json() == "next"
+
+
+def test_a_chunked_body_may_come_byte_by_byte(server: LiveServer) -> None:
+    with server.connect() as connection:
+        for byte in CHUNKED + chunked(b"one", b"two"):
+            connection.send(bytes([byte]))
+
+        assert connection.read_response().json() == "onetwo"
+
+
+def test_chunk_extensions_and_trailers_are_passed_over(server: LiveServer) -> None:
+    with server.connect() as connection:
+        connection.send(
+            CHUNKED
+            + b"3;name=value\r\none\r\n3\r\ntwo\r\n0\r\nX-Trailer: 1\r\n\r\n"
+            + _score("next")
+        )
+        assert connection.read_response().json() == "onetwo"
+        assert connection.read_response().json() == "next"
+
+
+def test_chunk_sizes_may_be_upper_case_and_padded(server: LiveServer) -> None:
+    with server.connect() as connection:
+        connection.send(CHUNKED + b"00A\r\n0123456789\r\n0\r\n\r\n")
+
+        assert connection.read_response().json() == "0123456789"
+
+
+def test_a_body_with_get_is_passed_over(server: LiveServer) -> None:
+    with server.connect() as connection:
+        assert connection.request("GET", "/livez", body=b"ignored").status == 200
+        assert connection.request("GET", "/score?a=1", body=b"ignored").json() == '{"a": 1}'
+
+
+# -- Expect: 100-continue -----------------------------------------------------------------
+
+
+def test_the_body_is_asked_for(server: LiveServer) -> None:
+    with server.connect() as connection:
+        headers = [("Expect", "100-continue"), ("Content-Length", "4")]
+        connection.send(request_bytes("POST", "/score", headers=headers))
+        interim = connection.read_response()
+        connection.send(b"body")
+
+        assert interim.status == 100
+        assert connection.read_response().json() == "body"
+
+
+def test_a_body_that_will_not_be_taken_is_not_asked_for(live_server: StartServer) -> None:
+    server = live_server("raw_text.py", settings={"SCOREHOST_MAX_BODY_BYTES": "10"})
+    headers = [("Expect", "100-continue"), ("Content-Length", "11")]
+
+    with server.connect() as connection:
+        connection.send(request_bytes("POST", "/score", headers=headers))
+
+        assert connection.read_response().status == 413
+
+
+def test_http_1_0_is_not_asked_for_its_body(server: LiveServer) -> None:
+    """The older version knows no interim answers."""
+    with server.connect() as connection:
+        headers = [("Expect", "100-continue")]
+        connection.send_request("POST", "/score", headers=headers, body=b"x", version="1.0")
+
+        assert connection.read_response().status == 200
+
+
+def test_an_expectation_that_nobody_knows_is_refused_or_ignored(server: LiveServer) -> None:
+    headers = {"Expect": "miracles"}
+
+    assert server.post(body=b"x", headers=headers).status in (200, 417)
+
+
+# -- request targets ----------------------------------------------------------------------
+
+
+def test_an_absolute_target_is_understood(server: LiveServer) -> None:
+    """As every server must, proxies or not."""
+    assert server.get("http://test:1/livez").status == 200
+    assert server.get("http://test/score?a=1").json() == '{"a": 1}'
+
+
+def test_options_of_the_server_itself(server: LiveServer) -> None:
+    with server.connect() as connection:
+        assert connection.request("OPTIONS", "*").status in (200, 204, 404)
+        assert connection.request("GET", "/livez").status == 200
+
+
+def test_a_percent_encoded_path_is_the_same_path(server: LiveServer) -> None:
+    assert server.get("/%73core?a=1").status == 200
+    assert server.get("/%6Civez").status == 200
+
+
+def test_an_upgrade_is_not_taken_up(server: LiveServer) -> None:
+    """Neither WebSocket nor HTTP/2 in the clear; the request counts as it is."""
+    for protocol in ("websocket", "h2c"):
+        with server.connect() as connection:
+            headers = [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", protocol)]
+            assert connection.request("GET", "/livez", headers=headers).status == 200
+            assert connection.request("POST", "/score", body=b"x").json() == "x"
+
+
+def test_an_http_2_preface_is_refused(server: LiveServer) -> None:
+    with server.connect() as connection:
+        connection.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+
+        assert b"200 OK" not in connection.read_to_end()
+
+
+@pytest.mark.parametrize("name", ["json", "text"])
+def test_answers_are_the_same_by_every_framing(server: LiveServer, name: str) -> None:
+    body = json.dumps({name: [1, 2]}).encode()
+    plain = server.post(body=body)
+
+    with server.connect() as connection:
+        connection.send(CHUNKED + chunked(body))
+        by_chunks = connection.read_response()
+
+    assert plain.body == by_chunks.body
+    assert plain.content_type == by_chunks.content_type

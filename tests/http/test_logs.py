@@ -1,0 +1,271 @@
+"""What the server and the script say, and where it ends up."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from support.server import LiveServer, StartServer
+from support.wait import wait_until
+
+# -- what the script writes ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize(
+    "written",
+    ["printed {}", "stderr {}", "written {}", "raw {}", "from C {}", "half and half {}"],
+)
+def test_everything_written_in_run_is_captured_once_with_the_id(
+    live_server: StartServer, written: str, log_format: str
+) -> None:
+    server = live_server("prints.py", settings={"SCOREHOST_LOG_FORMAT": log_format})
+    word = re.sub(r"\W", "", written) + "word"
+    request_id = f"id-of-{word}"
+
+    server.score(word, headers={"x-request-id": request_id})
+
+    line = server.wait_for_line(written.format(word))
+    assert request_id in line
+    assert server.lines(written.format(word)) == [line]
+
+
+def test_what_is_written_before_any_request_is_captured_once_too(
+    live_server: StartServer,
+) -> None:
+    server = live_server("prints.py")
+
+    server.score("x")
+
+    for written in ("printed at import", "printed in init"):
+        server.wait_for_line(written)
+        assert len(server.lines(written)) == 1
+
+
+def test_output_of_one_request_is_not_given_to_the_next(live_server: StartServer) -> None:
+    server = live_server("prints.py")
+
+    for number in range(20):
+        server.score(f"seq{number}.", headers={"x-request-id": f"seq-id-{number}."})
+
+    for number in range(20):
+        for way in ("printed", "raw", "from C", "stderr"):
+            assert f"seq-id-{number}." in server.wait_for_line(f"{way} seq{number}.")
+
+
+def test_print_is_left_alone(live_server: StartServer) -> None:
+    source = "__import__('builtins').print.__class__.__name__"
+
+    assert live_server("evaluates.py").score(source) == "builtin_function_or_method"
+
+
+def test_output_without_a_line_end_is_not_lost(live_server: StartServer) -> None:
+    server = live_server("evaluates.py")
+
+    server.score("print('dangling words', end='')", headers={"x-request-id": "dangling-id"})
+
+    assert "dangling-id" in server.wait_for_line("dangling words")
+
+
+def test_output_that_is_not_utf8_does_no_harm(live_server: StartServer) -> None:
+    server = live_server("evaluates.py")
+
+    server.score(r"os.write(1, b'odd \xff\xfe bytes\n')")
+
+    server.wait_for_line("odd ", " bytes")
+    assert server.score("1") == 1
+
+
+def test_a_very_long_line_does_no_harm(live_server: StartServer) -> None:
+    server = live_server("evaluates.py")
+
+    server.score("print('L' * 1_000_000 + 'end')")
+
+    wait_until(lambda: server.log.count("L") >= 1_000_000, what="the long line is in the log")
+    assert server.score("1") == 1
+
+
+def test_a_line_that_looks_like_ours_cannot_forge_a_record(live_server: StartServer) -> None:
+    server = live_server("evaluates.py", settings={"SCOREHOST_LOG_FORMAT": "json"})
+
+    server.score("""print('{"level": "ERROR", "message": "forged"}')""")
+
+    server.wait_for_line("forged")
+    assert [record for record in server.records() if record.get("message") == "forged"] == []
+
+
+# -- loggers and levels -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("level", "said", "unsaid"),
+    [
+        ("DEBUG", ["debug", "info", "warning", "error"], []),
+        ("INFO", ["info", "warning", "error"], ["debug"]),
+        ("WARNING", ["warning", "error"], ["debug", "info"]),
+        ("ERROR", ["error"], ["debug", "info", "warning"]),
+    ],
+)
+def test_the_log_level_takes_effect_on_the_scripts_loggers(
+    live_server: StartServer, level: str, said: list[str], unsaid: list[str]
+) -> None:
+    server = live_server("logs.py", settings={"AZUREML_LOG_LEVEL": level})
+
+    server.score("leveled", headers={"x-request-id": "level-id"})
+
+    for word in said:
+        line = server.wait_for_line(f"{word} leveled")
+        assert "level-id" in line
+        assert server.lines(f"{word} leveled") == [line]
+    assert not [word for word in unsaid if server.lines(f"{word} leveled")]
+
+
+def test_info_is_the_default_level(live_server: StartServer) -> None:
+    server = live_server("logs.py")
+
+    server.score("usual")
+
+    server.wait_for_line("info usual")
+    server.wait_for_line("error usual")
+    assert not server.lines("debug usual")
+
+
+def test_the_scripts_own_logging_is_respected(live_server: StartServer) -> None:
+    """Its format, its level; and each record once."""
+    server = live_server("own_logging.py")
+
+    server.score("mine", headers={"x-request-id": "own-logging-id"})
+
+    line = server.wait_for_line("MINE|DEBUG|said mine")
+    assert "own-logging-id" in line
+    assert server.lines("said mine") == [line]
+
+
+def test_a_logging_json_in_the_app_root_is_honoured(own_server: StartServer) -> None:
+    config = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"f": {"format": "CONFIGURED|%(name)s|%(message)s"}},
+        "handlers": {"h": {"class": "logging.StreamHandler", "formatter": "f"}},
+        "root": {"level": "DEBUG", "handlers": ["h"]},
+    }
+    server = own_server("logs.py", files={"logging.json": json.dumps(config)})
+
+    server.score("word")
+
+    server.wait_for_line("CONFIGURED|my.module|debug word")
+    assert len(server.lines("debug word")) == 1
+
+
+# -- one line per request -----------------------------------------------------------------
+
+
+def test_each_request_has_one_line(live_server: StartServer) -> None:
+    server = live_server("evaluates.py")
+
+    server.post("/score?x=1", json="'answer'", headers={"x-request-id": "line-1"})
+
+    line = server.wait_for_line("line-1")
+    for part in ("POST", "/score", "200"):
+        assert part in line
+    assert server.lines("line-1") == [line]
+
+
+def test_lines_tell_sizes_and_times(live_server: StartServer) -> None:
+    server = live_server("evaluates.py", settings={"SCOREHOST_LOG_FORMAT": "json"})
+
+    headers = {"x-request-id": "json-1"}
+    response = server.post(json="__import__('time').sleep(0.02) or 'x' * 96", headers=headers)
+
+    record = json.loads(server.wait_for_line("json-1"))
+    values = [value for value in record.values() if isinstance(value, int | float)]
+    run_ms = float(response.header("x-ms-run-fn-exec-ms") or 0)
+    assert len(response.body) in values
+    assert 200 in values
+    assert any(abs(value - run_ms) < 0.01 for value in values), (run_ms, record)
+    assert {"POST", "json-1"} <= set(map(str, record.values()))
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status"),
+    [("GET", "/nowhere", "404"), ("DELETE", "/score", "405"), ("GET", "/swagger.json", "200")],
+)
+def test_refusals_and_pages_have_a_line_too(
+    live_server: StartServer, method: str, target: str, status: str
+) -> None:
+    server = live_server("evaluates.py")
+    request_id = f"page-{method}-{status}"
+
+    server.request(method, target, headers={"x-request-id": request_id})
+
+    line = server.wait_for_line(request_id)
+    assert method in line
+    assert target in line
+    assert status in line
+
+
+def test_errors_have_a_line_and_the_traceback_under_the_same_id(
+    live_server: StartServer,
+) -> None:
+    server = live_server("raises.py", settings={"SCOREHOST_LOG_FORMAT": "json"})
+
+    server.post(json=1, headers={"x-request-id": "error-1"})
+
+    wait_until(lambda: len(server.lines("error-1")) == 2, what="the error and the request's line")
+    records = [json.loads(line) for line in server.lines("error-1")]
+    texts = [json.dumps(record) for record in records]
+    assert sum("raise ValueError(SECRET)" in text for text in texts) == 1
+    assert sum("ERROR" in text for text in texts) == 1
+
+
+@pytest.mark.parametrize("target", ["/", "/livez", "/readyz", "/startupz", "/metrics"])
+def test_probes_are_not_logged(live_server: StartServer, target: str) -> None:
+    server = live_server("evaluates.py")
+
+    server.get(target, headers={"x-request-id": f"probe-{target}"})
+    server.post(json="1", headers={"x-request-id": f"after-{target}"})
+
+    server.wait_for_line(f"after-{target}")
+    assert server.lines(f"probe-{target}") == []
+
+
+def test_probes_are_logged_when_asked_for(live_server: StartServer) -> None:
+    server = live_server("evaluates.py", settings={"SCOREHOST_LOG_PROBES": "true"})
+
+    server.get("/livez", headers={"x-request-id": "probe-asked"})
+
+    assert "/livez" in server.wait_for_line("probe-asked")
+
+
+def test_the_access_log_can_be_switched_off(live_server: StartServer) -> None:
+    server = live_server("evaluates.py", settings={"SCOREHOST_ACCESS_LOG": "false"})
+
+    server.post(json="1", headers={"x-request-id": "silent-1"})
+    server.post(json="print('still there')", headers={"x-request-id": "silent-2"})
+
+    server.wait_for_line("still there")
+    assert server.lines("silent-1") == []
+
+
+def test_json_logs_are_json_from_the_first_line_to_the_last(own_server: StartServer) -> None:
+    """Start-up, script, request, error and shutdown: each a JSON object on a line."""
+    server = own_server("prints.py", settings={"SCOREHOST_LOG_FORMAT": "json"})
+    server.score("w")
+    server.get("/nowhere")
+    server.check_stopped()
+
+    records = server.records()
+
+    assert len(records) > 5
+    assert all(isinstance(record, dict) and record for record in records)
+
+
+def test_a_log_line_cannot_be_forged_by_a_request(live_server: StartServer) -> None:
+    server: LiveServer = live_server("evaluates.py")
+
+    server.get("/nowhere%0Aforged%20line", headers={"x-request-id": "forger-1"})
+
+    server.wait_for_line("forger-1")
+    assert not [line for line in server.log.splitlines() if line.startswith("forged")]

@@ -1,0 +1,131 @@
+"""Scripts that take the whole request and may answer with a response of their own."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.server import LiveServer, StartServer
+
+
+@pytest.fixture
+def server(live_server: StartServer) -> LiveServer:
+    return live_server("raw.py")
+
+
+@pytest.mark.parametrize(
+    "method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
+)
+def test_every_method_reaches_a_raw_script(server: LiveServer, method: str) -> None:
+    response = server.request(method, "/score?x=1&x=2&y=%C3%A9", body=b"")
+
+    assert response.status == 200
+    assert response.json()["method"] == method
+    assert response.json()["args"] == {"x": ["1", "2"], "y": ["é"]}
+
+
+def test_head_reaches_a_raw_script_and_stays_without_body(server: LiveServer) -> None:
+    with server.connect() as connection:
+        head = connection.request("HEAD", "/score")
+        after = connection.request("GET", "/livez")
+
+    assert (head.status, head.body) == (200, b"")
+    assert after.status == 200
+
+
+def test_a_raw_script_gets_flasks_request(server: LiveServer) -> None:
+    headers = {"Content-Type": "application/json", "X-Custom": "c", "Host": "example.test:81"}
+
+    seen = server.post("/score?q=1", body=b'{"a": 1}', headers=headers).json()
+
+    assert seen == {
+        "method": "POST",
+        "path": "/score",
+        "args": {"q": ["1"]},
+        "query": "q=1",
+        "body": '{"a": 1}',
+        "type": "application/json",
+        "custom": "c",
+        "json": {"a": 1},
+        "remote": "127.0.0.1",
+        "host": "example.test:81",
+    }
+
+
+def test_any_bytes_pass_both_ways(server: LiveServer) -> None:
+    body = bytes(range(256)) * 5
+
+    response = server.post("/score?echo=image/png", body=body)
+
+    assert response.status == 200
+    assert response.body == body
+    assert response.header("Content-Type") == "image/png"
+
+
+def test_a_large_body_passes_both_ways(server: LiveServer) -> None:
+    """Past the mebibyte from which bodies travel differently inside."""
+    body = bytes(range(256)) * (3 * 4096 + 1)
+
+    response = server.post("/score?echo=application/octet-stream", body=body)
+
+    assert response.body == body
+
+
+def test_uploaded_files_and_forms_are_parsed(server: LiveServer) -> None:
+    part = (
+        b'--b\r\nContent-Disposition: form-data; name="one"; filename="f.txt"\r\n\r\n'
+        b"content\r\n--b--\r\n"
+    )
+    upload = {"Content-Type": "multipart/form-data; boundary=b"}
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    assert server.post("/score?file=1", body=part, headers=upload).json() == {"one": "content"}
+    assert server.post("/score?form=1", body=b"a=1&b=%20", headers=form).json() == {
+        "a": "1",
+        "b": " ",
+    }
+
+
+@pytest.mark.parametrize(
+    "package",
+    ["azureml.contrib.services", "azureml_inference_server_http.api"],
+)
+def test_both_legacy_packages_have_the_names(live_server: StartServer, package: str) -> None:
+    response = live_server("raw_from.py", settings={"RAW_API": package}).get("/score")
+
+    assert (response.status, response.body) == (201, b"GET")
+
+
+def test_the_mark_sits_on_the_function(live_server: StartServer) -> None:
+    """A helper that is marked does not make run() raw."""
+    server = live_server("raw_elsewhere.py")
+
+    assert server.post(body=b"x").json() == {"kind": "str"}
+    assert server.request("PUT", "/score", body=b"").status == 405
+
+
+def test_raw_scripts_answer_options_themselves(server: LiveServer) -> None:
+    """Also when it looks like a preflight, as long as CORS is not set."""
+    preflight = {"Origin": "http://a.test", "Access-Control-Request-Method": "POST"}
+
+    assert server.options().json()["method"] == "OPTIONS"
+    assert server.options(headers=preflight).json()["method"] == "OPTIONS"
+
+
+def test_preflights_of_raw_scripts_are_answered_when_cors_is_set(
+    live_server: StartServer,
+) -> None:
+    server = live_server("raw.py", settings={"AML_CORS_ORIGINS": "*"})
+    preflight = {"Origin": "http://a.test", "Access-Control-Request-Method": "PUT"}
+
+    answered = server.options(headers=preflight)
+
+    assert answered.body == b""
+    assert answered.header("Access-Control-Allow-Origin") == "*"
+    assert server.options().json()["method"] == "OPTIONS"
+
+
+def test_a_raw_script_may_return_any_value(server: LiveServer) -> None:
+    response = server.get("/score")
+
+    assert response.content_type == "application/json"
+    assert response.header("x-ms-run-function-failed") == "False"

@@ -1,0 +1,192 @@
+"""Other ways in: a UNIX socket, TLS, a second port for probes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.client import Address
+from support.server import LiveServer, StartServer, free_port
+from support.wait import wait_until
+
+# -- a UNIX socket ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A path that is short enough for a socket's address."""
+    return Path(os.path.relpath(tmp_path / "s"))
+
+
+def _on_socket(own_server: StartServer, path: Path) -> LiveServer:
+    path = path.absolute()
+    return own_server(
+        "raw_text.py", address=Address(path=path), arguments=("--host", f"unix:{path}")
+    )
+
+
+def test_a_unix_socket_serves_like_a_port(own_server: StartServer, path: Path) -> None:
+    server = _on_socket(own_server, path)
+
+    assert server.post(body=b"through a file").json() == "through a file"
+    assert stat.S_ISSOCK(path.stat().st_mode)
+    assert server.ports() == set()
+
+
+def test_a_unix_socket_is_removed_at_the_end(own_server: StartServer, path: Path) -> None:
+    server = _on_socket(own_server, path)
+
+    server.check_stopped()
+
+    assert not path.exists()
+
+
+def test_a_unix_socket_left_behind_is_no_hindrance(own_server: StartServer, path: Path) -> None:
+    """As after a power failure: the file is there and nobody listens."""
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path.absolute()))
+
+    assert _on_socket(own_server, path).post(body=b"again").json() == "again"
+
+
+# -- TLS ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 and its key, made for this run."""
+    folder = tmp_path_factory.mktemp("tls")
+    files = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
+            *("-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-out", str(files[0]), "-keyout", str(files[1])),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return files
+
+
+@pytest.fixture
+def secure(live_server: StartServer, certificate: tuple[Path, Path]) -> LiveServer:
+    settings = {
+        "SCOREHOST_TLS_CERTIFICATE": str(certificate[0]),
+        "SCOREHOST_TLS_KEY": str(certificate[1]),
+    }
+    context = ssl.create_default_context(cafile=str(certificate[0]))
+    address = Address(port=TLS_PORT, tls=context)
+    return live_server("raw_text.py", settings=settings, address=address)
+
+
+TLS_PORT = free_port()
+
+
+def test_tls_serves_under_its_certificate(secure: LiveServer) -> None:
+    assert secure.post(body=b"in secret").json() == "in secret"
+
+
+def test_tls_keeps_connections_and_takes_large_bodies(secure: LiveServer) -> None:
+    body = b"x" * 3_000_000
+
+    with secure.connect() as connection:
+        for _ in range(2):
+            assert connection.request("POST", "/score", body=body).json() == body.decode()
+
+
+def test_old_tls_versions_are_refused(secure: LiveServer) -> None:
+    with socket.create_connection(("127.0.0.1", TLS_PORT), 5) as plain:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with pytest.warns(DeprecationWarning):
+            context.maximum_version = ssl.TLSVersion.TLSv1_1
+        with pytest.raises((ssl.SSLError, ConnectionResetError)):
+            context.wrap_socket(plain)
+
+
+def test_plain_http_on_the_tls_port_is_not_served(secure: LiveServer) -> None:
+    with socket.create_connection(("127.0.0.1", TLS_PORT), 5) as plain:
+        plain.sendall(b"GET /livez HTTP/1.1\r\nHost: t\r\n\r\n")
+        answer = plain.recv(1000)
+
+    assert b"200 OK" not in answer
+    assert secure.get("/livez").status == 200
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--tls-certificate", "nowhere.pem", "--tls-key", "nowhere.key"), "nowhere"),
+        (("--tls-certificate", "only.pem"), "SCOREHOST_TLS_KEY"),
+    ],
+)
+def test_tls_files_that_cannot_be_used_are_one_clear_message(
+    own_server: StartServer, given: tuple[str, ...], said: str
+) -> None:
+    server = own_server("raw_text.py", wait="", arguments=given)
+
+    assert server.wait_exit() == 2
+    assert said in server.err or said.replace("SCOREHOST_TLS_KEY", "--tls-key") in server.err
+    assert "Traceback" not in server.log
+
+
+# -- a port of their own for probes -------------------------------------------------------
+
+HEALTH_PORT = free_port()
+
+
+@pytest.fixture
+def probed(live_server: StartServer) -> LiveServer:
+    return live_server("raw_text.py", settings={"HEALTH_PORT": str(HEALTH_PORT)})
+
+
+@pytest.fixture
+def probes(probed: LiveServer) -> LiveServer:
+    """The same server, asked through its second port."""
+    other = LiveServer.__new__(LiveServer)
+    other.__dict__.update(probed.__dict__, address=Address(port=HEALTH_PORT))
+    return other
+
+
+@pytest.mark.parametrize("target", ["/", "/livez", "/readyz", "/startupz", "/metrics"])
+def test_the_health_port_answers_probes_and_metrics(
+    probes: LiveServer, probed: LiveServer, target: str
+) -> None:
+    assert probes.get(target).status == 200
+    assert probed.get(target).status == 200
+
+
+@pytest.mark.parametrize("target", ["/score", "/docs", "/swagger.json", "/nowhere"])
+def test_the_health_port_answers_nothing_else(probes: LiveServer, target: str) -> None:
+    assert probes.get(target).status == 404
+    assert probes.post(target, body=b"x").status == 404
+
+
+def test_the_flag_names_the_health_port_too(own_server: StartServer) -> None:
+    port = free_port()
+    server = own_server("raw_text.py", arguments=("--health-port", str(port)))
+
+    assert server.ports() == {server.address.port, port}
+
+
+def test_the_health_port_answers_while_init_runs(own_server: StartServer) -> None:
+    port = free_port()
+    server = own_server("gated_init.py", wait="listening", settings={"HEALTH_PORT": str(port)})
+    server.wait_for_file("init.begun")
+    main, server.address = server.address, Address(port=port)
+
+    live, ready = server.get("/livez").status, server.get("/readyz").status
+    server.make("init.go")
+    wait_until(lambda: server.get("/readyz").status == 200, what="ready on the health port")
+    server.address = main
+
+    assert (live, ready) == (200, 503)
+    assert server.score() == "scored"

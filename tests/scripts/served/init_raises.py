@@ -1,0 +1,9 @@
+"""init() fails."""
+
+
+def init():
+    raise RuntimeError("the model is upside down")
+
+
+def run(data):
+    return data

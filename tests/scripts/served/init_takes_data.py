@@ -1,0 +1,9 @@
+"""init() wants an argument."""
+
+
+def init(model):
+    pass
+
+
+def run(data):
+    return data

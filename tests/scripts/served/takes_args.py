@@ -1,0 +1,9 @@
+"""run() has *args."""
+
+
+def init():
+    pass
+
+
+def run(data, *args):
+    return data

@@ -1,0 +1,9 @@
+"""run() has no parameter for data."""
+
+
+def init():
+    pass
+
+
+def run(request_headers):
+    return request_headers

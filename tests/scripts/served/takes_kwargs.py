@@ -1,0 +1,9 @@
+"""run() has **kwargs."""
+
+
+def init():
+    pass
+
+
+def run(data, **kwargs):
+    return data

@@ -1,0 +1,9 @@
+"""run() has no parameter."""
+
+
+def init():
+    pass
+
+
+def run():
+    return 1

@@ -1,0 +1,9 @@
+"""run() has a positional-only parameter."""
+
+
+def init():
+    pass
+
+
+def run(data, /):
+    return data
