@@ -19,4 +19,5 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
     from scorehost.front.server import serve  # only now: a wrong flag is answered at once
 
-    return serve(resolved.settings, profile=Profile(warnings=resolved.warnings))
+    profile = Profile(warnings=resolved.warnings)
+    return serve(resolved.settings, profile=profile, environ=environ)

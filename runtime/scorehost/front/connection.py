@@ -1,0 +1,337 @@
+"""One client's connection: bytes in, exchanges out, answers back in order.
+
+HTTP/1.1 and 1.0, kept alive, pipelined, chunked or counted bodies, ``Expect: 100-continue``.
+Parsing is llhttp's, through httptools, in its strict mode. Requests on one connection are
+served one after the other. A body from 48 KiB up goes into a memory file as it arrives; it is
+never copied again in this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, cast
+
+import httptools
+
+from scorehost.errors import BodyTooLarge, HeadersTooLarge, MalformedRequest, RequestError
+from scorehost.front.correlation import identify
+from scorehost.front.exchange import Exchange
+from scorehost.worker.frames import MEMORY_FILE_FROM
+
+if TYPE_CHECKING:
+    from scorehost.front.front import Front
+
+_KNOWN: Final = frozenset({
+    b"x-request-id", b"x-ms-client-request-id", b"x-ms-request-id", b"traceid",
+    b"content-type", b"content-length", b"expect", b"origin", b"accept",
+    b"access-control-request-method", b"access-control-request-headers", b"transfer-encoding",
+})  # fmt: skip
+_LINGER: Final = 2.0
+"""Seconds that a refused client may go on sending before the connection is cut; without them
+the reset would overtake the answer (RFC 9112, 9.6)."""
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection.
+
+    Parameters
+    ----------
+    front : what serves its exchanges.
+    health_only : whether it came in on the health port.
+    """
+
+    __slots__ = (
+        "_arriving",
+        "_front",
+        "_header_bytes",
+        "_headers_done",
+        "_incomplete",
+        "_parser",
+        "_waiting",
+        "active",
+        "address",
+        "closing",
+        "deadline",
+        "health_only",
+        "lost",
+        "on_drain",
+        "refused",
+        "transport",
+        "writable",
+    )
+
+    def __init__(self, front: Front, *, health_only: bool = False) -> None:
+        self._front = front
+        self.health_only = health_only
+        self._parser = httptools.HttpRequestParser(self)
+        self._arriving: Exchange | None = None
+        self._waiting: deque[Exchange] = deque()
+        self._header_bytes = self._incomplete = 0
+        self._headers_done = True
+        self.active: Exchange | None = None
+        self.address = ""
+        self.closing = self.lost = self.refused = False
+        self.writable = True
+        self.on_drain: Callable[[], None] | None = None
+        self.deadline = 0.0
+        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+
+    # -- the transport's calls ----------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; the first request's headers have their time limit from now."""
+        self.transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self.address = str(peer[0]) if isinstance(peer, tuple) else ""
+        self.deadline = self._front.now() + self._front.settings.header_timeout
+        self._front.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come; complete requests are served at once or in their turn."""
+        if self.refused:
+            return
+        if self._arriving is not None and self._headers_done:
+            self.deadline = self._front.now() + self._front.settings.body_timeout
+        size = len(data)
+        while data and not self.refused:
+            data = self._parse(data)
+        if not self._headers_done and not self.refused:
+            self._count_incomplete(size)
+
+    def _parse(self, data: bytes) -> bytes:
+        """Feed the parser; returns what follows an ignored offer to upgrade."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            # Offers (h2c, mostly) may be ignored: RFC 9110, 7.8.
+            self._parser = httptools.HttpRequestParser(self)
+            return data[offer.args[0] :]
+        except httptools.HttpParserCallbackError as wrapped:
+            error = wrapped.__context__
+            if not isinstance(error, RequestError):
+                raise
+            self.refuse_unread(error)
+        except httptools.HttpParserError as error:
+            self.refuse_unread(MalformedRequest(f"This is not an HTTP request: {error}."))
+        return b""
+
+    def eof_received(self) -> bool:
+        """The client sends no more: what it still waits for is not scored any more."""
+        return False
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """The connection is gone, and with it everything that was meant for it."""
+        self.lost = True
+        if self._arriving is not None and self._arriving is not self.active:
+            self._front.abandon(self._arriving)
+        for exchange in self._waiting:
+            self._front.abandon(exchange)
+        self._waiting.clear()
+        if self.active is not None:
+            self._front.abandon(self.active)
+        self._front.closed(self)
+
+    def pause_writing(self) -> None:
+        """The client takes its answer slowly."""
+        self.writable = False
+        self.deadline = self._front.now() + self._front.settings.body_timeout
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self.writable = True
+        if self.on_drain is not None:
+            self.on_drain()
+
+    # -- the parser's calls -------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A request line begins."""
+        now = self._front.now()
+        self._arriving = Exchange(self, now)
+        self._headers_done = False
+        self._header_bytes = self._incomplete = 0
+        if self.active is None:
+            self.deadline = now + self._front.settings.header_timeout
+
+    def on_url(self, url: bytes) -> None:
+        """Part of the target."""
+        exchange = self._arriving
+        assert exchange is not None  # noqa: S101 - llhttp calls on_message_begin first
+        exchange.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header, or a trailer, which is dropped."""
+        exchange = self._arriving
+        if exchange is None or self._headers_done:
+            return
+        exchange.headers.append((name, value))
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > self._front.settings.max_header_bytes:
+            raise self._headers_too_large()
+        lowered = name.lower()
+        if lowered in _KNOWN:
+            exchange.known[lowered] = value
+
+    def on_headers_complete(self) -> None:
+        """Everything but the body is there: refuse what can be refused without it."""
+        exchange = self._arriving
+        assert exchange is not None  # noqa: S101
+        self._headers_done = True
+        parser = self._parser
+        exchange.method = parser.get_method()
+        exchange.path = exchange.target.partition(b"?")[0]
+        exchange.keep_alive = parser.should_keep_alive() and not self._front.draining
+        if parser.get_http_version() == "1.0":
+            exchange.http10 = True
+        if exchange.method == b"HEAD":
+            exchange.head_only = True
+        known = exchange.known
+        identify(exchange, self._front.make_id)
+        self._front.routes.assign(exchange)
+        if b"content-length" in known:
+            self._expect_body(exchange, int(known[b"content-length"]))
+        if b"expect" in known:
+            self._answer_expectation(exchange, known[b"expect"])
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        exchange = self._arriving
+        assert exchange is not None  # noqa: S101
+        size = exchange.size + len(data)
+        if size > exchange.held:
+            self._expect_body(exchange, size)
+        exchange.size = size
+        if exchange.body_file >= 0:
+            _write_all(exchange.body_file, data)
+        elif size < MEMORY_FILE_FROM:
+            exchange.body = exchange.body + data if exchange.body else data
+        else:
+            exchange.body_file = os.memfd_create("scorehost-body", os.MFD_CLOEXEC)
+            _write_all(exchange.body_file, exchange.body)
+            _write_all(exchange.body_file, data)
+            exchange.body = b""
+
+    def on_message_complete(self) -> None:
+        """The whole request is there."""
+        exchange, self._arriving = self._arriving, None
+        assert exchange is not None  # noqa: S101
+        if self.active is None:
+            self.active = exchange
+            self.deadline = 0.0
+            self._front.serve(exchange)
+        else:
+            self._waiting.append(exchange)
+            if len(self._waiting) == 1:
+                self.transport.pause_reading()
+
+    # -- parts --------------------------------------------------------------------------------
+
+    def _count_incomplete(self, more: int) -> None:
+        """Bound what the parser itself keeps of a header that does not end."""
+        self._incomplete += more
+        if self._incomplete > 2 * self._front.settings.max_header_bytes:
+            self.refuse_unread(self._headers_too_large())
+
+    def _headers_too_large(self) -> HeadersTooLarge:
+        limit = self._front.settings.max_header_bytes
+        return HeadersTooLarge(
+            f"The request line and headers are over {limit} bytes "
+            "(SCOREHOST_MAX_HEADER_BYTES). Send fewer or shorter headers."
+        )
+
+    def _expect_body(self, exchange: Exchange, size: int) -> None:
+        limit = self._front.settings.max_body_bytes
+        if size > limit:
+            raise BodyTooLarge(
+                f"The body has {size} bytes or more; at most {limit} are accepted "
+                "(SCOREHOST_MAX_BODY_BYTES). Send less, or raise the limit."
+            )
+        self._front.admission.hold(exchange, size)
+
+    def _answer_expectation(self, exchange: Exchange, value: bytes) -> None:
+        if value.lower() == b"100-continue" and not exchange.http10 and self.active is None:
+            self.transport.write(_CONTINUE)
+
+    # -- answers ------------------------------------------------------------------------------
+
+    def finished(self, exchange: Exchange) -> None:
+        """The active exchange's last byte has been handed to the transport."""
+        self.active = None
+        if self.lost:
+            return
+        if not exchange.keep_alive:
+            self.close()
+        elif self._waiting:
+            self._front.soon(self._next)
+        else:
+            settings = self._front.settings
+            now = exchange.begun or exchange.arrived
+            self.deadline = now + settings.idle_timeout
+
+    def _next(self) -> None:
+        """Serve the next of the pipelined requests."""
+        if self.lost or self.active is not None or not self._waiting:
+            return
+        exchange = self._waiting.popleft()
+        if not self._waiting and not self.closing:
+            self.transport.resume_reading()
+        exchange.keep_alive = exchange.keep_alive and not self._front.draining
+        self.active = exchange
+        self.deadline = 0.0
+        self._front.serve(exchange)
+
+    def refuse_unread(self, error: RequestError) -> None:
+        """Answer a request that is not read any further, and close."""
+        if self.refused:
+            return
+        self.refused = True
+        exchange = self._arriving
+        if exchange is None:
+            exchange = Exchange(self, self._front.now())
+        self._arriving = None
+        if not exchange.request_id:
+            exchange.request_id = exchange.legacy_id = self._front.make_id()
+        exchange.keep_alive = False
+        if self.active is None and not self._waiting:
+            self.active = exchange
+            self._front.refuse(exchange, error)
+        else:
+            exchange.release()
+            self._front.admission.release(exchange)
+            self.closing = True  # what came before is answered; the rest is dropped
+            last = self._waiting[-1] if self._waiting else self.active
+            if last is not None:
+                last.keep_alive = False
+
+    def close(self) -> None:
+        """Close once everything written has left; a refused client may finish sending."""
+        if self.closing and not self.refused:
+            return
+        self.closing = True
+        if self.refused and self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.deadline = self._front.now() + _LINGER
+        else:
+            self.transport.close()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being received or answered."""
+        return self.active is None and self._arriving is None and not self._waiting
+
+    def expire(self) -> None:
+        """The connection's time limit has passed; what that means depends on where it is."""
+        if self.refused or self.closing or not self.writable or self._arriving is None:
+            self.transport.abort() if not self.writable or self.refused else self.transport.close()
+            return
+        self._front.client_too_slow(self, headers=not self._headers_done)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    written = os.write(descriptor, data)
+    while written < len(data):
+        written += os.write(descriptor, memoryview(data)[written:])

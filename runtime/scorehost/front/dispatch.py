@@ -1,0 +1,289 @@
+"""From one queue to the scoring workers.
+
+A worker has one request in ``run()`` and, only while ``run()`` is short, a few more written
+ahead into its socket, so that it need not wait for the front between two of them. The rule:
+as many as take :data:`AHEAD` together, at most :data:`DEEPEST`, by the slowest recent ``run()``.
+What was written ahead and not begun is taken back when its worker dies, stops, or stays in one
+request for :data:`STALL`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+from scorehost.errors import DeadlineExceeded, NotReady, RequestError
+from scorehost.front.admission import Admission
+from scorehost.front.exchange import DONE, WAITING, WRITTEN, Exchange
+from scorehost.front.handle import RETIRING, SERVING, WorkerHandle
+from scorehost.settings import Settings
+
+AHEAD: Final = 0.001
+"""Seconds of work that may be written ahead. A request that finds an idle worker elsewhere
+waits this long at most, and STALL once when run() was suddenly slow."""
+DEEPEST: Final = 16
+"""docs/decisions/write-ahead.md has the measurement."""
+OVERHEAD: Final = 20e-6
+"""Seconds that a request costs a worker besides run()."""
+STALL: Final = 0.004
+"""Seconds in one request after which those written behind it are taken back."""
+
+
+class Clock(Protocol):
+    """What the dispatcher needs of the event loop."""
+
+    def now(self) -> float:
+        """Seconds on the monotonic clock."""
+
+    def later(self, seconds: float, call: Callable[..., None], *args: object) -> object:
+        """Call once, after a while."""
+
+
+class Outlet(Protocol):
+    """Where requests go that get no result from a worker."""
+
+    def fail(self, exchange: Exchange, error: RequestError) -> None:
+        """Answer with an error."""
+
+    def expired(self, worker: WorkerHandle, exchange: Exchange) -> None:
+        """The request's time is over: its client has the answer, its worker must be freed."""
+
+
+class Dispatcher:
+    """One queue, many workers.
+
+    Parameters
+    ----------
+    settings : deadline and longest wait.
+    admission : says no when the queue is full.
+    clock, outlet : the event loop, and where errors go.
+    """
+
+    def __init__(
+        self, settings: Settings, admission: Admission, clock: Clock, outlet: Outlet
+    ) -> None:
+        self._admission = admission
+        self._clock = clock
+        self._outlet = outlet
+        self.queue: deque[Exchange] = deque()
+        self.serving: list[WorkerHandle] = []
+        self.deadlines_suspended = False
+        self._number = 0
+        self._limit = settings.scoring_timeout_ms / 1000
+        self._limit_ms = settings.scoring_timeout_ms
+        self._wait = None if settings.max_queue_wait_ms is None else settings.max_queue_wait_ms / 1e3
+        self._watching = self._waiting_watched = False
+
+    # -- in -----------------------------------------------------------------------------------
+
+    def submit(self, exchange: Exchange) -> None:
+        """Give a request to a worker, or put it in the queue, or refuse it."""
+        exchange.queued = self._clock.now()
+        worker = None if self.queue else self._pick()
+        if worker is not None and self._write(worker, exchange):
+            return
+        waiting = self.waiting
+        if waiting >= self._admission.queue_limit(self.allowed):
+            self._outlet.fail(exchange, self._admission.queue_full(waiting, self.allowed))
+            return
+        exchange.state = WAITING
+        self.queue.append(exchange)
+        self._watch_waiting()
+
+    def pump(self) -> None:
+        """Give waiting requests to workers that have room."""
+        queue = self.queue
+        while queue:
+            worker = self._pick()
+            if worker is None:
+                return
+            exchange = queue.popleft()
+            if not self._write(worker, exchange):
+                queue.appendleft(exchange)
+                return
+
+    def _pick(self) -> WorkerHandle | None:
+        """An idle worker, else the one with most room."""
+        best, most = None, 0
+        for worker in self.serving:
+            outstanding = len(worker.outstanding)
+            if not outstanding:
+                return worker
+            room = worker.depth - outstanding
+            if room > most:
+                best, most = worker, room
+        return best
+
+    def _write(self, worker: WorkerHandle, exchange: Exchange) -> bool:
+        self._number = exchange.number = self._number + 1
+        try:
+            if not worker.write(exchange, full=worker.full):
+                return False
+        except RequestError as error:
+            self._outlet.fail(exchange, error)
+            return True
+        exchange.state = WRITTEN
+        outstanding = worker.outstanding
+        outstanding.append(exchange)
+        if len(outstanding) == 1:
+            worker.head_since = exchange.begun = self._clock.now()
+            self._watch_deadline(worker)
+        elif not self._watching:
+            self._watching = True
+            self._clock.later(STALL, self._look_for_stalls)
+        return True
+
+    # -- out ----------------------------------------------------------------------------------
+
+    def answered(self, worker: WorkerHandle, run_ns: int, now: float) -> Exchange:
+        """The worker has answered its oldest request; begin what that makes room for."""
+        outstanding = worker.outstanding
+        exchange = outstanding.popleft()
+        worker.head_since = now
+        worker.scored += 1
+        if outstanding:
+            outstanding[0].begun = now
+        if run_ns >= 0:
+            worker.learn(run_ns)
+            worker.depth = max(1, min(DEEPEST, int(AHEAD / (worker.service + OVERHEAD))))
+        if self.queue:
+            self.pump()
+        return exchange
+
+    def remove(self, exchange: Exchange) -> bool:
+        """Take out a request whose client has left; False if a worker has begun it."""
+        if exchange.state == WAITING:
+            self.queue.remove(exchange)
+            return True
+        for worker in self.serving:
+            if exchange in worker.outstanding:
+                self.take_back(worker)
+                if exchange.state == WAITING:
+                    self.queue.remove(exchange)
+                self.pump()
+                return exchange not in worker.outstanding
+        return False
+
+    def take_back(self, worker: WorkerHandle) -> None:
+        """Put what the worker has not begun back to the front of the queue, in order."""
+        for _ in range(worker.take_back()):
+            exchange = worker.outstanding.pop()
+            exchange.begun = 0.0
+            exchange.state = WAITING
+            self.queue.appendleft(exchange)
+        if self.queue:
+            self._watch_waiting()
+
+    def retire(self, worker: WorkerHandle) -> None:
+        """Give the worker nothing more; what it has begun it finishes."""
+        if worker in self.serving:
+            self.serving.remove(worker)
+        if worker.state == SERVING:
+            worker.state = RETIRING
+        self.take_back(worker)
+        self.pump()
+
+    def lost(self, worker: WorkerHandle) -> list[Exchange]:
+        """The worker has ended; returns what was inside it."""
+        if worker in self.serving:
+            self.serving.remove(worker)
+        self.take_back(worker)
+        inside = list(worker.outstanding)
+        worker.outstanding.clear()
+        self.pump()
+        return inside
+
+    def refuse_all(self, error: NotReady) -> None:
+        """Nobody will come to work the queue off."""
+        while self.queue:
+            self._outlet.fail(self.queue.popleft(), error)
+
+    # -- numbers ------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue or written ahead, not begun."""
+        return len(self.queue) + sum(
+            len(worker.outstanding) - 1 for worker in self.serving if worker.outstanding
+        )
+
+    @property
+    def busy(self) -> int:
+        """Workers with a request inside."""
+        return sum(1 for worker in self.serving if worker.outstanding)
+
+    @property
+    def allowed(self) -> int:
+        """Requests that may be in ``run()`` at once."""
+        return len(self.serving)
+
+    @property
+    def service(self) -> float:
+        """Recent time of one request (seconds), over all workers."""
+        known = [worker.service for worker in self.serving]
+        return max(known, default=0.0)
+
+    def overdue(self, now: float) -> Iterator[WorkerHandle]:
+        """Workers that have been in one request for longer than STALL."""
+        for worker in self.serving:
+            if len(worker.outstanding) > 1 and now - worker.head_since >= STALL:
+                yield worker
+
+    # -- watching -----------------------------------------------------------------------------
+
+    def _look_for_stalls(self) -> None:
+        now = self._clock.now()
+        for worker in list(self.overdue(now)):
+            worker.service = max(worker.service, now - worker.head_since)
+            worker.depth = 1
+            self.take_back(worker)
+        self.pump()
+        self._watching = any(len(worker.outstanding) > 1 for worker in self.serving)
+        if self._watching:
+            self._clock.later(STALL, self._look_for_stalls)
+
+    def _watch_waiting(self) -> None:
+        if self._wait is None or self._waiting_watched or not self.queue:
+            return
+        self._waiting_watched = True
+        due = self.queue[0].queued + self._wait - self._clock.now()
+        self._clock.later(max(0.0, due), self._end_waits)
+
+    def _end_waits(self) -> None:
+        """Refuse whoever has waited for too long; the queue is in the order of arrival."""
+        self._waiting_watched = False
+        if self._wait is None or self.deadlines_suspended:
+            return
+        now = self._clock.now()
+        while self.queue and now - self.queue[0].queued >= self._wait:
+            exchange = self.queue.popleft()
+            waited = now - exchange.queued
+            self._outlet.fail(
+                exchange, self._admission.waited_too_long(waited, len(self.queue) + 1)
+            )
+        self._watch_waiting()
+
+    def _watch_deadline(self, worker: WorkerHandle) -> None:
+        """One timer a worker, which moves itself on: none is made for a request."""
+        if not worker.deadline_watched:
+            worker.deadline_watched = True
+            self._clock.later(self._limit, self._check_deadline, worker)
+
+    def _check_deadline(self, worker: WorkerHandle) -> None:
+        worker.deadline_watched = False
+        if not worker.outstanding:
+            return
+        left = worker.head_since + self._limit - self._clock.now()
+        exchange = worker.outstanding[0]
+        if left <= 0 and not self.deadlines_suspended:
+            if worker.expired != exchange.number:
+                worker.expired = exchange.number
+                self.take_back(worker)
+                if exchange.state != DONE:
+                    self._outlet.fail(exchange, DeadlineExceeded(self._limit_ms))
+                self._outlet.expired(worker, exchange)
+                self.pump()
+            return
+        worker.deadline_watched = True
+        self._clock.later(max(left, 0.05), self._check_deadline, worker)

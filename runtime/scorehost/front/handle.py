@@ -1,0 +1,266 @@
+"""One scoring worker, as the front sees it: its sockets, and what is inside.
+
+The front keeps a copy of the worker's end of the requests socket. Receiving from it takes back
+what the worker has not begun: the kernel gives a packet to one of the two, never to both.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections import deque
+from typing import Any, Final
+
+from scorehost.errors import HeadersTooLarge
+from scorehost.front.exchange import Exchange
+from scorehost.worker import frames
+from scorehost.worker.interrupts import DUMP_SIGNAL, INTERRUPT_SIGNAL
+
+STARTING: Final = "starting"
+SERVING: Final = "serving"
+RETIRING: Final = "retiring"
+ENDED: Final = "ended"
+
+_READ_SIZE: Final = 256 << 10
+_MAX_SERVICE_WEIGHT: Final = 8
+
+
+class WorkerHandle:
+    """One scoring worker.
+
+    Attributes
+    ----------
+    index : 1 for the first of a generation.
+    state : STARTING, SERVING, RETIRING or ENDED.
+    stage : what a starting worker is doing.
+    outstanding : exchanges written to it and not answered, oldest first.
+    head_since : when the oldest of them could begin (seconds, monotonic).
+    service : recent time in ``run()`` (seconds); it rises at once and falls slowly.
+    depth : how many may be outstanding.
+    """
+
+    def __init__(self, index: int, generation: int) -> None:
+        self.index = index
+        self.generation = generation
+        self.pid = 0
+        self.state = STARTING
+        self.stage = "starting"
+        self.started = time.monotonic()
+        self.ready_at = 0.0
+        self.description: dict[str, Any] = {}
+        self.report: dict[str, Any] | None = None
+        self.outstanding: deque[Exchange] = deque()
+        self.head_since = 0.0
+        self.service = 0.0
+        self.depth = 1
+        self.scored = 0
+        self.expired = 0
+        self.deadline_watched = False
+        self.is_loader = False
+        self.refusal = ""
+        self.recycling = False
+        self.kill_reason = ""
+        self.returncode: int | None = None
+        self.paused_stream: Exchange | None = None
+        self.peak_bytes = 0
+        self._open()
+
+    def _open(self) -> None:
+        self.requests, self._their_requests = socket.socketpair(
+            socket.AF_UNIX, socket.SOCK_SEQPACKET
+        )
+        self.answers, self._their_answers = socket.socketpair()
+        self._shared_file = frames.SharedState.create()
+        self.shared = frames.SharedState(self._shared_file)
+        self.stacks_file = os.memfd_create("scorehost-stacks", os.MFD_CLOEXEC)
+        self.out, self._their_out = os.pipe()
+        self.err, self._their_err = os.pipe()
+        for sock in (self.requests, self.answers):
+            sock.setblocking(False)
+        for descriptor in (self.out, self.err):
+            os.set_blocking(descriptor, False)
+        self.reader = frames.AnswerReader()
+
+    def their_files(self) -> list[int]:
+        """What the process gets: requests, answers, shared, stacks, output, error."""
+        return [
+            self._their_requests.fileno(),
+            self._their_answers.fileno(),
+            self._shared_file,
+            self.stacks_file,
+            self._their_out,
+            self._their_err,
+        ]
+
+    def handed_over(self) -> None:
+        """The process has its files: keep none that would hide its end."""
+        self._their_answers.close()
+        os.close(self._their_out)
+        os.close(self._their_err)
+        os.close(self._shared_file)
+
+    # -- requests -----------------------------------------------------------------------------
+
+    def send_control(self, kind: int, body: bytes = b"", files: list[int] | None = None) -> None:
+        """Send a packet that is not a request."""
+        packet = frames.pack_request(kind, 0, b"", b"", body)
+        if files:
+            socket.send_fds(self.requests, [packet], files)
+        else:
+            self.requests.send(packet)
+
+    def write(self, exchange: Exchange, *, full: bool) -> bool:
+        """Write one request to the worker; False when its socket takes no more now."""
+        packet = pack(exchange, full=full)
+        try:
+            if exchange.body_file < 0:
+                self.requests.send(packet)
+            else:
+                socket.send_fds(self.requests, [packet], [exchange.body_file])
+        except OSError:  # full, or the process is ending; its end is noticed elsewhere
+            return False
+        return True
+
+    def take_back(self) -> int:
+        """Take back every request the worker has not begun; returns how many."""
+        taken = 0
+        while True:
+            try:
+                data, ancillary, _, _ = self._their_requests.recvmsg(
+                    frames.REQUEST_PREFIX, socket.CMSG_SPACE(4), socket.MSG_DONTWAIT
+                )
+            except BlockingIOError:
+                return taken
+            if not data:
+                return taken
+            for descriptor in frames.received_files(ancillary):
+                os.close(descriptor)
+            taken += 1
+
+    # -- answers ------------------------------------------------------------------------------
+
+    def read_answers(self) -> list[frames.AnswerFrame]:
+        """Read what is there."""
+        try:
+            data = self.answers.recv(_READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return []
+        except OSError:
+            return []
+        return self.reader.feed(data)
+
+    def drain_answers(self) -> list[frames.AnswerFrame]:
+        """Read everything a process left behind."""
+        found: list[frames.AnswerFrame] = []
+        while True:
+            try:
+                data = self.answers.recv(_READ_SIZE)
+            except OSError:
+                return found
+            if not data:
+                return found
+            found += self.reader.feed(data)
+
+    def learn(self, run_ns: int) -> None:
+        """Take a request's time into account: up at once, down slowly."""
+        seconds = run_ns * 1e-9
+        if seconds >= self.service:
+            self.service = seconds
+        else:
+            self.service -= (self.service - seconds) / _MAX_SERVICE_WEIGHT
+
+    # -- signals ------------------------------------------------------------------------------
+
+    def interrupt(self, number: int) -> None:
+        """Raise in the script, if this request is still inside."""
+        self.shared.victim = number
+        self.signal(INTERRUPT_SIGNAL)
+
+    def dump_stacks(self) -> None:
+        """Have the process write the stacks of its threads to its file."""
+        self.signal(DUMP_SIGNAL)
+
+    def signal(self, number: int) -> None:
+        """Send a signal, if the process is still there."""
+        if self.pid and self.state != ENDED:
+            try:
+                os.kill(self.pid, number)
+            except ProcessLookupError:
+                pass
+
+    def kill(self, reason: str) -> None:
+        """End the process at once; its end is explained by the reason."""
+        self.kill_reason = self.kill_reason or reason
+        self.signal(signal.SIGKILL)
+
+    def read_stacks(self) -> str:
+        """What has been written to the stacks file since the last time."""
+        size = os.fstat(self.stacks_file).st_size
+        text = os.pread(self.stacks_file, size, 0).decode("utf-8", "replace")
+        os.ftruncate(self.stacks_file, 0)
+        os.lseek(self.stacks_file, 0, os.SEEK_SET)  # the offset is shared with the process
+        return text
+
+    # -- what it is -----------------------------------------------------------------------------
+
+    @property
+    def full(self) -> bool:
+        """Whether the script can see more of a POST than its body."""
+        return bool(self.description.get("full", True))
+
+    @property
+    def style(self) -> str:
+        """The entry script's style."""
+        return str(self.description.get("style", ""))
+
+    def memory(self) -> int:
+        """Resident bytes of the process now, 0 when it is gone."""
+        try:
+            with open(f"/proc/{self.pid}/statm", "rb") as file:  # noqa: PTH123 - read often
+                return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+        except (OSError, IndexError):
+            return 0
+
+    def close(self) -> None:
+        """Close every descriptor."""
+        self.state = ENDED
+        for sock in (self.requests, self.answers, self._their_requests, self._their_answers):
+            sock.close()
+        for descriptor in (self.out, self.err, self.stacks_file):
+            os.close(descriptor)
+        self.shared.close()
+
+
+def pack(exchange: Exchange, *, full: bool) -> bytes:
+    """Make the packet of an exchange."""
+    in_file = exchange.body_file >= 0
+    if not full and exchange.method == b"POST":
+        return frames.pack_request(
+            frames.SCORE_PLAIN,
+            exchange.number,
+            exchange.request_id,
+            b"",
+            exchange.body,
+            in_file=in_file,
+        )
+    meta = frames.pack_meta(
+        exchange.method.decode("latin-1"),
+        exchange.target.decode("latin-1"),
+        exchange.known.get(b"content-type", b"").decode("latin-1"),
+        exchange.connection.address,
+        exchange.text_headers(),
+    )
+    packet = frames.pack_request(
+        frames.SCORE_FULL, exchange.number, exchange.request_id, meta, exchange.body,
+        in_file=in_file,
+    )  # fmt: skip
+    if len(packet) > frames.LARGEST_PACKET:
+        raise HeadersTooLarge(
+            f"The headers make a packet of {len(packet)} bytes for the scoring worker; at most "
+            f"{frames.LARGEST_PACKET} fit. Send fewer or shorter headers."
+        )
+    return packet
+
+

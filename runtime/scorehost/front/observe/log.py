@@ -1,0 +1,205 @@
+"""The server's log: one line for each event, as text or JSON.
+
+Events are written at once. Lines of the access log are collected for a moment first: one write
+for many of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import Any, Final
+
+import orjson
+
+from scorehost.front.observe.writer import LogWriter
+
+SERVER: Final = "scorehost"
+SCRIPT: Final = "scorehost.script"
+PRINT: Final = "scorehost.print"
+ACCESS: Final = "scorehost.access"
+
+_DROP_IN_NAMES: Final = {
+    SERVER: "azmlinfsrv",
+    SCRIPT: "azmlinfsrv.user_script",
+    PRINT: "azmlinfsrv.print",
+    ACCESS: "azmlinfsrv.access",
+}
+
+
+class Log:
+    """Formats events and hands them to the writer.
+
+    Parameters
+    ----------
+    writer : where lines go.
+    level : lowest level that is logged, by name.
+    form : "text" or "json".
+    style : "own", or "azmlinfsrv" for that server's line format.
+    """
+
+    def __init__(self, writer: LogWriter, level: str, form: str, style: str) -> None:
+        self._writer = writer
+        self._level = _level_number(level)
+        self._json = form == "json"
+        self._drop_in = style == "azmlinfsrv"
+        self._pid = os.getpid()
+        self._second = 0
+        self._second_text = b""
+        self._collected: list[bytes] = []
+
+    def enabled(self, level: int) -> bool:
+        """Whether this level is logged."""
+        return level >= self._level
+
+    # -- events -------------------------------------------------------------------------------
+
+    def debug(self, message: str, **fields: Any) -> None:
+        """Log for whoever looks closely."""
+        self.event(logging.DEBUG, SERVER, message, **fields)
+
+    def info(self, message: str, **fields: Any) -> None:
+        """Log what happens."""
+        self.event(logging.INFO, SERVER, message, **fields)
+
+    def warning(self, message: str, **fields: Any) -> None:
+        """Log what should be looked at."""
+        self.event(logging.WARNING, SERVER, message, **fields)
+
+    def error(self, message: str, **fields: Any) -> None:
+        """Log what failed."""
+        self.event(logging.ERROR, SERVER, message, **fields)
+
+    def event(
+        self,
+        level: int,
+        logger: str,
+        message: str,
+        *,
+        request_id: str = "",
+        pid: int = 0,
+        always: bool = False,
+        **fields: Any,
+    ) -> None:
+        """Log one event.
+
+        Parameters
+        ----------
+        level : number of the level.
+        logger : name of the logger.
+        message : the text; may have several lines.
+        request_id : the request it belongs to.
+        pid : the process it comes from, when not the front.
+        always : whatever the level is set to (what a script prints is wanted).
+        fields : further members of the JSON form.
+        """
+        if level < self._level and not always:
+            return
+        self.flush()
+        self._writer.write(self._line(level, logger, message, request_id, pid, fields))
+
+    def raw(self, text: str) -> None:
+        """Write text that is its own form, such as a framed report."""
+        self.flush()
+        self._writer.write(text.encode("utf-8", "replace") + b"\n")
+
+    @property
+    def is_json(self) -> bool:
+        """Whether lines are JSON."""
+        return self._json
+
+    # -- the access log's way in --------------------------------------------------------------
+
+    def collect(self, message: bytes, fields: dict[str, Any] | None) -> bool:
+        """Keep one access line for the next flush; True if it is the first one kept."""
+        if fields is not None:
+            line = self._line(logging.INFO, ACCESS, "", str(fields.get("request_id", "")), 0, fields)
+        elif self._drop_in:
+            line = b"%b I [%d] azmlinfsrv.access - %b\n" % (self._stamp(time.time()), self._pid, message)
+        else:
+            line = b"%b INFO  scorehost.access: %b\n" % (self._stamp(time.time()), message)
+        self._collected.append(line)
+        return len(self._collected) == 1
+
+    def flush(self) -> None:
+        """Write the access lines that were kept."""
+        if self._collected:
+            data = b"".join(self._collected)
+            self._collected.clear()
+            self._writer.write(data)
+
+    # -- lines --------------------------------------------------------------------------------
+
+    def _stamp(self, now: float) -> bytes:
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            form = "%Y-%m-%d %H:%M:%S"
+            self._second_text = time.strftime(form, time.gmtime(second)).encode()
+        return b"%b,%03d" % (self._second_text, (now - second) * 1000)
+
+    def _line(
+        self, level: int, logger: str, message: str, request_id: str, pid: int, fields: dict[str, Any]
+    ) -> bytes:
+        name = logging.getLevelName(level)
+        now = time.time()
+        if self._json:
+            return self._json_line(now, name, logger, message, request_id, pid, fields)
+        stamp = self._stamp(now)
+        text = message.encode("utf-8", "backslashreplace")
+        if self._drop_in:
+            logger = _DROP_IN_NAMES.get(logger, logger)
+            return b"%b %b [%d] %b - %b\n" % (
+                stamp, name[:1].encode(), pid or self._pid, logger.encode(), text,
+            )  # fmt: skip
+        whose = b" [%b]" % request_id.encode("latin-1", "replace") if request_id else b""
+        return b"%b %-5b %b%b: %b\n" % (
+            stamp, _SHORT.get(name, name).encode(), logger.encode(), whose, text,
+        )  # fmt: skip
+
+    def _json_line(
+        self,
+        now: float,
+        name: str,
+        logger: str,
+        message: str,
+        request_id: str,
+        pid: int,
+        fields: dict[str, Any],
+    ) -> bytes:
+        document: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z",
+            "level": name,
+            "logger": logger,
+        }
+        if message:
+            document["message"] = message
+        if request_id:
+            document["request_id"] = request_id
+        document["pid"] = pid or self._pid
+        document.update(fields)
+        return orjson.dumps(document, default=str) + b"\n"
+
+
+_SHORT: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}
+
+
+def _level_number(name: str) -> int:
+    number = logging.getLevelName(name)
+    return number if isinstance(number, int) else logging.INFO
+
+
+class LogBridge(logging.Handler):
+    """Takes what the libraries in the front log (gunicorn, asyncio) into our log."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass the record on."""
+        try:
+            self._log.event(record.levelno, record.name, self.format(record))
+        except Exception:  # noqa: BLE001 - as logging's own handlers do
+            self.handleError(record)

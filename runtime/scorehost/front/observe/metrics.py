@@ -1,0 +1,154 @@
+"""Counts and times, kept as plain numbers and shown in Prometheus' format.
+
+The hot path adds to lists; prometheus-client, imported at the first scrape, makes the text of
+them. There is one front, so sums are right with any number of workers and survive them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from scorehost.front.exchange import Exchange
+from scorehost.front.observe.observer import Observer
+from scorehost.front.routes import SCORE
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+TIME_BUCKETS: Final = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+    0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+)  # fmt: skip
+"""Seconds. Prometheus' usual ones end where many models begin and begin where ours end."""
+SIZE_BUCKETS: Final = (64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20)  # noqa: E501
+
+
+class Histogram:
+    """A histogram as plain numbers: counts by bucket, and the sum."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def add(self, value: float) -> None:
+        """Count one value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def cumulative(self) -> list[tuple[str, float]]:
+        """The buckets as Prometheus wants them: each holds those before it."""
+        sums, so_far = [], 0
+        for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
+            so_far += count
+            sums.append(("+Inf" if bound == float("inf") else repr(float(bound)), float(so_far)))
+        return sums
+
+
+class Metrics(Observer):
+    """Everything ``/metrics`` shows.
+
+    Parameters
+    ----------
+    gauges : gives name → (help, value) of what is read at the moment of a scrape.
+    info : labels of the build and of the model.
+    """
+
+    def __init__(
+        self,
+        gauges: Callable[[], dict[str, tuple[str, float]]],
+        info: Callable[[], dict[str, str]],
+    ) -> None:
+        self._gauges = gauges
+        self._info = info
+        self.requests: Counter[tuple[str, int]] = Counter()
+        self.run = Histogram(TIME_BUCKETS)
+        self.waited = Histogram(TIME_BUCKETS)
+        self.total = Histogram(TIME_BUCKETS)
+        self.request_bytes = Histogram(SIZE_BUCKETS)
+        self.response_bytes = Histogram(SIZE_BUCKETS)
+        self.deaths: Counter[str] = Counter()
+        self.reloads: Counter[str] = Counter()
+
+    def finished(self, exchange: Exchange, now: float) -> None:
+        """Count an exchange; times and sizes are of scoring requests only."""
+        self.requests[exchange.route, exchange.status] += 1
+        if exchange.route != SCORE:
+            return
+        self.total.add(now - exchange.arrived)
+        self.request_bytes.add(exchange.size)
+        self.response_bytes.add(exchange.sent)
+        if exchange.begun:
+            self.waited.add(exchange.begun - exchange.queued)
+            if exchange.run_ns >= 0:
+                self.run.add(exchange.run_ns * 1e-9)
+
+    def worker_ended(self, reason: str) -> None:
+        """Count a death."""
+        self.deaths[reason] += 1
+
+    def reloaded(self, succeeded: bool) -> None:
+        """Count a reload."""
+        self.reloads["succeeded" if succeeded else "failed"] += 1
+
+    # -- showing ------------------------------------------------------------------------------
+
+    def text(self) -> tuple[bytes, str]:
+        """The metrics as Prometheus reads them, and their content type."""
+        from prometheus_client import CollectorRegistry, generate_latest
+        from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self)  # type: ignore[arg-type] # anything with collect() will do
+        return generate_latest(registry), CONTENT_TYPE_LATEST
+
+    def collect(self) -> Iterator[Metric]:
+        """Make prometheus-client's metrics of the numbers."""
+        from prometheus_client.core import CounterMetricFamily, InfoMetricFamily
+        from prometheus_client.metrics_core import GaugeMetricFamily
+
+        yield self._counter(
+            CounterMetricFamily, "scorehost_requests", "Requests by route and status.",
+            ("route", "status"),
+            (((route, str(status)), n) for (route, status), n in sorted(self.requests.items())),
+        )  # fmt: skip
+        yield self._counter(
+            CounterMetricFamily, "scorehost_worker_deaths", "Scoring processes that ended, by reason.",
+            ("reason",), (((reason,), n) for reason, n in sorted(self.deaths.items())),
+        )  # fmt: skip
+        yield self._counter(
+            CounterMetricFamily, "scorehost_reloads", "Reloads of the scoring workers, by result.",
+            ("result",), (((result,), n) for result, n in sorted(self.reloads.items())),
+        )  # fmt: skip
+        yield from self._histograms()
+        for name, (text, value) in self._gauges().items():
+            yield GaugeMetricFamily(name, text, value)
+        yield InfoMetricFamily("scorehost_build", "Versions and the entry script.", self._info())
+
+    @staticmethod
+    def _counter(
+        family: Any, name: str, text: str, labels: Sequence[str],
+        values: Iterable[tuple[tuple[str, ...], float]],
+    ) -> Metric:  # fmt: skip
+        metric = family(name, text, labels=labels)
+        for key, value in values:
+            metric.add_metric(key, value)
+        made: Metric = metric
+        return made
+
+    def _histograms(self) -> Iterator[Metric]:
+        from prometheus_client.core import HistogramMetricFamily
+
+        for name, text, histogram in (
+            ("scorehost_run_seconds", "Time in run().", self.run),
+            ("scorehost_queue_wait_seconds", "Wait for a worker.", self.waited),
+            ("scorehost_request_seconds", "First byte of a request to last of its answer.", self.total),
+            ("scorehost_request_bytes", "Size of request bodies.", self.request_bytes),
+            ("scorehost_response_bytes", "Size of answers, heads included.", self.response_bytes),
+        ):
+            yield HistogramMetricFamily(name, text, histogram.cumulative(), histogram.total)

@@ -1,0 +1,22 @@
+"""What a feature beside the main path may see.
+
+Metrics and the access log are observers. An observer never changes an answer and never
+decides; one that raises is logged, and the request goes on.
+"""
+
+from __future__ import annotations
+
+from scorehost.front.exchange import Exchange
+
+
+class Observer:
+    """Every method is called on the front's event loop and must return at once."""
+
+    def finished(self, exchange: Exchange, now: float) -> None:
+        """An exchange is over: answered (``status``), or left by its client (status 499)."""
+
+    def worker_ended(self, reason: str) -> None:
+        """A scoring process has ended; ``reason`` is one of a small closed set."""
+
+    def reloaded(self, succeeded: bool) -> None:
+        """New workers have taken the place of old ones, or failed to."""

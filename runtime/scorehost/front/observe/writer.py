@@ -1,0 +1,67 @@
+"""Writes the log without ever making the front wait.
+
+A pipe that nobody reads would stop the server at its next line; so one thread writes, and what
+it cannot get rid of is dropped beyond a bound, and counted.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from typing import Final
+
+MOST_KEPT: Final = 8 << 20
+"""Bytes of log that may wait for a slow reader; beyond it lines are dropped and counted."""
+_LAST_WORDS: Final = 2.0
+"""Seconds that closing waits for a slow reader."""
+
+
+class LogWriter:
+    """One descriptor, written by one thread.
+
+    Parameters
+    ----------
+    descriptor : where the log goes.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._kept = 0
+        self._dropped = 0
+        self._thread: threading.Thread | None = None
+
+    def write(self, data: bytes) -> None:
+        """Hand over whole lines."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="scorehost-log", daemon=True)
+            self._thread.start()
+        if self._kept > MOST_KEPT:
+            self._dropped += data.count(b"\n")
+            return
+        self._kept += len(data)
+        self._queue.put(data)
+
+    def close(self) -> None:
+        """Wait until everything is written, or the reader proves too slow."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join(_LAST_WORDS)
+            self._thread = None
+
+    def _run(self) -> None:
+        while (data := self._queue.get()) is not None:
+            try:
+                self._put(data)
+                if self._dropped and self._kept <= MOST_KEPT // 2:
+                    count, self._dropped = self._dropped, 0
+                    self._put(b"(%d lines of log were dropped: nobody read it)\n" % count)
+            except OSError:  # the reader is gone; there is nobody left to tell
+                self._kept -= len(data)
+
+    def _put(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+        self._kept -= len(data)

@@ -1,0 +1,76 @@
+"""Runs the pages on a thread of their own, so that Flask never stops the event loop."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from scorehost.errors import RequestError
+from scorehost.front.exchange import DONE, Exchange
+
+if TYPE_CHECKING:
+    from scorehost.front.front import Front
+
+
+class PagesRunner:
+    """Makes the Flask app at the first request for a page, and asks it.
+
+    Parameters
+    ----------
+    front : what the pages show, and where their answers go.
+    """
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self._executor: ThreadPoolExecutor | None = None
+        self._app: Any = None
+
+    def serve(self, exchange: Exchange) -> None:
+        """Have a page made; the answer is sent from the event loop."""
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(1, thread_name_prefix="scorehost-pages")
+        future = self._executor.submit(
+            self._make,
+            exchange.method.decode("latin-1"),
+            exchange.target.decode("latin-1"),
+            exchange.text_headers(),
+            exchange.body,
+        )
+        future.add_done_callback(lambda done: self._back_to_loop(exchange, done))
+
+    def _back_to_loop(self, exchange: Exchange, done: Future[Any]) -> None:
+        self._front.from_thread(self._send, exchange, done)
+
+    def _make(
+        self, method: str, target: str, headers: list[tuple[str, str]], body: bytes
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        from scorehost.front.pages.app import PageContext, make_pages, serve_page
+
+        if self._app is None:
+            front = self._front
+            self._app = make_pages(
+                PageContext(
+                    settings=front.settings,
+                    documents=lambda: front.pool.description.get("documents"),
+                )
+            )
+        return serve_page(self._app, method, target, headers, body)
+
+    def _send(self, exchange: Exchange, done: Future[Any]) -> None:
+        if exchange.state == DONE:
+            return
+        error = done.exception()
+        if error is not None:
+            self._front.log.event(logging.ERROR, "scorehost.pages", f"a page failed: {error!r}")
+            self._front.fail(exchange, RequestError("The page could not be made. See the log."))
+            return
+        status, headers, body = done.result()
+        content_type = next((v for n, v in headers if n.lower() == "content-type"), "")
+        data = self._front.answers.complete(exchange, status, body, content_type, headers)
+        self._front.reply(exchange, data)
+
+    def close(self) -> None:
+        """Let go of the thread."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,276 @@
+"""From settings to a running server: gunicorn's arbiter, and its one worker, the front.
+
+gunicorn opens the sockets, drops privileges, watches the front's heartbeat and starts it anew
+if it dies. What it must not decide is fixed here: there is exactly one front, its heartbeat has
+nothing to do with ``run()``, and HUP reloads the scoring workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import mmap
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+import gunicorn.arbiter
+import gunicorn.errors
+import gunicorn.glogging
+import gunicorn.sock
+from gunicorn.app.base import BaseApplication
+from gunicorn.workers.base import Worker
+
+from scorehost.front.front import Front
+from scorehost.front.listening import Listening
+from scorehost.front.observe.log import Log, LogBridge
+from scorehost.front.observe.writer import LogWriter
+from scorehost.profile import Profile
+from scorehost.settings import Settings
+
+HEARTBEAT: Final = 60
+"""Seconds of silence after which the arbiter replaces the front. The front never blocks, so
+only a machine that stands still makes it silent."""
+_NEVER_READY: Final = 3
+
+
+def serve(settings: Settings, *, profile: Profile, environ: Mapping[str, str]) -> int:
+    """Serve until told to stop.
+
+    Parameters
+    ----------
+    settings, profile : what to serve and how to present it.
+    environ : the process environment; the scoring processes get it.
+
+    Returns
+    -------
+    int
+        Exit status: 0 after a clean stop, 3 when the script never became ready, 1 when the
+        sockets could not be opened.
+    """
+    if profile.startup_report:
+        sys.stdout.write(profile.startup_report)
+        sys.stdout.flush()
+    application = _Application(settings, profile, dict(environ))
+    return _Arbiter(application).serve()
+
+
+class _Application(BaseApplication):  # type: ignore[misc] # gunicorn has no types
+    """Our settings as gunicorn's."""
+
+    def __init__(self, settings: Settings, profile: Profile, environ: dict[str, str]) -> None:
+        self.settings = settings
+        self.profile = profile
+        self.environ = environ
+        self.outcome = mmap.mmap(-1, 1)  # shared by arbiter and front: the exit status
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Take GUNICORN_CMD_ARGS, then everything that is not theirs to change."""
+        parser = self.cfg.parser()
+        given = parser.parse_args(self.cfg.get_cmd_args_from_env())
+        for name, value in vars(given).items():
+            if value is not None and name != "args":
+                self.cfg.set(name, value)
+        settings = self.settings
+        fixed: dict[str, Any] = {
+            "bind": addresses(settings),
+            "workers": 1,
+            "worker_class": FrontWorker,
+            "timeout": HEARTBEAT,
+            "graceful_timeout": int(settings.shutdown_grace) + 3,
+            "preload_app": False,
+            "reload": False,
+            "max_requests": 0,
+            "proc_name": "scorehost",
+            "default_proc_name": "scorehost",
+            "logger_class": _ArbiterLog,
+            "loglevel": "debug" if settings.log_level == "DEBUG" else "warning",
+            "control_socket_disable": True,
+        }
+        if settings.tls_certificate is not None:
+            fixed["certfile"] = str(settings.tls_certificate)
+            fixed["keyfile"] = str(settings.tls_key or settings.tls_certificate)
+        for name, value in fixed.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> None:
+        """There is no WSGI application."""
+
+
+def addresses(settings: Settings) -> list[str]:
+    """What to listen on, as gunicorn writes it; the health port comes last."""
+    if settings.host.startswith("unix:"):
+        bind = [settings.host]
+        host = "127.0.0.1"
+    else:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        bind = [f"{host}:{settings.port}"]
+    if settings.health_port is not None:
+        bind.append(f"{host}:{settings.health_port}")
+    return bind
+
+
+class _Halted(Exception):  # noqa: N818 - not an error: the arbiter's loop is left
+    pass
+
+
+class _Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
+    """Keeps exactly one front alive."""
+
+    exit_status = 0
+
+    def serve(self) -> int:
+        """Run; returns the exit status."""
+        try:
+            self.run()
+        except _Halted:
+            pass
+        except SystemExit as leaving:  # gunicorn leaves so when the sockets can't be opened
+            return leaving.code if isinstance(leaving.code, int) and leaving.code > 0 else 1
+        return self.exit_status
+
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        """Stop the front, and leave."""
+        self.stop()
+        if self.pidfile is not None:
+            self.pidfile.unlink()
+        self.exit_status = exit_status or self.app.outcome[0]
+        if reason and not self.app.outcome[0]:
+            self.log.error("the server ends: %s", reason)
+        raise _Halted
+
+    def reap_workers(self) -> None:
+        """Reap the front, and as PID 1 whatever orphan the kernel hands over.
+
+        The status of an orphan means nothing; gunicorn before 23.1 ended the server when one
+        left with 3 or 4.
+        """
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return
+                if pid == self.reexec_pid:
+                    self.reexec_pid = 0
+                front = self.WORKERS.pop(pid, None)
+                if front is not None:
+                    front.tmp.close()
+                    self._front_ended(pid, os.waitstatus_to_exitcode(status))
+
+    def _front_ended(self, pid: int, code: int) -> None:
+        if self.app.outcome[0]:
+            raise gunicorn.errors.HaltServer("the entry script did not start", _NEVER_READY)
+        if code:
+            self.log.error("the front (pid %s) ended with status %s; it is started anew", pid, code)
+
+    def handle_hup(self) -> None:
+        """Reload the scoring workers; front and sockets stay."""
+        self.kill_workers(signal.SIGHUP)
+
+    def handle_int(self) -> None:
+        """Ctrl-C stops as gently as TERM does; a second one doesn't wait."""
+        raise StopIteration
+
+    def handle_ttin(self) -> None:
+        """There is exactly one front."""
+        self.log.warning("TTIN is ignored: set WORKER_COUNT for more scoring workers")
+
+    handle_ttou = handle_ttin
+
+
+class _ArbiterLog(gunicorn.glogging.Logger):  # type: ignore[misc]
+    """gunicorn's log, in our form."""
+
+    def setup(self, cfg: Any) -> None:
+        """Send everything through our log; nothing of gunicorn's own set-up is kept."""
+        self.loglevel = logging.getLevelName(cfg.loglevel.upper())
+        self.error_log.handlers = []
+        self.error_log.propagate = False
+        self.error_log.setLevel(self.loglevel)
+
+    def reopen_files(self) -> None:
+        """There are none."""
+
+    def close_on_exec(self) -> None:
+        """There are none."""
+
+
+class FrontWorker(Worker):  # type: ignore[misc]
+    """gunicorn's worker that is the front."""
+
+    def init_process(self) -> None:
+        """As gunicorn's, without a reloader."""
+        super().init_process()
+
+    def load_wsgi(self) -> None:
+        """There is nothing to load."""
+
+    def init_signals(self) -> None:
+        """Take nothing over from the arbiter; :meth:`_serve` sets what the front listens to."""
+        for number in self.SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        signal.set_wakeup_fd(-1)
+
+    def run(self) -> None:
+        """Serve until stopped."""
+        with contextlib.suppress(ImportError):
+            import uvloop
+
+            uvloop.install()
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        application: _Application = self.app
+        settings, profile = application.settings, application.profile
+        writer = LogWriter(2)
+        log = Log(writer, settings.log_level, settings.log_format, profile.log_style)
+        bridge = LogBridge(log)
+        for name in ("asyncio", "gunicorn.error"):
+            logging.getLogger(name).addHandler(bridge)
+        for warning in profile.warnings:
+            log.warning(warning)
+        loop = asyncio.get_running_loop()
+        stopped: asyncio.Future[int] = loop.create_future()
+
+        def stop(status: int) -> None:
+            if not stopped.done():
+                stopped.set_result(status)
+
+        front = Front(settings, profile, application.environ, log, loop, stop)
+        listening = Listening(front, self.sockets, self.cfg, loop)
+        front.start()
+        listening.start()
+        log.info("listening on " + ", ".join(listening.names()))
+        self._heartbeat(loop)
+        self._listen_to_signals(loop, front, listening, stop)
+        status = await stopped
+        await listening.close(status)
+        front.close()
+        if front.final_report is not None:
+            front.log_report(front.final_report)
+            application.outcome[0] = status
+        log.flush()
+        writer.close()
+
+    def _heartbeat(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.notify()
+        if self.ppid != os.getppid():  # the arbiter is gone; nobody would stop this process
+            os.kill(os.getpid(), signal.SIGTERM)
+        loop.call_later(1.0, self._heartbeat, loop)
+
+    def _listen_to_signals(
+        self, loop: asyncio.AbstractEventLoop, front: Front, listening: Listening, stop: Any
+    ) -> None:
+        loop.add_signal_handler(signal.SIGTERM, listening.drain, stop)
+        loop.add_signal_handler(signal.SIGINT, listening.drain, stop)
+        loop.add_signal_handler(signal.SIGQUIT, stop, 0)
+        loop.add_signal_handler(signal.SIGHUP, front.pool.reload)
+        loop.add_signal_handler(signal.SIGUSR1, lambda: None)

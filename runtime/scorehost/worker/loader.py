@@ -1,0 +1,120 @@
+"""Preload: one process runs ``init()``; the scoring workers are forked from it.
+
+The loader is the only process that forks, and it does so with one thread. It passes nothing on
+but the sockets the front sends it, reaps its children and reports how they ended.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import orjson
+
+from scorehost.worker import frames
+
+if TYPE_CHECKING:
+    from scorehost.worker.process import Worker
+
+
+class Loader:
+    """Serves the front's requests for another scoring worker.
+
+    Parameters
+    ----------
+    worker : loaded and initialised; every child scores with it.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._children: set[int] = set()
+
+    def run(self) -> Worker | None:
+        """Fork whenever asked; returns the worker in each child, None in the loader at its end."""
+        signal.signal(signal.SIGCHLD, self._reap)
+        worker = self._worker
+        refusal = why_not_fork()
+        worker.channel.send(
+            frames.pack_frame(frames.FORKED, os.getpid(), orjson.dumps({"refusal": refusal}))
+        )
+        while True:
+            packet = worker.channel.reader.next()
+            if packet is None or type(packet) is tuple:
+                return None
+            if packet.kind == frames.STOP:  # type: ignore[union-attr]
+                return None
+            if packet.kind == frames.FORK and self._fork(packet.files):  # type: ignore[union-attr]
+                return worker
+
+    def _fork(self, files: list[int]) -> bool:
+        """Start one scoring worker; True in the child."""
+        parent = os.getpid()
+        pid = os.fork()
+        if pid:
+            self._children.add(pid)
+            self._reap()  # it may have ended before the line above
+            for descriptor in files:
+                os.close(descriptor)
+            self._worker.channel.send(frames.pack_frame(frames.FORKED, pid))
+            return False
+        self._become_worker(parent, files)
+        return True
+
+    def _become_worker(self, parent: int, files: list[int]) -> None:
+        from scorehost.worker.process import Channel, end_with_parent
+
+        end_with_parent(parent)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        requests, answers, shared, stacks, out, err = files
+        for source, target in ((out, 1), (err, 2)):
+            os.dup2(source, target)
+            os.close(source)
+        old = self._worker.channel
+        self._worker.adopt(Channel(requests, answers, shared, stacks))
+        old.requests.close()
+        old.answers.close()
+
+    def _reap(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
+        for child in list(self._children):
+            try:
+                pid, status = os.waitpid(child, os.WNOHANG)
+            except ChildProcessError:
+                pid, status = child, 0
+            if pid:
+                self._children.discard(child)
+                document = orjson.dumps({"code": os.waitstatus_to_exitcode(status)})
+                self._worker.channel.send(frames.pack_frame(frames.CHILD_ENDED, child, document))
+
+
+def why_not_fork() -> str:
+    """The reason why forking this process now would break its children, or ""."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        return "CUDA was initialised before the fork, and a forked process cannot use it"
+    main = threading.main_thread()
+    others = [thread.name for thread in threading.enumerate() if thread is not main]
+    if others:
+        names = ", ".join(others)
+        return f"threads were started before the fork ({names}); a child has none of them"
+    native = len(os.listdir("/proc/self/task")) - 1  # noqa: PTH208 - a count of kernel threads
+    if native > 0 and not only_openblas():
+        return f"{native} native threads were started before the fork; a child has none of them"
+    return ""
+
+
+def only_openblas() -> bool:
+    """Whether native threads can only be OpenBLAS's: it ends its pool before a fork.
+
+    GNU and Intel OpenMP do not: a child that enters a parallel region waits for ever
+    (pytorch/pytorch #17199 and many like it).
+    """
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:  # noqa: PTH123
+        loaded = maps.read()
+    return "openblas" in loaded and not any(
+        name in loaded for name in ("libgomp", "libiomp", "libomp")
+    )

@@ -1,0 +1,284 @@
+"""The process that runs the entry script, one request at a time, on its main thread.
+
+It is started by the front with its sockets open and its settings in the first packet. It tells
+the front each stage of starting, then that it is ready or what failed, and then begins one
+request after the other until the front closes the socket. With preload, one such process (the
+loader) runs ``init()`` and forks the scoring workers, which inherit the loaded model.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from scorehost.entry_script import EntryScript, load_entry_script, run_init
+from scorehost.errors import EntryScriptError, ResultNotEncodable
+from scorehost.messages import Failure, ScoringRequest, Stream
+from scorehost.model_path import resolve_model_dir
+from scorehost.scoring.invocation import Interrupted
+from scorehost.scoring.pipeline import Pipeline
+from scorehost.settings import Settings
+from scorehost.worker import frames
+from scorehost.worker.interrupts import Interrupts
+from scorehost.worker.logs import set_up_logging
+from scorehost.worker.output import Output
+
+if TYPE_CHECKING:
+    from scorehost.diagnosis.report import Report
+
+EXIT_FAILED: Final = 3
+_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
+
+
+def main() -> None:
+    """Run as the worker whose descriptors and parent stand on the command line."""
+    requests, answers, shared, stacks, parent = (int(word) for word in sys.argv[1:6])
+    end_with_parent(parent)
+    channel = Channel(requests, answers, shared, stacks)
+    first = channel.reader.next()
+    if not isinstance(first, frames.Control):
+        return
+    document = orjson.loads(first.body)
+    settings = Settings.from_json(document["settings"])
+    worker = Worker(channel, settings)
+    if not worker.start():
+        worker.leave(EXIT_FAILED)
+    if document["role"] == "loader":
+        from scorehost.worker.loader import Loader
+
+        child = Loader(worker).run()
+        if child is None:
+            return
+        worker = child
+    worker.announce()
+    worker.run()
+
+
+def end_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when the thread that started it ends."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before the line above
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Channel:
+    """A worker's sockets, shared state and file for stacks."""
+
+    def __init__(self, requests: int, answers: int, shared: int, stacks: int) -> None:
+        self.requests = socket.socket(fileno=requests)
+        self.answers = socket.socket(fileno=answers)
+        for sock in (self.requests, self.answers):
+            sock.setblocking(True)
+            os.set_inheritable(sock.fileno(), False)
+        os.set_inheritable(stacks, False)
+        self.reader = frames.RequestReader(self.requests)
+        self.shared = frames.SharedState(shared)
+        os.close(shared)
+        self.stacks = stacks
+
+    def send(self, frame: bytes) -> None:
+        """Send one frame whole."""
+        sent = self.answers.send(frame)
+        if sent != len(frame):
+            self.answers.sendall(memoryview(frame)[sent:])
+
+
+class Worker:
+    """One entry script, loaded and initialised, and its loop.
+
+    Parameters
+    ----------
+    channel : where requests come from and answers go.
+    settings : as the front has them.
+    """
+
+    def __init__(self, channel: Channel, settings: Settings) -> None:
+        self._channel = channel
+        self.settings = settings
+        self._output = Output(channel.shared)
+        self._interrupts = Interrupts(channel.shared, channel.stacks)
+        self._stage = "read"
+        self._pipeline: Pipeline | None = None
+        self._description = b""
+
+    # -- starting -----------------------------------------------------------------------------
+
+    def start(self) -> bool:
+        """Load the script and run ``init()``; tell the front how it went."""
+        self._output.install()
+        self._interrupts.install()
+        settings = self.settings
+        began = time.monotonic()
+        try:
+            set_environment(settings)
+            self._tell_stage("import")
+            set_up_logging(settings.log_level, settings.root)
+            script = load_entry_script(settings.script, settings.root, self._tell_stage)
+            self._tell_stage("init()")
+            run_init(script)
+            self._tell_stage("describe")
+            self._pipeline = Pipeline(script, nan=settings.nan)
+            self._description = self._describe(script, time.monotonic() - began)
+        except BaseException as error:  # noqa: BLE001 - whatever ends a start is explained
+            self._tell_failure(error)
+            return False
+        gc.collect()
+        gc.freeze()  # the model never becomes garbage: don't walk it at every collection
+        return True
+
+    def announce(self) -> None:
+        """Tell the front that this process can score."""
+        self._channel.send(frames.pack_frame(frames.READY, os.getpid(), self._description))
+
+    def _tell_stage(self, stage: str) -> None:
+        self._stage = stage
+        self._channel.send(frames.pack_frame(frames.STAGE, body=stage.encode()))
+
+    def _describe(self, script: EntryScript, seconds: float) -> bytes:
+        from scorehost.scoring.describe import describe
+
+        description = describe(script, self.settings)
+        return orjson.dumps(
+            {
+                "style": script.style,
+                "full": needs_everything(script),
+                "seconds": seconds,
+                "documents": description.documents,
+                "reason": description.reason,
+            },
+            default=str,
+        )
+
+    def _tell_failure(self, error: BaseException) -> None:
+        report = self._report(error)
+        self._output.end()
+        self._channel.send(
+            frames.pack_frame(frames.FAILED, body=orjson.dumps(report.to_dict(), default=str))
+        )
+
+    def _report(self, error: BaseException) -> Report:
+        from scorehost.diagnosis.report import report_exception
+
+        stage = error.stage if isinstance(error, EntryScriptError) else self._stage
+        return report_exception(
+            error, stage=stage, script=self.settings.script, app_root=self.settings.root
+        )
+
+    # -- scoring ------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Begin one request after the other until the front closes its end."""
+        following = self._channel.reader.next
+        while True:
+            packet = following()
+            if type(packet) is tuple:
+                self._score(*packet)
+            elif packet is None or packet.kind == frames.STOP:
+                return
+
+    def _score(self, number: int, request: ScoringRequest) -> None:
+        assert self._pipeline is not None  # noqa: S101 - run() comes after start()
+        channel, output, interrupts = self._channel, self._output, self._interrupts
+        channel.shared.begin(number, time.monotonic_ns())
+        output.begin(request.request_id)
+        try:
+            interrupts.interruptible = number
+            outcome = self._pipeline.score(request)
+            interrupts.interruptible = 0
+        except Interrupted:
+            outcome = interrupted()
+        if type(outcome) is Stream:
+            self._stream(number, outcome)
+        else:
+            output.end()
+            channel.shared.end()
+            channel.send(frames.pack_outcome(number, outcome))
+
+    def _stream(self, number: int, stream: Stream) -> None:
+        channel = self._channel
+        channel.send(frames.pack_stream_begin(number, stream))
+        failure = ""
+        try:
+            for chunk in self._chunks(number, stream):
+                channel.send(frames.pack_frame(frames.STREAM_CHUNK, number, chunk))
+        except Interrupted:
+            failure = interrupted().log
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001
+            failure = self._stream_failure(error)
+        self._output.end()
+        channel.shared.end()
+        channel.send(frames.pack_frame(frames.STREAM_END, number, failure.encode()))
+
+    def _chunks(self, number: int, stream: Stream) -> Iterator[bytes]:
+        """Only the script's part of the stream is interrupted, never a frame half sent."""
+        interrupts, chunks = self._interrupts, iter(stream.chunks)
+        while True:
+            try:
+                interrupts.interruptible = number
+                chunk = next(chunks, None)
+            finally:
+                interrupts.interruptible = 0
+            if chunk is None:
+                return
+            yield chunk
+
+    def _stream_failure(self, error: BaseException) -> str:
+        if isinstance(error, ResultNotEncodable):
+            return str(error)
+        from scorehost.diagnosis.report import format_exception
+
+        return format_exception(error, self.settings.root)
+
+    def leave(self, status: int) -> None:
+        """End the process at once, its output flushed."""
+        self._output.end()
+        os._exit(status)
+
+    # -- forking ------------------------------------------------------------------------------
+
+    def adopt(self, channel: Channel) -> None:
+        """After a fork from the loader: work on sockets of one's own."""
+        self._channel = channel
+        self._output = Output(channel.shared)
+        self._output.install()
+        self._interrupts = Interrupts(channel.shared, channel.stacks)
+        self._interrupts.install()
+
+    @property
+    def channel(self) -> Channel:
+        """The sockets this process has now."""
+        return self._channel
+
+
+def interrupted() -> Failure:
+    """What stands in for the outcome of a request that was interrupted."""
+    return Failure(504, "run", "interrupted", log="interrupted", error_type="Interrupted")
+
+
+def needs_everything(script: EntryScript) -> bool:
+    """Whether the script can see more of a POST than its body."""
+    return script.style != "plain" or script.wants_headers
+
+
+def set_environment(settings: Settings) -> None:
+    """Give the script the variables that the contract promises it."""
+    root = settings.root
+    model_dir = settings.model_dir or resolve_model_dir(root)
+    given = {
+        "AML_APP_ROOT": root,
+        "AZUREML_ENTRY_SCRIPT": settings.entry_script,
+        "AML_APP_INSIGHTS_ENABLED": str(settings.app_insights_enabled).lower(),
+        "AZUREML_MODEL_DIR": None if model_dir is None else Path(model_dir).absolute(),
+        "AML_APP_INSIGHTS_KEY": settings.app_insights_key,
+    }
+    os.environ.update({name: str(value) for name, value in given.items() if value is not None})
