@@ -25,11 +25,23 @@ def _pids(server: LiveServer, requests: int = 40) -> set[int]:
     return {answer["pid"] for answer in answers}
 
 
+def _wait_for_two(server: LiveServer) -> set[int]:
+    """The processes that answer, once there are two of them."""
+    seen: set[int] = set()
+
+    def two() -> bool:
+        seen.update(_pids(server))
+        return len(seen) == 2
+
+    wait_until(two, what="two processes score")
+    return seen
+
+
 def test_init_runs_once_in_each_worker(own_server: StartServer) -> None:
     server = own_server("counts_init.py", arguments=("--workers", "2"))
     wait_until(lambda: len(_init_log(server)) == 2, what="both workers ran init()")
 
-    pids = wait_until(lambda: len(seen := _pids(server)) == 2 and seen, what="both score")
+    pids = _wait_for_two(server)
 
     assert sorted(_init_log(server)) == sorted(str(pid) for pid in pids)
 
@@ -38,7 +50,7 @@ def test_init_runs_once_in_all_with_preload(own_server: StartServer) -> None:
     settings = {"WORKER_PRELOAD": "true", "WORKER_COUNT": "2"}
     server = own_server("counts_init.py", settings=settings)
 
-    pids = wait_until(lambda: len(seen := _pids(server)) == 2 and seen, what="both score")
+    pids = _wait_for_two(server)
 
     assert len(_init_log(server)) == 1
     assert int(_init_log(server)[0]) not in pids

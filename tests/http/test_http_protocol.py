@@ -16,8 +16,8 @@ def server(live_server: StartServer) -> LiveServer:
     return live_server("raw_text.py")
 
 
-def _score(text: str, **options: str) -> bytes:
-    return request_bytes("POST", "/score", body=text.encode(), **options)
+def _score(text: str) -> bytes:
+    return request_bytes("POST", "/score", body=text.encode())
 
 
 CHUNKED = request_bytes("POST", "/score", headers=[("Transfer-Encoding", "chunked")])

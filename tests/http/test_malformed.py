@@ -10,7 +10,6 @@ import re
 
 import pytest
 
-from support.client import ConnectionEnded
 from support.server import LiveServer, StartServer
 
 NEXT = b"GET /score?smuggled=1 HTTP/1.1\r\nHost: t\r\n\r\n"
@@ -149,10 +148,8 @@ def test_a_body_that_ends_early_is_not_scored(own_server: StartServer) -> None:
         connection.send(POST + b'Content-Length: 100\r\n\r\n"short"')
         connection.half_close()
 
-        try:
-            assert connection.read_response().status in (400, 408)
-        except ConnectionEnded as ended:
-            assert ended.received == b""
+        answer = connection.read_response_or_end()
+        assert answer is None or answer.status in (400, 408)
 
     assert server.score() != {}
     assert not (server.folder / "short.begun").exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 import stat
@@ -19,16 +18,14 @@ from support.wait import wait_until
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A path that is short enough for a socket's address."""
-    return Path(os.path.relpath(tmp_path / "s"))
+    return tmp_path_factory.mktemp("s") / "s"
 
 
 def _on_socket(own_server: StartServer, path: Path) -> LiveServer:
-    path = path.absolute()
-    return own_server(
-        "raw_text.py", address=Address(path=path), arguments=("--host", f"unix:{path}")
-    )
+    arguments = ("--host", f"unix:{path}")
+    return own_server("raw_text.py", address=Address(path=path), arguments=arguments)
 
 
 def test_a_unix_socket_serves_like_a_port(own_server: StartServer, path: Path) -> None:
@@ -50,7 +47,7 @@ def test_a_unix_socket_is_removed_at_the_end(own_server: StartServer, path: Path
 def test_a_unix_socket_left_behind_is_no_hindrance(own_server: StartServer, path: Path) -> None:
     """As after a power failure: the file is there and nobody listens."""
     with socket.socket(socket.AF_UNIX) as stale:
-        stale.bind(str(path.absolute()))
+        stale.bind(str(path))
 
     assert _on_socket(own_server, path).post(body=b"again").json() == "again"
 
@@ -106,7 +103,7 @@ def test_old_tls_versions_are_refused(secure: LiveServer) -> None:
     with socket.create_connection(("127.0.0.1", TLS_PORT), 5) as plain:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        with pytest.warns(DeprecationWarning):
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
             context.maximum_version = ssl.TLSVersion.TLSv1_1
         with pytest.raises((ssl.SSLError, ConnectionResetError)):
             context.wrap_socket(plain)

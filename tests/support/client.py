@@ -169,6 +169,15 @@ class Connection:
             raise ProtocolViolation(f"a body without length or end: {head}")
         return replace(head, body=self.read_to_end())
 
+    def read_response_or_end(self) -> Response | None:
+        """Read one answer, or None when the server ends the connection without a word."""
+        try:
+            return self.read_response()
+        except ConnectionEnded as ended:
+            if ended.received:
+                raise
+            return None
+
     def read_head(self) -> Response:
         """Read an answer up to its headers' end."""
         match = STATUS_LINE.fullmatch(self._line())
