@@ -7,6 +7,7 @@ SHELL  := /bin/bash
 PYTHON ?= python3
 VENV   ?= .venv
 PORT   ?= 5001
+ROUNDS ?= 10
 
 BIN     := $(abspath $(VENV))/bin
 PACKAGE := pyproject.toml
@@ -24,7 +25,7 @@ help: ## This list
 	@echo 'make …'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo 'Variables: PYTHON=$(PYTHON)  VENV=$(VENV)  PORT=$(PORT)  TESTS="tests/unit -k name"'
+	@echo 'Variables: PYTHON=$(PYTHON)  VENV=$(VENV)  PORT=$(PORT)  ROUNDS=$(ROUNDS)  HOST=http://…  TESTS="tests/unit -k name"'
 
 demo: examples/diabetes/azureml-models ## Train examples/diabetes, serve it on PORT and say how to call it
 	@$(BIN)/python examples/demo.py --port $(PORT)
@@ -44,12 +45,12 @@ bench: $(VENV)/.made-dev ## How fast it is here, in about a minute
 	@.ci/needs $(BENCH_PROGRAMS)
 	$(BIN)/python benchmarks/quick.py
 
-bench-peers: $(VENV)/.made-dev ## The same beside other servers, each installed for it; half an hour
+bench-peers: $(VENV)/.made-dev ## The same beside other servers, each installed for it; half an hour (ROUNDS=)
 	@.ci/needs $(BENCH_PROGRAMS)
-	$(BIN)/python benchmarks/against_peers.py
+	$(BIN)/python benchmarks/against_peers.py --rounds $(ROUNDS)
 
-load: $(VENV)/.made-load ## The highest rate within a latency limit, found by locust
-	$(BIN)/python benchmarks/load.py
+load: $(VENV)/.made-load ## The highest rate within a latency limit, by locust (HOST= for a server that runs)
+	$(BIN)/python benchmarks/load.py $(if $(HOST),--host $(HOST))
 
 docs: $(VENV)/.made-dev ## Write what is generated, then check every link and run every block
 	$(BIN)/scorehost config --markdown > docs/configuration.md

@@ -10,16 +10,17 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harness import figures, machine, results, table
+from harness import figures, machine, payloads, results, table
 from harness.client import Call, Connection
 from harness.servers import ServerSpec, Workload, running
 from peers import catalogue
 from peers.environments import prepare
-from workloads import payloads
 
 STATED = "x-ms-run-fn-exec-ms"
 
@@ -63,6 +64,50 @@ def check(call: Call, workload: Workload) -> None:
     assert math.isclose(found[-1], expected[-1], rel_tol=1e-9), found[-1]
 
 
+def shown(values: Sequence[float], digits: int) -> str:
+    """A median with its spread, where the server stated enough to have one."""
+    return figures.spread(values).text(digits) if values else "not stated"
+
+
+def run(names: Sequence[str], rounds: int, calls: int) -> None:
+    """Measure, print the table, write samples and table."""
+    machine.pin_to_client()
+    specs = {name: catalogue.server(name) for name in names}
+    found: dict[str, list[Found]] = {name: [] for name in names}
+    for order in figures.alternation(list(names), rounds):
+        for name in order:
+            found[name].append(measure(specs[name], calls))
+            print(f"{name}: {shown(found[name][-1].whole, 1)} ms", file=sys.stderr, flush=True)
+    joined = {name: join(several) for name, several in found.items()}
+    rows = [
+        [specs[name].title, shown(one.whole, 1), shown(one.added, 2)]
+        for name, one in joined.items()
+    ]
+    text = table.markdown(["server", "whole call ms", "added to run() ms"], rows)
+    print(text)
+    document = {
+        "load": {"rounds": rounds, "calls": calls},
+        "summary": {name: summarise(one) for name, one in joined.items()},
+        "samples": {name: [asdict(one) for one in several] for name, several in found.items()},
+    }
+    file = results.write("body", __doc__ or "", specs.values(), document)
+    file.with_suffix(".md").write_text(text, "utf-8")
+    print(f"Written: {file}, and the table beside it\n")
+
+
+def join(several: Sequence[Found]) -> Found:
+    """The calls of all rounds together."""
+    return Found(
+        [ms for one in several for ms in one.whole], [ms for one in several for ms in one.added]
+    )
+
+
+def summarise(found: Found) -> dict[str, object]:
+    """Medians and spreads of what there is."""
+    series = {"whole_ms": found.whole, "added_ms": found.added}
+    return {name: asdict(figures.spread(values)) for name, values in series.items() if values}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("servers", nargs="*", help="which servers; all when none is named")
@@ -71,25 +116,7 @@ def main() -> None:
     options = parser.parse_args()
     names = options.servers or [catalogue.OURS_NAME, *catalogue.PEERS]
     prepare(names)
-    specs = {name: catalogue.server(name) for name in names}
-    machine.pin_to_client()
-    found: dict[str, list[Found]] = {name: [] for name in names}
-    for order in figures.alternation(names, options.rounds):
-        for name in order:
-            found[name].append(measure(specs[name], options.calls))
-    rows, summary = [], {}
-    for name in names:
-        whole = figures.spread([ms for one in found[name] for ms in one.whole])
-        added = [ms for one in found[name] for ms in one.added]
-        shown = figures.spread(added).text(2) if added else "not stated"
-        rows.append([specs[name].title, whole.text(1), shown])
-        summary[name] = {"whole_ms": whole.__dict__}
-        if added:
-            summary[name]["added_ms"] = figures.spread(added).__dict__
-    text = table.markdown(["server", "whole call ms", "added to run() ms"], rows)
-    print(text)
-    file = results.write("body", __doc__ or "", specs.values(), {"summary": summary})
-    file.with_suffix(".md").write_text(text, "utf-8")
+    run(names, options.rounds, options.calls)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from harness import callgrind, client, machine, results, table
+from harness import callgrind, client, machine, payloads, results, table
 from harness.servers import ServerSpec
 from peers import catalogue
 from peers.environments import prepare
-from workloads import payloads
 
 ROLES = {
     catalogue.OURS_NAME: ("arbiter", "front", "worker"),

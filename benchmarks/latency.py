@@ -10,13 +10,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from harness import results, table, trial
+from harness import alone, results, table, trial
 from harness.servers import ServerSpec
 from harness.trial import Rounds, ratio, spread_of
 from peers import catalogue
 from peers.environments import prepare
 from throughput import measure
-from workloads import alone
 
 BASE = "gunicorn"
 COLUMNS = ("p50_ms", "p99_ms", "call_ms", "us_per_request")
@@ -37,6 +36,23 @@ def as_table(rounds: Rounds, specs: Sequence[ServerSpec]) -> str:
     return table.markdown(header, rows)
 
 
+def run(names: Sequence[str], rounds: int, seconds: float) -> None:
+    """Measure, print the table, write samples and table."""
+    specs = [catalogue.server(name) for name in dict.fromkeys([*names, BASE])]
+    found = measure(specs, rounds, seconds, connections=1)
+    shown = as_table(found, specs)
+    print(shown)
+    document = {
+        "load": {"rounds": rounds, "seconds": seconds, "connections": 1},
+        "run_alone_us": alone.microseconds(),
+        "summary": trial.summarise(found, BASE, COLUMNS),
+        "samples": trial.as_json(found),
+    }
+    file = results.write("latency", __doc__ or "", specs, document)
+    file.with_suffix(".md").write_text(shown, "utf-8")
+    print(f"Written: {file}, and the table beside it\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("servers", nargs="*", help="which servers; all when none is named")
@@ -44,21 +60,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3)
     options = parser.parse_args()
     names = options.servers or [catalogue.OURS_NAME, *catalogue.PEERS]
-    names = [*names, BASE] if BASE not in names else names
-    prepare(names)
-    specs = [catalogue.server(name) for name in names]
-    rounds = measure(specs, options.rounds, options.seconds, connections=1)
-    shown = as_table(rounds, specs)
-    print(shown)
-    found = {
-        "load": {"rounds": options.rounds, "seconds": options.seconds, "connections": 1},
-        "run_alone_us": alone.microseconds(),
-        "summary": trial.summarise(rounds, BASE, COLUMNS),
-        "samples": trial.as_json(rounds),
-    }
-    file = results.write("latency", __doc__ or "", specs, found)
-    file.with_suffix(".md").write_text(shown, "utf-8")
-    print(f"Written: {file}, and the table beside it")
+    prepare([*names, BASE])
+    run(names, options.rounds, options.seconds)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness import machine, results
+from harness import machine, payloads, results
 from harness.servers import CLIENT_CORE, LOOPBACK, running
 from peers import catalogue
-from workloads import payloads
 
 FOLDER = Path(__file__).parent
 

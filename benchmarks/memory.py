@@ -13,10 +13,9 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from harness import figures, machine, processes, results, table, wrk
+from harness import figures, machine, payloads, processes, results, table, wrk
 from harness.servers import RunningServer, ServerSpec, running
 from peers import catalogue
-from workloads import payloads
 
 REQUESTS = 10_000
 SHAPES = {

@@ -14,11 +14,10 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import machine, processes, results, stacks, table, wrk
+from harness import machine, payloads, processes, results, stacks, table, wrk
 from harness.servers import CLIENT_CORE, RunningServer, running
 from peers import catalogue
 from peers.environments import prepare, prepare_tool
-from workloads import payloads
 
 
 def sample(

@@ -36,27 +36,31 @@ def as_table(rounds: Rounds, specs: Sequence[ServerSpec]) -> str:
     return table.markdown(header, rows)
 
 
+def run(names: Sequence[str], rounds: int) -> None:
+    """Measure, print the table, write samples and table."""
+    specs = [catalogue.server(name) for name in dict.fromkeys([*names, BASE])]
+    measure(specs, 1, 0.5, connections=8)  # the first start compiles and fills the page cache
+    found = measure(specs, rounds, 0.5, connections=8)
+    shown = as_table(found, specs)
+    print(shown)
+    document = {
+        "load": {"rounds": rounds},
+        "summary": trial.summarise(found, BASE, COLUMNS),
+        "samples": trial.as_json(found),
+    }
+    file = results.write("start", __doc__ or "", specs, document)
+    file.with_suffix(".md").write_text(shown, "utf-8")
+    print(f"Written: {file}, and the table beside it\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("servers", nargs="*", help="which servers; all when none is named")
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
     names = options.servers or [catalogue.OURS_NAME, *catalogue.PEERS]
-    names = [*names, BASE] if BASE not in names else names
-    prepare(names)
-    specs = [catalogue.server(name) for name in names]
-    measure(specs, 1, 0.5, 8)  # the first start compiles and fills the page cache
-    rounds = measure(specs, options.rounds, 0.5, 8)
-    shown = as_table(rounds, specs)
-    print(shown)
-    found = {
-        "load": {"rounds": options.rounds},
-        "summary": trial.summarise(rounds, BASE, COLUMNS),
-        "samples": trial.as_json(rounds),
-    }
-    file = results.write("start", __doc__ or "", specs, found)
-    file.with_suffix(".md").write_text(shown, "utf-8")
-    print(f"Written: {file}, and the table beside it")
+    prepare([*names, BASE])
+    run(names, options.rounds)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from harness import results, table, trial
+from harness import alone, payloads, results, table, trial
 from harness.chart import Bar, bar_chart
 from harness.servers import ServerSpec
 from harness.trial import Rounds, ratio, spread_of
 from peers import catalogue
 from peers.environments import prepare
-from workloads import alone, payloads
 
 COLUMNS = ("us_per_request", "rate", "p50_ms", "p99_ms", "first_answer_s", "pss_mb")
 
@@ -65,6 +64,27 @@ def measure(specs: Sequence[ServerSpec], rounds: int, seconds: float, connection
     )
 
 
+def run(
+    names: Sequence[str], base: str, rounds: int, seconds: float, connections: int,
+    result: str = "throughput",
+) -> None:  # fmt: skip
+    """Measure, print the table, write samples, table and chart."""
+    specs = [catalogue.server(name) for name in names]
+    found = measure(specs, rounds, seconds, connections)
+    shown = as_table(found, specs, base)
+    print(shown)
+    document = {
+        "load": {"rounds": rounds, "seconds": seconds, "connections": connections},
+        "run_alone_us": alone.microseconds(),
+        "summary": trial.summarise(found, base, COLUMNS),
+        "samples": trial.as_json(found),
+    }
+    file = results.write(result, __doc__ or "", specs, document)
+    file.with_suffix(".md").write_text(shown, "utf-8")
+    file.with_suffix(".svg").write_text(as_chart(found, specs, base), "utf-8")
+    print(f"Written: {file}, and the table and chart beside it\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("servers", nargs="*", help="which servers; all when none is named")
@@ -76,21 +96,7 @@ def main() -> None:
     options = parser.parse_args()
     names = options.servers or [catalogue.OURS_NAME, *catalogue.PEERS]
     prepare(names)
-    specs = [catalogue.server(name) for name in names]
-    rounds = measure(specs, options.rounds, options.seconds, options.connections)
-    shown = as_table(rounds, specs, options.base)
-    print(shown)
-    load = {key: getattr(options, key) for key in ("rounds", "seconds", "connections")}
-    found = {
-        "load": load,
-        "run_alone_us": alone.microseconds(),
-        "summary": trial.summarise(rounds, options.base, COLUMNS),
-        "samples": trial.as_json(rounds),
-    }
-    file = results.write(options.name, __doc__ or "", specs, found)
-    file.with_suffix(".md").write_text(shown, "utf-8")
-    file.with_suffix(".svg").write_text(as_chart(rounds, specs, options.base), "utf-8")
-    print(f"Written: {file}, and the table and chart beside it")
+    run(names, options.base, options.rounds, options.seconds, options.connections, options.name)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.payloads import WORKLOADS
 from harness.servers import ServerSpec
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
 APPS = BENCHMARKS / "peers" / "apps"
-WORKLOADS = BENCHMARKS / "workloads"
 ENVIRONMENTS = BENCHMARKS / ".envs"
 
 OURS_NAME = "scorehost"
@@ -32,6 +32,15 @@ def ours(script: str = "score.py", *options: str, source: Path | None = None) ->
     command = (str(python), "-m", "scorehost", "serve", script, "--port", "{port}", *options)
     packages = ("scorehost", "gunicorn", "httptools", "uvloop", "orjson", "numpy")
     return ServerSpec(OURS_NAME, OURS_NAME, command, WORKLOADS, python, packages, environ)
+
+
+def baseline() -> ServerSpec:
+    """A bare WSGI app on gunicorn's sync worker, both from this environment."""
+    python = Path(sys.executable)
+    command = (str(python), "-m", "gunicorn", "--bind", "127.0.0.1:{port}", "bare_wsgi:app")
+    environ = {"PYTHONPATH": f"{APPS}:{WORKLOADS}"}
+    title = "bare WSGI on gunicorn sync"
+    return ServerSpec("gunicorn", title, command, WORKLOADS, python, ("gunicorn",), environ)
 
 
 def _peer(
@@ -95,7 +104,7 @@ def _litserve() -> ServerSpec:
 def _bentoml() -> ServerSpec:
     return _peer(
         "bentoml", "BentoML", "bentoml", "bentoml uvicorn",
-        "-m", "bentoml", "--do-not-track", "serve", "bentoml_app:Model",
+        "-m", "bentoml", "serve", "bentoml_app:Model",
         "--host", "127.0.0.1", "--port", "{port}", "--working-dir", str(APPS),
         BENTOML_DO_NOT_TRACK="True", BENTOML_HOME=str(ENVIRONMENTS / "bentoml" / "home"),
     )  # fmt: skip

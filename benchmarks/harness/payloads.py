@@ -7,11 +7,10 @@ from pathlib import Path
 
 from harness.servers import Workload
 
-FOLDER = Path(__file__).parent
+WORKLOADS = Path(__file__).resolve().parents[1] / "workloads"
+"""The entry scripts."""
 
-_ROWS = [list(range(1, 11)), list(range(10, 0, -1))]
-
-GUIDE = Workload(json.dumps({"data": _ROWS}).encode(), [385.0, 220.0])
+GUIDE = Workload((WORKLOADS / "request.json").read_bytes().strip(), [385.0, 220.0])
 """The small body that every page about a ``score.py`` uses."""
 
 LARGE_MODEL = Workload(GUIDE.body, [56.0, 65.0])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from harness.payloads import GUIDE, WORKLOADS
 from harness.servers import SERVER_CORE
-from workloads.payloads import FOLDER, GUIDE
 
 _PROGRAM = """
 import sys, timeit, score
@@ -20,6 +20,6 @@ def microseconds() -> float:
     """The best of seven series, in a fresh process."""
     finished = subprocess.run(
         ["taskset", "-c", SERVER_CORE, sys.executable, "-c", _PROGRAM, GUIDE.body.decode()],
-        cwd=FOLDER, capture_output=True, text=True, check=True,
+        cwd=WORKLOADS, capture_output=True, text=True, check=True,
     )  # fmt: skip
     return float(finished.stdout)

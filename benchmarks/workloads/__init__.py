@@ -1,1 +1,0 @@
-"""What is sent, what must come back, and the entry scripts that answer it."""
