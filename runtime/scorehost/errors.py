@@ -22,6 +22,7 @@ report. Only ``cli.py`` and ``worker/process.py`` end a process.
     ├── RequestError                one request cannot be served; carries its HTTP status
     │   ├── MalformedRequest        400 the bytes are not HTTP
     │   ├── UnusableBody            400 the body is not what run() takes
+    │   │   └── UnusableParameter   400 one value in it is missing or does not fit
     │   ├── NoSuchRoute             404
     │   ├── MethodNotAllowed        405
     │   ├── SlowClient              408 headers or body did not arrive in time
@@ -172,6 +173,20 @@ class UnusableBody(RequestError):
     """The body, or a value in it, is not what ``run()`` takes."""
 
     status = 400
+
+
+class UnusableParameter(UnusableBody):
+    """A value that ``run()`` takes by name is missing, or has the wrong type or shape.
+
+    Parameters
+    ----------
+    parameter : its name; with the names inside it when it is nested: ``data.rows``.
+    message : what is wrong with it.
+    """
+
+    def __init__(self, parameter: str, message: str) -> None:
+        super().__init__(message)
+        self.parameter = parameter
 
 
 class NoSuchRoute(RequestError):
