@@ -25,7 +25,7 @@ help: ## This list
 	@echo 'make …'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo 'Variables: PYTHON=$(PYTHON)  VENV=$(VENV)  PORT=$(PORT)  ROUNDS=$(ROUNDS)  HOST=http://…  TESTS="tests/unit -k name"'
+	@echo 'Variables: PYTHON=$(PYTHON)  VENV=$(VENV)  PORT=$(PORT)  ROUNDS=$(ROUNDS)  URL=http://…  TESTS="tests/unit -k name"'
 
 demo: examples/diabetes/azureml-models ## Train examples/diabetes, serve it on PORT and say how to call it
 	@$(BIN)/python examples/demo.py --port $(PORT)
@@ -49,8 +49,8 @@ bench-peers: $(VENV)/.made-dev ## The same beside other servers, each installed 
 	@.ci/needs $(BENCH_PROGRAMS)
 	$(BIN)/python benchmarks/against_peers.py --rounds $(ROUNDS)
 
-load: $(VENV)/.made-load ## The highest rate within a latency limit, by locust (HOST= for a server that runs)
-	$(BIN)/python benchmarks/load.py $(if $(HOST),--host $(HOST))
+load: $(VENV)/.made-load ## The highest rate within a latency limit, by locust (URL= for a server that runs)
+	$(BIN)/python benchmarks/load.py $(if $(URL),--host $(URL))
 
 docs: $(VENV)/.made-dev ## Write what is generated, then check every link and run every block
 	$(BIN)/scorehost config --markdown > docs/configuration.md

@@ -3,7 +3,7 @@
 Users each send a fixed number of requests a second, so that their count sets the rate. The shape
 raises the rate step by step until the 95th percentile passes the limit, a request fails or the
 rate is not reached, then closes in on the highest rate that holds. ``make load`` runs it; against
-a server of your own: ``make load HOST=http://my-server:5001``.
+a server of your own: ``make load URL=http://my-server:5001``.
 """
 
 from __future__ import annotations
