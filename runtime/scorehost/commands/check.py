@@ -25,13 +25,14 @@ from scorehost.sources import resolve
 FAILED_STATUS = 3
 
 LABELS = {
+    "start": "start",
     "read": "read",
     "import": "import",
     "signature": "signatures",
     "models": "models",
     "init()": "init()",
     "swagger": "swagger",
-    "sample": "run(sample)",
+    "run": "run(sample)",
     "encode": "encode",
 }
 """The steps in their order, as they are shown."""

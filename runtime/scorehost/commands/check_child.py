@@ -128,6 +128,7 @@ class Check:
             self._try(script, own_sample)
             self.teller.end()
         except BaseException as error:
+            self._limit(0)
             self._report(error)
 
     def _limit(self, seconds: float) -> None:
@@ -192,13 +193,14 @@ class Check:
 
         request = self._request(own_sample)
         if request is None:
-            self.teller.skipped("sample", "none: give one with --sample FILE")
+            self.teller.skipped("run", "none: give one with --sample FILE")
             return
         pipeline = Pipeline(script, nan=self.settings.nan)
         self._limit(self.settings.scoring_timeout_ms / 1000)
-        self.teller.begin("sample")
+        self.teller.begin("run")
         outcome = pipeline.score(request)
         if isinstance(outcome, Failure):
+            self._limit(0)
             self._fail(outcome)
             return
         took = f"run() took {outcome.run_ns / 1e6:.1f} ms"
@@ -220,14 +222,14 @@ class Check:
     def _finish(self, outcome: Answer | Stream) -> None:
         if isinstance(outcome, Stream):
             chunks = sum(1 for _, _ in zip(range(MOST_CHUNKS), outcome.chunks, strict=False))
-            self.teller.done(f"{outcome.status} {outcome.content_type}, {chunks} chunks")
+            self.teller.done(f"{outcome.status} {outcome.content_type}, {counted(chunks, 'chunk')}")
             return
         if outcome.status >= 500:
             raise RequestError(
                 f"run() answered the sample with status {outcome.status}: {excerpt(outcome.body)}"
             )
         self.teller.done(
-            f"{outcome.status} {outcome.content_type}, {len(outcome.body)} bytes: "
+            f"{outcome.status} {outcome.content_type}, {counted(len(outcome.body), 'byte')}: "
             f"{excerpt(outcome.body)}"
         )
 
@@ -267,6 +269,11 @@ def called(script: EntryScript) -> str:
 def origin(sample: Sample | None) -> str:
     """Where the sample came from."""
     return sample.file if sample is not None else "the decorators' own sample"
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def excerpt(body: bytes) -> str:

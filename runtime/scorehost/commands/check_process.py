@@ -195,10 +195,10 @@ class CheckProcess:
 
     @property
     def _starting(self) -> bool:
-        return self._step not in {"swagger", "sample", "encode"}
+        return self._step not in {"swagger", "run", "encode"}
 
     def _limit_step(self) -> None:
-        if self._step == "sample":
+        if self._step == "run":
             self._set_deadline(self._settings.scoring_timeout_ms / 1000)
         elif not self._starting and self._step != "encode":  # which is part of the scoring
             self._set_deadline(0)
