@@ -56,7 +56,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
     from scorehost.front.server import serve  # only now: a wrong flag is answered at once
 
-    return serve(resolved.settings, profile=profile)
+    return serve(resolved.settings, profile=profile, environ=environ)
 
 
 def make_parser() -> Parser:

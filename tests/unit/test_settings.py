@@ -293,7 +293,7 @@ def test_a_named_file_must_be_right(root: Path, content: str, said: str):
 
 
 def test_a_named_file_must_be_there(root: Path):
-    with pytest.raises(UsageError, match="nowhere.json cannot be read: No such file"):
+    with pytest.raises(UsageError, match=r"nowhere\.json cannot be read: No such file"):
         resolved(root, AZUREML_CONFIG_FILE=str(root / "nowhere.json"))
 
 
