@@ -14,7 +14,7 @@ from typing import Any
 
 from scorehost.entry_script import EntryScript
 from scorehost.scoring.describe_fields import hints_of, with_default
-from scorehost.scoring.describe_schema import Schema, any_of, fits, infer, json_type, plain
+from scorehost.scoring.describe_schema import Schema, any_of, fits, infer, plain
 from scorehost.scoring.describe_types import HintReader
 from scorehost.signatures import data_parameters
 
@@ -101,20 +101,23 @@ def _mended(schema: Schema, sample: Any) -> Any:
 
 
 def _widened(schema: Schema, sample: Any) -> Schema:
-    """The schema made to admit the sample that it was made from."""
-    if fits(sample, schema):
-        return _widened_inside(schema, sample)
-    if schema == _NOT_KNOWN:
+    """The schema made to admit a sample, besides everything it admits already."""
+    if schema == _NOT_KNOWN and not isinstance(sample, dict):
         return {}
-    return any_of([schema, infer(sample)])
+    alternatives = schema["anyOf"] if set(schema) == {"anyOf"} else [schema]
+    if not any(fits(sample, item) for item in alternatives):
+        return any_of([schema, infer(sample)])
+    widened = [_widened_inside(item, sample) for item in alternatives]
+    return {**schema, "anyOf": widened} if "anyOf" in schema else widened[0]
 
 
 def _widened_inside(schema: Schema, sample: Any) -> Schema:
-    kind = json_type(sample)
-    if kind == "array":
-        items = schema.get("items", {})
-        return {**schema, "items": any_of([_widened(items, item) for item in sample] or [{}])}
-    if kind == "object" and "properties" in schema:
+    if isinstance(sample, list) and schema.get("type") == "array":
+        items = schema.get("items", {}) if sample or schema.get("items") != _NOT_KNOWN else {}
+        for item in sample:
+            items = _widened(items, item)
+        return {**schema, "items": items}
+    if isinstance(sample, dict) and "properties" in schema:
         return _widened_object(schema, sample)
     return schema
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections.abc
 import datetime
-import decimal
 import enum
 import inspect
 import json
@@ -32,18 +31,18 @@ from scorehost.scoring.describe_schema import (
 )
 
 _ANY_ARRAY: Schema = {"type": "array", "items": {}}
+_BASE64: Schema = {"type": "string", "contentEncoding": "base64"}
 _SIMPLE: dict[Any, Schema] = {
     bool: {"type": "boolean"},
     int: {"type": "integer"},
     float: {"type": "number"},
     str: {"type": "string"},
-    bytes: {"type": "string"},
-    bytearray: {"type": "string"},
-    decimal.Decimal: {"type": "number"},
+    bytes: _BASE64,
+    bytearray: _BASE64,
     datetime.datetime: {"type": "string", "format": "date-time"},
     datetime.date: {"type": "string", "format": "date"},
     datetime.time: {"type": "string", "format": "time"},
-    datetime.timedelta: {"type": "number"},
+    datetime.timedelta: {"type": "string", "format": "duration"},
     uuid.UUID: {"type": "string", "format": "uuid"},
     None: {"type": "null"},
     type(None): {"type": "null"},
@@ -66,6 +65,7 @@ _SEQUENCES = (
 )
 _QUALIFIERS = frozenset({"Required", "NotRequired", "ReadOnly", "Final", "ClassVar"})
 _FOREIGN: dict[tuple[str, str], Schema] = {
+    ("decimal", "Decimal"): {"type": "number"},
     ("pandas", "DataFrame"): {"type": "array", "items": {"type": "object"}},
     ("pandas", "Series"): _ANY_ARRAY,
     ("torch", "Tensor"): _ANY_ARRAY,

@@ -103,37 +103,37 @@ def schema_30(schema: Schema) -> Schema:
     return kept
 
 
+_NULL: Schema = {"nullable": True, "enum": [None]}
+"""Null and nothing else. ``nullable`` alone counts only beside ``type`` (OpenAPI 3.0.3)."""
+
+
 def _one_type(made: Schema) -> Schema:
-    """A list of types becomes one type, or alternatives; null becomes nullable."""
+    """A list of types becomes one type that may be nullable, or alternatives."""
     types = types_of(made)
     if "null" not in types and len(types) < 2:
         return made
     rest = {key: value for key, value in made.items() if key != "type"}
     named = [name for name in types if name != "null"]
-    if "null" in types:
-        rest["nullable"] = True
+    null = "null" in types
     if len(named) == 1:
-        return {**rest, "type": named[0]}
-    if named:
-        return {"anyOf": [{"type": name} for name in named], **rest}
-    return {**rest, "enum": [None]}
+        return {**rest, "type": named[0], "nullable": True}
+    if not named:
+        return {**rest, **_NULL}
+    return {"anyOf": [*({"type": name} for name in named), *([_NULL] if null else [])], **rest}
 
 
 def _alternatives(made: Schema) -> Schema:
-    """Null among the alternatives becomes nullable."""
+    """Null beside a single alternative that names its type makes that one nullable."""
     for key in ("anyOf", "oneOf"):
-        if key not in made:
-            continue
-        null = {"nullable": True, "enum": [None]}
-        others = [item for item in made[key] if item != null]
-        if len(others) == len(made[key]):
-            continue
-        rest = {name: value for name, value in made.items() if name != key}
-        rest["nullable"] = True
-        if len(others) != 1:
-            return {**rest, key: others}
-        return {**rest, "allOf": others} if "$ref" in others[0] else {**others[0], **rest}
+        others = [item for item in made.get(key, ()) if item != _NULL]
+        if len(others) == 1 and "type" in others[0] and len(made[key]) == 2:
+            rest = {name: value for name, value in made.items() if name != key}
+            return {**others[0], **rest, "nullable": True} | _null_in_enum(others[0])
     return made
+
+
+def _null_in_enum(schema: Schema) -> Schema:
+    return {"enum": [*schema["enum"], None]} if "enum" in schema else {}
 
 
 def _tuple(made: Schema) -> Schema:
@@ -190,6 +190,9 @@ def swagger_20(document: Document) -> Document:
         "definitions": {name: schema_20(item) for name, item in components["schemas"].items()},
         "securityDefinitions": components["securitySchemes"],
     }
+
+
+_NULL_20: Schema = {"x-nullable": True, "enum": [None]}
 
 
 def _operation_20(operation: Mapping[str, Any]) -> dict[str, Any]:
@@ -259,12 +262,17 @@ def schema_20(schema: Schema) -> Schema:
 
 def _any_20(kept: Schema, alternatives: list[Schema]) -> Schema:
     """Alternatives in words, and their type where they share one."""
-    types = {item.get("type") for item in alternatives}
+    others = [item for item in alternatives if item != _NULL_20]
+    if len(others) < len(alternatives):
+        kept = {**kept, "x-nullable": True}
+    if len(others) == 1:
+        return {**kept, "allOf": others} if "$ref" in others[0] else {**others[0], **kept}
+    types = {item.get("type") for item in others}
     if types <= {"integer", "number"}:
         kept = {"type": "number", **kept}
     elif len(types) == 1 and types <= {"string", "boolean"}:
         kept = {"type": types.pop(), **kept}
-    said = "One of: " + ", ".join(dict.fromkeys(map(_in_words, alternatives))) + "."
+    said = "One of: " + ", ".join(dict.fromkeys(map(_in_words, others))) + "."
     return {**kept, "description": " ".join(filter(None, (kept.get("description"), said)))}
 
 

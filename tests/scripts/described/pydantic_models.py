@@ -1,0 +1,34 @@
+"""Described by pydantic models, of version 2 and of version 1."""
+
+import datetime
+
+import pydantic
+import pydantic.v1
+
+
+class Node(pydantic.BaseModel):
+    """A node of a tree."""
+
+    value: int = pydantic.Field(gt=0, le=100, description="Weight.", examples=[3])
+    children: list["Node"] = []
+    pair: tuple[int, str]
+    seen: datetime.datetime | None = None
+
+
+class Leaf(pydantic.v1.BaseModel):
+    weight: float = pydantic.v1.Field(1.0, gt=0)
+    label: str | None
+    pair: tuple[int, str]
+
+
+class Twig(pydantic.v1.BaseModel):
+    leaf: Leaf
+    kind: str = pydantic.v1.Field("oak", const=True)
+
+
+def init():
+    pass
+
+
+def run(data: dict[str, Node | list[Twig]]) -> Node:
+    return Node(value=1, pair=(1, "a"))

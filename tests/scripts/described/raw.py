@@ -1,0 +1,13 @@
+"""Reads the request itself."""
+
+from scorehost.api import rawhttp
+
+
+def init():
+    pass
+
+
+@rawhttp
+def run(request):
+    """POST a PNG."""
+    return {}
