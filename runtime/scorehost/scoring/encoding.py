@@ -1,13 +1,23 @@
-"""From what ``run()`` returned to the bytes of an answer."""
+"""From what ``run()`` returned to JSON: orjson first, the careful writer when it refuses.
+
+NaN needs care: orjson writes null for it without a word. Where that is not wanted, a result
+without any ``null`` is already right, and the others are written again by the careful writer.
+"""
 
 from __future__ import annotations
 
-import sys
-from typing import Any
+from sys import modules
+from typing import Any, Final
 
 import orjson
 
-from scorehost.errors import ResultNotEncodable
+from scorehost.scoring.json_writer import JsonWriter
+from scorehost.scoring.simplify import orjson_default
+
+_PLAIN: Final = orjson.OPT_PASSTHROUGH_DATACLASS
+# With this option orjson imports numpy by itself as soon as it meets a type it does not know.
+_NUMPY: Final = _PLAIN | orjson.OPT_SERIALIZE_NUMPY
+_KEYS: Final = orjson.OPT_NON_STR_KEYS
 
 
 class Encoder:
@@ -16,19 +26,39 @@ class Encoder:
     Parameters
     ----------
     nan : what NaN and infinity become: "null", "literal" (the words) or "error".
+    root : what the value is called in the path of an error.
     """
 
-    def __init__(self, nan: str = "null") -> None:
+    def __init__(self, nan: str = "null", root: str = "result") -> None:
         self._nan = nan
+        self._root = root
+        self._null_is_null = nan == "null"
 
     def encode(self, value: Any) -> bytes:
-        """Encode one value; None becomes an empty object."""
-        if value is None:
-            return b"{}"
-        options = orjson.OPT_NON_STR_KEYS
-        if "numpy" in sys.modules:
-            options |= orjson.OPT_SERIALIZE_NUMPY
+        """Encode one value.
+
+        Raises
+        ------
+        ResultNotEncodable
+            Something in the value has no JSON form; the error names the path to it.
+        """
+        options = _NUMPY if "numpy" in modules else _PLAIN
         try:
-            return orjson.dumps(value, option=options)
+            encoded = orjson.dumps(value, orjson_default, options)
         except TypeError as error:
-            raise ResultNotEncodable("result", str(error)) from None
+            return self._carefully(value, options, error)
+        if self._null_is_null or b"null" not in encoded:
+            return encoded
+        return JsonWriter(self._nan, self._root).write(value)
+
+    def _carefully(self, value: Any, options: int, refusal: TypeError) -> bytes:
+        cause = refusal.__cause__
+        if cause is not None and not isinstance(cause, Exception):
+            raise cause  # an interrupt, or sys.exit(), while a value was simplified
+        # Not at once: with this option orjson takes twice as long for ordinary keys.
+        if self._null_is_null and not options & _KEYS and "Dict key" in str(refusal):
+            try:
+                return orjson.dumps(value, orjson_default, options | _KEYS)
+            except TypeError as error:
+                return self._carefully(value, options | _KEYS, error)
+        return JsonWriter(self._nan, self._root).write(value)

@@ -1,28 +1,39 @@
-"""Calling ``run()``: the clock, the event loop of an ``async def``, and the interrupt.
+"""Calling ``run()``: the clock, the event loop of an ``async def``, Flask's context.
 
 What it cannot do: leave a call of native code. An interrupt takes effect at the next line of
-Python; background tasks of an asynchronous script run only while a request is inside.
+Python; and where asyncio runs a background task of the script at that moment, only the task
+ends.
 """
 
 from __future__ import annotations
 
+import contextvars
+import sys
 from collections.abc import Callable
 from time import perf_counter_ns
 from types import CoroutineType
 from typing import Any, TypeAlias
 
 from scorehost.entry_script import EntryScript
+from scorehost.scoring.conversion import Conversion
+from scorehost.scoring.interrupted import Interrupted
+
+__all__ = ["Interrupted", "Invocation", "invocation"]
 
 Arguments: TypeAlias = dict[str, Any]
 Invocation: TypeAlias = Callable[[Arguments], tuple[Any, int]]
 
 
-class Interrupted(BaseException):  # noqa: N818 - not an error: it must pass `except Exception`
-    """The request's time is up. Raised inside user code; never caught by ours."""
-
-
 def invocation(script: EntryScript) -> Invocation:
     """Make the function that calls ``run()`` and tells how many nanoseconds it took."""
+    if script.style == "raw":
+        return _with_request(script, _timed(script))
+    if script.style == "typed":
+        return _in_flask(_with_conversion(script, _timed(script)))
+    return _in_flask(_timed(script))
+
+
+def _timed(script: EntryScript) -> Invocation:
     run, complete = script.run, script.loop.complete
 
     def invoke(arguments: Arguments) -> tuple[Any, int]:
@@ -33,3 +44,46 @@ def invocation(script: EntryScript) -> Invocation:
         return result, perf_counter_ns() - started
 
     return invoke
+
+
+def _with_conversion(script: EntryScript, invoke: Invocation) -> Invocation:
+    """Tell a value that inference-schema cannot convert from an error of the script."""
+    conversion = Conversion(script.run)
+
+    def invoke_typed(arguments: Arguments) -> tuple[Any, int]:
+        try:
+            return invoke(arguments)
+        except Exception as error:
+            problem = conversion.problem(error)
+            if problem is None:
+                raise
+            raise problem from error
+
+    return invoke_typed
+
+
+def _with_request(script: EntryScript, invoke: Invocation) -> Invocation:
+    """Give ``run()`` a Flask request, and Flask the request it runs for."""
+    from flask.globals import request as current
+
+    from scorehost.scoring.raw_http import make_app
+
+    app, name = make_app(), script.data_parameter or ""
+
+    def invoke_raw(arguments: Arguments) -> tuple[Any, int]:
+        with app.request_context(arguments[name]):
+            arguments[name] = current._get_current_object()  # type: ignore[attr-defined]
+            return invoke(arguments)
+
+    return invoke_raw
+
+
+def _in_flask(invoke: Invocation) -> Invocation:
+    """Let ``jsonify`` and its like work in a script that imported Flask."""
+    if "flask" not in sys.modules:
+        return invoke
+    from scorehost.scoring.raw_http import make_app
+
+    context = contextvars.copy_context()
+    context.run(make_app().app_context().push)
+    return lambda arguments: context.run(invoke, arguments)

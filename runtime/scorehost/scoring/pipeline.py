@@ -6,14 +6,21 @@ one outcome; the only thing that passes through is :class:`Interrupted`.
 
 from __future__ import annotations
 
-import traceback
+import sys
+from types import AsyncGeneratorType, GeneratorType
+from typing import Any, Final
 
 from scorehost.entry_script import EntryScript
-from scorehost.errors import RequestError
-from scorehost.messages import RUN_FAILED_MESSAGE, Answer, Failure, Outcome, ScoringRequest
+from scorehost.messages import Answer, Failure, ScoringRequest, Stream
 from scorehost.scoring.decoding import decoder
 from scorehost.scoring.encoding import Encoder
-from scorehost.scoring.invocation import Interrupted, invocation
+from scorehost.scoring.failure import failure_of
+from scorehost.scoring.interrupted import Interrupted, was_interrupted
+from scorehost.scoring.invocation import invocation
+from scorehost.scoring.streaming import stream
+
+_ORDINARY: Final = frozenset({dict, list, str, int, float, bool, tuple})
+"""Types of results that are neither a stream nor a response, known without looking further."""
 
 
 class Pipeline:
@@ -26,27 +33,45 @@ class Pipeline:
     """
 
     def __init__(self, script: EntryScript, *, nan: str = "null") -> None:
+        self._script = script
         self._decode = decoder(script)
         self._invoke = invocation(script)
         self._encode = Encoder(nan).encode
 
-    def score(self, request: ScoringRequest) -> Outcome:
+    def score(self, request: ScoringRequest) -> Answer | Stream | Failure:
         """Answer one request, in every case."""
-        stage, run_ns = "decode", None
+        stage, arguments, run_ns = "decode", None, None
         try:
             arguments = self._decode(request)
             stage = "run"
             result, run_ns = self._invoke(arguments)
             stage = "encode"
-            return Answer(self._encode(result), run_ns=run_ns)
+            if type(result) in _ORDINARY:
+                return Answer(self._encode(result), run_ns=run_ns)
+            return self._answer(result, run_ns)
         except Interrupted:
             raise
-        except BaseException as error:  # noqa: BLE001 - sys.exit() too fails only its request
-            return self._failure(error, stage, run_ns)
+        except BaseException as error:  # sys.exit() too fails only its request
+            if was_interrupted(error):
+                raise Interrupted from error
+            return failure_of(error, stage, self._script.app_root, arguments, run_ns)
 
-    def _failure(self, error: BaseException, stage: str, run_ns: int | None) -> Failure:
-        name = type(error).__name__
-        if stage == "decode" and isinstance(error, RequestError):
-            return Failure(error.status, stage, str(error), str(error), name)
-        log = "".join(traceback.format_exception(error))
-        return Failure(500, stage, RUN_FAILED_MESSAGE, log, name, run_ns)
+    def _answer(self, result: Any, run_ns: int) -> Answer | Stream:
+        """Answer with a result that may be more than a value."""
+        if result is None:
+            return Answer(b"{}", run_ns=run_ns)
+        if isinstance(result, GeneratorType):
+            return stream(result, self._encode, run_ns)
+        if isinstance(result, AsyncGeneratorType):
+            return stream(self._script.loop.iterate(result), self._encode, run_ns)
+        if _is_response(result):
+            from scorehost.scoring.raw_http import outcome_of
+
+            return outcome_of(result, run_ns)
+        return Answer(self._encode(result), run_ns=run_ns)
+
+
+def _is_response(result: Any) -> bool:
+    """Whether it is Flask's (or plain Werkzeug's) response: only if the script imported it."""
+    werkzeug = sys.modules.get("werkzeug.wrappers")
+    return werkzeug is not None and isinstance(result, werkzeug.Response)

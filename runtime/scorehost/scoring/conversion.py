@@ -1,0 +1,71 @@
+"""Was it the caller's value or the script's code? Reading failures of inference-schema.
+
+Its decorators convert the values inside the call of ``run()``, so that a value of the wrong
+type or shape and an error of the script come out of the same call. The traceback tells them
+apart: whether the function that the user wrote was ever entered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import CodeType, FrameType, TracebackType
+from typing import Any
+
+from scorehost.errors import UnusableParameter
+from scorehost.signatures import layers
+
+_PACKAGE = "inference_schema"
+_DECORATOR = "decorator_input"
+"""The function that stands around ``run()``, once for each decorator."""
+
+
+class Conversion:
+    """Recognises the failures of one decorated ``run()``.
+
+    Parameters
+    ----------
+    run : as the script decorated it.
+    """
+
+    def __init__(self, run: Callable[..., object]) -> None:
+        codes = (getattr(layer, "__code__", None) for layer in layers(run))
+        self._written: set[CodeType | None] = {code for code in codes if code is not None}
+
+    def problem(self, error: Exception) -> UnusableParameter | None:
+        """Say which parameter did not fit; None when the script itself was running."""
+        names = self._converting(error.__traceback__)
+        if names is None:
+            return None
+        path = ".".join(names) or "?"
+        return UnusableParameter(path, f"The parameter {path!r} does not fit: {_reason(error)}")
+
+    def _converting(self, trace: TracebackType | None) -> list[str] | None:
+        """Names on the way to the value being converted: the parameter, then keys inside it."""
+        names: list[str] = []
+        inside = False
+        while trace is not None:
+            frame, trace = trace.tb_frame, trace.tb_next
+            if frame.f_code in self._written:
+                return None
+            if _is_theirs(frame):
+                name = frame.f_locals.get("param_name")
+                if frame.f_code.co_name == _DECORATOR:
+                    names = [str(name)]
+                    continue
+                inside = True
+                if name is not None and str(name) != names[-1]:
+                    names.append(str(name))
+        return names if inside else None
+
+
+def _is_theirs(frame: FrameType) -> bool:
+    module: Any = frame.f_globals.get("__name__", "")
+    return module == _PACKAGE or str(module).startswith(f"{_PACKAGE}.")
+
+
+def _reason(error: Exception) -> str:
+    """What the conversion said; a bare KeyError or IndexError needs its name to make sense."""
+    text = str(error)
+    if type(error) in (Exception, TypeError, ValueError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

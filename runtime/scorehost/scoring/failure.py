@@ -1,0 +1,113 @@
+"""From an exception to a :class:`Failure`: what the client sees, what the log gets.
+
+Made only when something failed, so nothing here is in the way of a request that works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from scorehost.errors import (
+    RequestError,
+    ResultNotEncodable,
+    RunFailed,
+    UnusableBody,
+    UnusableParameter,
+    WrongContentType,
+)
+from scorehost.messages import RUN_FAILED_MESSAGE, Failure
+from scorehost.scoring.shapes import shape_of
+
+_LONGEST_MESSAGE: Final = 2000
+
+
+def failure_of(
+    error: BaseException,
+    stage: str,
+    app_root: Path,
+    arguments: Mapping[str, Any] | None = None,
+    run_ns: int | None = None,
+) -> Failure:
+    """Turn whatever ended a request into the value that the front answers with.
+
+    Parameters
+    ----------
+    error : what was raised: ours, or the script's.
+    stage : where the request was: "decode", "run" or "encode".
+    app_root : for short paths.
+    arguments : what ``run()`` was called with, as far as that was known.
+    run_ns : what ``run()`` took, when it returned.
+    """
+    if isinstance(error, RunFailed) and error.__cause__ is not None:
+        error, stage, run_ns = error.__cause__, "run", None
+    if isinstance(error, (UnusableBody, WrongContentType)) and stage in ("decode", "run"):
+        return _of_the_caller(error, app_root, arguments)
+    return Failure(
+        status=500,
+        stage=stage,
+        message=RUN_FAILED_MESSAGE,
+        log=_log(error, app_root),
+        error_type=type(error).__name__,
+        run_ns=run_ns,
+        detail=_detail(error, stage, app_root, arguments),
+    )
+
+
+def _of_the_caller(
+    error: RequestError, app_root: Path, arguments: Mapping[str, Any] | None
+) -> Failure:
+    stage = "validate" if isinstance(error, UnusableParameter) else "decode"
+    log = str(error)
+    if error.__cause__ is not None:  # inference-schema's, or a parameter type of the script
+        log += "\n" + _log(error.__cause__, app_root)
+    return Failure(
+        status=error.status,
+        stage=stage,
+        message=str(error),
+        log=log,
+        error_type=type(error).__name__,
+        detail=_detail(error, stage, app_root, arguments),
+    )
+
+
+def _log(error: BaseException, app_root: Path) -> str:
+    from scorehost.diagnosis.report import format_exception
+
+    if isinstance(error, ResultNotEncodable):
+        log = f"{type(error).__name__}: {error}"
+        cause = error.__cause__
+        return log if cause is None else f"{log}\n{format_exception(cause, app_root)}"
+    return format_exception(error, app_root)
+
+
+def _detail(
+    error: BaseException, stage: str, app_root: Path, arguments: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    from scorehost.diagnosis.report import message_of, type_name
+
+    return {
+        "stage": stage,
+        "type": type_name(error),
+        "message": message_of(error)[:_LONGEST_MESSAGE],
+        "frames": _frames(error, app_root),
+        "input": {} if arguments is None else {
+            name: shape_of(value) for name, value in arguments.items()
+        },
+    }  # fmt: skip
+
+
+def _frames(error: BaseException, app_root: Path) -> list[dict[str, Any]]:
+    from scorehost.diagnosis.frames import user_frames
+
+    return [
+        {
+            "file": frame.file,
+            "line": frame.line,
+            "function": frame.function,
+            "code": dict(frame.source).get(frame.line, "").strip(),
+        }
+        for frame in user_frames(error, app_root)
+        if frame.file
+    ]

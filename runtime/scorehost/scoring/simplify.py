@@ -1,0 +1,262 @@
+"""One step from any value towards JSON: an array to a list, a data frame to records.
+
+===========================================  ==================================================
+value                                        becomes
+===========================================  ==================================================
+numpy array, scalar                          (nested) list, number; structured: object by field
+pandas DataFrame                             list of records, ``[{"column": value}, …]``
+pandas Series, Index, Categorical, array     list of values
+pandas NA, NaT, numpy NaT                    null
+torch tensor, and other arrays               (nested) list
+datetime, date, time, Timestamp, datetime64  text, ISO 8601
+timedelta, Timedelta, timedelta64            text, ISO 8601 duration: ``P1DT2H30M``
+Decimal                                      number, with exactly its digits
+UUID, path                                   text
+Enum                                         its value
+bytes, bytearray, memoryview                 text, base64
+set, frozenset                               list, sorted where that is possible
+dataclass, pydantic model                    object by field (pydantic: by alias)
+other mappings and sequences                 object, list
+===========================================  ==================================================
+
+No library is imported for this: a value of its type exists only where the script imported it.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime
+import decimal
+import enum
+import os
+import sys
+import uuid
+from collections.abc import Callable, Mapping, Sequence, Set, ValuesView
+from types import ModuleType
+from typing import Any, Final, TypeAlias
+
+import orjson
+
+Step: TypeAlias = Callable[[Any], Any]
+
+
+class NoJsonForm(Exception):
+    """A value has no JSON form; the text says what it is."""
+
+
+class Verbatim(str):
+    """JSON text that goes into the result as it is."""
+
+    __slots__ = ()
+
+
+_UNKNOWN: Final = object()
+
+
+def simplify(value: Any) -> Any:
+    """Make one step from a value towards JSON.
+
+    Raises
+    ------
+    NoJsonForm
+        There is no such step.
+    """
+    step = _BY_TYPE.get(type(value))
+    if step is not None:
+        return step(value)
+    for name, library in _LIBRARIES.items():
+        module = sys.modules.get(name)
+        if module is not None:
+            simpler = library(module, value)
+            if simpler is not _UNKNOWN:
+                return simpler
+    return _by_base(value)
+
+
+def _by_base(value: Any) -> Any:
+    for base, step in _BY_BASE:
+        if isinstance(value, base):
+            return step(value)
+    kind = type(value)
+    if dataclasses.is_dataclass(kind):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if hasattr(kind, "model_dump") or hasattr(kind, "__fields_set__"):
+        return _of_pydantic(value)
+    if hasattr(kind, "__array__") and "numpy" in sys.modules:
+        return sys.modules["numpy"].asarray(value)
+    for base, step in _BY_INTERFACE:
+        if isinstance(value, base):
+            return step(value)
+    raise NoJsonForm(f"object of type {kind.__qualname__} has no JSON form{_advice(value)}")
+
+
+def _advice(value: Any) -> str:
+    if hasattr(value, "__next__") or hasattr(value, "__anext__"):
+        return "; inside a result, turn it into a list (the result itself may be a generator)"
+    if isinstance(value, complex):
+        return "; return its parts"
+    if hasattr(value, "toarray") or hasattr(value, "tolist"):
+        return "; return its tolist() or toarray()"
+    return ""
+
+
+# -- Python's own -------------------------------------------------------------------------
+
+
+def _of_decimal(value: decimal.Decimal) -> Any:
+    if value.is_finite():
+        return Verbatim(value)
+    if value.is_nan():
+        return float("nan")
+    return float(value)
+
+
+def _of_bytes(value: Any) -> str:
+    return base64.b64encode(value).decode("ascii")
+
+
+def _of_set(value: Any) -> list[Any]:
+    try:
+        return sorted(value)
+    except TypeError:
+        return list(value)
+
+
+def _of_time(value: Any) -> str:
+    return str(value.isoformat())
+
+
+def _of_timedelta(value: datetime.timedelta) -> str:
+    micros = (value.days * 86_400 + value.seconds) * 1_000_000 + value.microseconds
+    return duration(micros * 1000 + getattr(value, "nanoseconds", 0))
+
+
+def duration(nanoseconds: int) -> str:
+    """Write a time span as an ISO 8601 duration, in days, hours, minutes and seconds."""
+    sign = "-" if nanoseconds < 0 else ""
+    seconds, fraction = divmod(abs(nanoseconds), 1_000_000_000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    decimals = f".{fraction:09d}".rstrip("0") if fraction else ""
+    text = f"{hours}H" if hours else ""
+    text += f"{minutes}M" if minutes else ""
+    text += f"{seconds}{decimals}S" if seconds or fraction else ""
+    date = f"{days}D" if days else ""
+    if not text and not date:
+        return "PT0S"
+    return f"{sign}P{date}" + (f"T{text}" if text else "")
+
+
+def _of_pydantic(value: Any) -> Any:
+    if not hasattr(value, "model_dump"):
+        return value.dict(by_alias=True)  # pydantic 1
+    try:
+        return value.model_dump(mode="json", by_alias=True)
+    except ValueError:  # a field that pydantic has no JSON form for, such as an array
+        return value.model_dump(mode="python", by_alias=True)
+
+
+# -- libraries ----------------------------------------------------------------------------
+
+
+def _with_numpy(numpy: ModuleType, value: Any) -> Any:
+    kinds = numpy.ndarray, numpy.generic
+    if not isinstance(value, kinds):
+        return _UNKNOWN
+    from scorehost.scoring.simplify_arrays import of_array, of_scalar
+
+    return of_array(value) if isinstance(value, numpy.ndarray) else of_scalar(value)
+
+
+def _with_pandas(pandas: ModuleType, value: Any) -> Any:
+    if value is pandas.NA or value is pandas.NaT:
+        return None
+    if isinstance(value, pandas.DataFrame):
+        return _records(value)
+    if isinstance(value, (pandas.Series, pandas.Index)):
+        return value.tolist()
+    if isinstance(value, pandas.api.extensions.ExtensionArray):
+        return list(value)
+    if isinstance(value, (pandas.Period, pandas.Interval)):
+        return str(value)
+    return _UNKNOWN
+
+
+def _records(frame: Any) -> list[dict[Any, Any]]:
+    names = frame.columns.tolist()
+    if len(set(names)) < len(names):
+        twice = sorted({str(name) for name in names if names.count(name) > 1})
+        raise NoJsonForm(f"DataFrame whose columns are not unique: {', '.join(twice)}")
+    columns = [frame.iloc[:, index].tolist() for index in range(len(names))]
+    if not columns:
+        return [{} for _ in range(len(frame))]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _with_torch(torch: ModuleType, value: Any) -> Any:
+    if not isinstance(value, torch.Tensor):
+        return _UNKNOWN
+    tensor: Any = value.detach().cpu()
+    if getattr(tensor, "is_sparse", False):
+        tensor = tensor.to_dense()
+    try:
+        return tensor.numpy()
+    except (TypeError, RuntimeError):  # bfloat16, which numpy lacks; or no numpy at all
+        return tensor.tolist()
+
+
+_LIBRARIES: Final[dict[str, Callable[[ModuleType, Any], Any]]] = {
+    "numpy": _with_numpy,
+    "pandas": _with_pandas,
+    "torch": _with_torch,
+}
+
+_BY_TYPE: Final[dict[type, Step]] = {
+    bytes: _of_bytes,
+    bytearray: _of_bytes,
+    memoryview: _of_bytes,
+    set: _of_set,
+    frozenset: _of_set,
+    decimal.Decimal: _of_decimal,
+    datetime.timedelta: _of_timedelta,
+    datetime.datetime: datetime.datetime.isoformat,
+    datetime.date: datetime.date.isoformat,
+    datetime.time: datetime.time.isoformat,
+    uuid.UUID: str,
+}
+
+_BY_BASE: Final[tuple[tuple[type, Step], ...]] = (
+    (enum.Enum, lambda value: value.value),
+    (str, str.__str__),
+    (float, float.__float__),
+    (int, int.__int__),
+    (tuple, list),
+    (bytes, _of_bytes),
+    (bytearray, _of_bytes),
+    (datetime.date, _of_time),  # datetimes too
+    (datetime.time, _of_time),
+    (datetime.timedelta, _of_timedelta),
+    (decimal.Decimal, _of_decimal),
+    (uuid.UUID, str),
+    (dict, dict),
+    (list, list),
+    (os.PathLike, os.fspath),
+)
+"""Subclasses, the specific before the general. A named tuple is a list, as everywhere."""
+
+_BY_INTERFACE: Final[tuple[tuple[type, Step], ...]] = (
+    (Mapping, dict),
+    (Sequence, list),
+    (Set, list),
+    (ValuesView, list),
+)
+
+
+def orjson_default(value: Any) -> Any:
+    """:func:`simplify`, as orjson calls it for the types it does not know."""
+    simpler = simplify(value)
+    if type(simpler) is Verbatim:
+        return orjson.Fragment(simpler)
+    return simpler

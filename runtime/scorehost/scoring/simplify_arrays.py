@@ -1,0 +1,85 @@
+"""numpy's arrays and scalars, one step towards JSON. Imported when the first one comes."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from scorehost.scoring.simplify import duration
+
+_NANOSECONDS: Final = {
+    "W": 604_800 * 10**9,
+    "D": 86_400 * 10**9,
+    "h": 3_600 * 10**9,
+    "m": 60 * 10**9,
+    "s": 10**9,
+    "ms": 10**6,
+    "us": 10**3,
+    "ns": 1,
+}
+
+
+def of_array(array: Any) -> Any:
+    """Bring an array into a form that orjson takes, or into a list one level deep."""
+    if isinstance(array, np.ma.MaskedArray):
+        return array.tolist()  # what is masked becomes None
+    if type(array) is not np.ndarray:
+        return np.asarray(array)  # a matrix has no rows but matrices
+    if array.ndim == 0:
+        return array[()]
+    if array.dtype.kind in "iufb":
+        return _of_numbers(array)
+    if array.ndim > 1:
+        return list(array)
+    if array.dtype.names is not None or array.dtype.kind in "mMV":
+        return [of_scalar(item) for item in array]
+    return array.tolist()
+
+
+def _of_numbers(array: Any) -> Any:
+    if not array.dtype.isnative:
+        return array.astype(array.dtype.newbyteorder("="))
+    if array.dtype == np.longdouble and array.dtype != np.float64:
+        with np.errstate(over="ignore"):  # too large for a double is infinite
+            return array.astype(np.float64)
+    if not array.flags.c_contiguous:
+        return np.ascontiguousarray(array)
+    return array.tolist()
+
+
+def of_scalar(scalar: Any) -> Any:
+    """Bring a numpy scalar into a form that Python has."""
+    kind = scalar.dtype.kind
+    if kind == "m":
+        return _of_timedelta(scalar)
+    if kind == "M":
+        return _of_datetime(scalar)
+    if scalar.dtype.names is not None:
+        return {name: scalar[name] for name in scalar.dtype.names}
+    if isinstance(scalar, np.void):
+        return base64.b64encode(scalar.tobytes()).decode("ascii")
+    if kind in "fV":  # V: a number type that another package brought, such as bfloat16
+        return float(scalar)
+    return scalar.item()  # for what JSON lacks, such as complex numbers, Python's type
+
+
+def _of_timedelta(scalar: Any) -> Any:
+    if np.isnat(scalar):
+        return None
+    unit, step = np.datetime_data(scalar.dtype)
+    count = int(scalar.astype(np.int64)) * step
+    if unit in {"Y", "M"}:
+        return f"{'-' if count < 0 else ''}P{abs(count)}{unit}"
+    return duration(count * _NANOSECONDS[unit]) if unit in _NANOSECONDS else count
+
+
+def _of_datetime(scalar: Any) -> Any:
+    if np.isnat(scalar):
+        return None
+    try:
+        return orjson.loads(orjson.dumps(scalar, option=orjson.OPT_SERIALIZE_NUMPY))
+    except TypeError:  # a unit or year that orjson does not write
+        return str(scalar)

@@ -1,0 +1,181 @@
+"""How ``init`` and ``run`` want to be called, read off their signatures and decorators.
+
+Nothing is called here. What cannot be called the way the runtime calls it is a
+:class:`BadSignature` that shows the signature found and what to write instead.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from inspect import Parameter
+from typing import Any, Final
+
+from scorehost.api import RAW_MARK
+from scorehost.errors import BadSignature
+
+HEADERS_PARAMETER: Final = "request_headers"
+"""A parameter of this name receives the request's headers."""
+
+SCHEMA_MODULE: Final = "inference_schema.schema_decorators"
+
+_REMEDY: Final = "Write 'def run(data):', with 'request_headers' as a second parameter if needed"
+_REFUSED: Final = {
+    Parameter.VAR_POSITIONAL: "*{} is not a parameter that a value can be given to by name",
+    Parameter.VAR_KEYWORD: "**{} is not a parameter that a value can be given to by name",
+    Parameter.POSITIONAL_ONLY: "{} is positional-only, and values are given by name",
+}
+
+
+@dataclass(frozen=True)
+class CallingStyle:
+    """How to call ``run()``; the fields are those of ``EntryScript``."""
+
+    style: str
+    data_parameter: str | None
+    wants_headers: bool
+    is_async: bool
+
+
+def check_init(init: Callable[..., object]) -> None:
+    """Refuse an ``init`` that needs arguments or that does nothing when called."""
+    signature = _signature("init", init)
+    needed = [item for item in signature.parameters.values() if _is_required(item)]
+    if needed:
+        raise BadSignature(
+            "init",
+            str(signature),
+            f"it needs a value for {needed[0].name}, and init() is called without arguments",
+            "Write 'def init():' and keep what run() needs in module variables",
+        )
+    if inspect.isgeneratorfunction(init) or inspect.isasyncgenfunction(init):
+        raise BadSignature(
+            "init",
+            str(signature),
+            "it contains 'yield', so that calling it runs none of its lines",
+            "Take the 'yield' out",
+        )
+
+
+def calling_style(run: Callable[..., object], *, marked_raw: bool = False) -> CallingStyle:
+    """Find out how to call ``run()``.
+
+    Parameters
+    ----------
+    run : the function that is called for each request.
+    marked_raw : another package's ``rawhttp`` was used in the script.
+    """
+    signature = _signature("run", run)
+    parameters = _usable_parameters(signature)
+    raw = marked_raw or any(getattr(layer, RAW_MARK, False) for layer in layers(run))
+    names = schema_parameters(run)
+    if names is not None:
+        if raw:
+            raise BadSignature(
+                "run",
+                str(signature),
+                "it is decorated with both @rawhttp and @input_schema",
+                "Keep the one that says what run() takes: the HTTP request, or typed values",
+            )
+        _check_schema(signature, parameters, names)
+    else:
+        _check_single(signature, parameters)
+    return CallingStyle(
+        style="raw" if raw else "plain" if names is None else "typed",
+        data_parameter=parameters[0].name if names is None else None,
+        wants_headers=HEADERS_PARAMETER in signature.parameters,
+        is_async=_is_async(run),
+    )
+
+
+def layers(function: Any) -> Iterator[Any]:
+    """Yield a function and what its decorators wrap, outermost first."""
+    seen: set[int] = set()
+    while function is not None and id(function) not in seen:
+        seen.add(id(function))
+        yield function
+        function = getattr(function, "__wrapped__", None)
+
+
+def schema_parameters(run: Callable[..., object]) -> list[str] | None:
+    """Name the parameters that ``@input_schema`` converts; None without any schema decorator."""
+    wrappers: list[Any] = [getattr(layer, "_self_wrapper", None) for layer in layers(run)]
+    found = [item for item in wrappers if getattr(item, "__module__", None) == SCHEMA_MODULE]
+    if not found:
+        return None
+    names = (inspect.getclosurevars(item).nonlocals.get("param_name") for item in found)
+    return [name for name in names if name is not None]
+
+
+def data_parameters(run: Callable[..., object]) -> list[Parameter]:
+    """List the parameters of ``run()`` but for the headers."""
+    parameters = inspect.signature(run).parameters.values()
+    return [item for item in parameters if item.name != HEADERS_PARAMETER]
+
+
+def _signature(name: str, function: Callable[..., object]) -> inspect.Signature:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        raise BadSignature(
+            name,
+            "(…)",
+            f"its parameters cannot be found out ({error})",
+            f"Define it in the script with 'def {name}'",
+        ) from error
+
+
+def _usable_parameters(signature: inspect.Signature) -> list[Parameter]:
+    for item in signature.parameters.values():
+        if item.kind in _REFUSED:
+            problem = _REFUSED[item.kind].format(item.name)
+            remedy = f"{_REMEDY}; a decorator of your own needs functools.wraps"
+            raise BadSignature("run", str(signature), problem, remedy)
+    parameters = [item for item in signature.parameters.values() if item.name != HEADERS_PARAMETER]
+    if not parameters:
+        problem = "it has no parameter for the data"
+        if signature.parameters:
+            problem += f" beside {HEADERS_PARAMETER}"
+        raise BadSignature("run", str(signature), problem, _REMEDY)
+    return parameters
+
+
+def _check_single(signature: inspect.Signature, parameters: Sequence[Parameter]) -> None:
+    """Only one value is there to be given to a script without schema."""
+    needed = [item.name for item in parameters[1:] if _is_required(item)]
+    if needed:
+        raise BadSignature(
+            "run",
+            str(signature),
+            f"it needs {len(needed) + 1} values ({parameters[0].name}, {', '.join(needed)}), "
+            "and one is given, the request",
+            "Take one parameter, or name several with inference-schema's @input_schema",
+        )
+
+
+def _check_schema(
+    signature: inspect.Signature, parameters: Sequence[Parameter], names: Sequence[str]
+) -> None:
+    known = {item.name for item in parameters}
+    for name in names:
+        if name not in known:
+            raise BadSignature(
+                "run",
+                str(signature),
+                f"@input_schema describes {name!r}, which is not a parameter",
+                "Give both the same name",
+            )
+
+
+def _is_required(parameter: Parameter) -> bool:
+    variable = parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    return parameter.default is Parameter.empty and not variable
+
+
+def _is_async(run: Any) -> bool:
+    functions = [*layers(run), getattr(run, "__call__", None)]  # noqa: B004 - an object's own
+    return any(
+        inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+        for function in functions
+    )
