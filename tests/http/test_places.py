@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,12 +104,22 @@ def test_a_sibling_in_the_root_comes_first(own_server: StartServer) -> None:
     assert server.score() == ["in the root, same name", "root"]
 
 
-def test_the_server_listens_where_it_is_told(own_server: StartServer) -> None:
+@pytest.mark.parametrize(
+    "told",
+    [{"arguments": ("--host", "127.0.0.2")}, {"settings": {"SCOREHOST_HOST": "127.0.0.2"}}],
+    ids=["flag", "variable"],
+)
+def test_the_server_listens_where_it_is_told_and_nowhere_else(
+    own_server: StartServer, told: dict[str, Any]
+) -> None:
+    """The debugger's port 5678 is closed: debugging has to be asked for."""
     address = Address("127.0.0.2", free_port())
-    server = own_server("echo.py", address=address, arguments=("--host", "127.0.0.2"))
+    server = own_server("echo.py", address=address, **told)
 
     assert server.score(1) == 1
     assert server.ports() == {address.port}
+    with pytest.raises(ConnectionRefusedError):
+        Address("127.0.0.1", address.port).open(1.0)
 
 
 def test_port_0_takes_a_free_one_and_says_which(own_server: StartServer) -> None:

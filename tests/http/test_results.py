@@ -68,6 +68,26 @@ def test_data_frames_arrive_as_rows_or_columns(server: LiveServer) -> None:
     assert server.score(source) in (rows, columns)
 
 
+FAKE_TORCH = """
+import numpy
+class Tensor:
+    def __init__(self, values): self.values = numpy.array(values)
+    def detach(self): return self
+    def cpu(self): return self
+    def numpy(self): return self.values
+    def tolist(self): return self.values.tolist()
+"""
+
+
+def test_tensors_arrive_as_lists(live_server: StartServer) -> None:
+    """By what a tensor can do: the real package is far too large for a test."""
+    server = live_server("evaluates.py", files={"torch.py": FAKE_TORCH})
+
+    answer = server.score("{'p': __import__('torch').Tensor([[0.5, 1.0]])}")
+
+    assert answer == {"p": [[0.5, 1.0]]}
+
+
 def test_decimals_keep_their_value(server: LiveServer) -> None:
     assert float(server.score("__import__('decimal').Decimal('1.25')")) == 1.25
 

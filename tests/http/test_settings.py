@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.server import LiveServer, StartServer, script_file
+from scorehost.settings import declarations
+from support.server import SERVE, LiveServer, StartServer, script_file
 from support.wait import wait_until
 
 ECHO = script_file("echo.py").read_text()
@@ -139,6 +141,14 @@ def test_a_config_file_that_is_no_json_object_ends_with_status_2(own_server: Sta
         assert "config.json" in server.err
 
 
+def test_every_setting_is_in_the_help() -> None:
+    command = [*SERVE, "--help"]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    assert [item.flag for item in declarations().values() if item.flag not in shown] == []
+    assert [item.variable for item in declarations().values() if item.variable not in shown] == []
+
+
 # -- what they do -------------------------------------------------------------------------
 
 
@@ -175,7 +185,12 @@ def test_worker_timeout_does_not_bound_run(own_server: StartServer) -> None:
 
 
 def test_the_script_sees_the_names_it_may_rely_on(own_server: StartServer) -> None:
-    settings = {"WORKSPACE_NAME": "ws", "HOSTNAME": "host-7", "SERVICE_NAME": "svc"}
+    settings = {
+        "WORKSPACE_NAME": "ws",
+        "HOSTNAME": "host-7",
+        "SERVICE_NAME": "svc",
+        "APP_INSIGHTS_LOG_RESPONSE_ENABLED": "false",
+    }
     server = own_server("environment.py", settings=settings)
 
     seen = server.score()["environment"]
