@@ -16,7 +16,7 @@ from typing import Any, Final
 from scorehost.errors import HeadersTooLarge
 from scorehost.front.exchange import Exchange
 from scorehost.worker import frames
-from scorehost.worker.interrupts import DUMP_SIGNAL, INTERRUPT_SIGNAL
+from scorehost.worker.signals import DUMP_SIGNAL, INTERRUPT_SIGNAL
 
 STARTING: Final = "starting"
 SERVING: Final = "serving"
@@ -137,7 +137,7 @@ class WorkerHandle:
                 return taken
             for descriptor in frames.received_files(ancillary):
                 os.close(descriptor)
-            taken += 1
+            taken += frames.is_request(data)
 
     # -- answers ------------------------------------------------------------------------------
 

@@ -131,6 +131,8 @@ class _Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
         except _Halted:
             pass
         except SystemExit as leaving:  # gunicorn leaves so when the sockets can't be opened
+            if os.getpid() != self.pid:  # the front, which gunicorn ends by the same means
+                raise
             return leaving.code if isinstance(leaving.code, int) and leaving.code > 0 else 1
         return self.exit_status
 

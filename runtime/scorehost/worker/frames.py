@@ -108,9 +108,9 @@ class RequestReader:
         return Control(kind, body, received_files(ancillary))
 
 
-def request_number(packet: bytes) -> int:
-    """The number of a request packet that was taken back."""
-    return int(_REQUEST.unpack_from(packet)[4])
+def is_request(packet: bytes) -> bool:
+    """Whether a packet that was taken back is a request, not a control packet."""
+    return packet[0] in (SCORE_PLAIN, SCORE_FULL)
 
 
 def received_files(ancillary: list[tuple[int, int, bytes]]) -> list[int]:

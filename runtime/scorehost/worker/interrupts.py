@@ -10,15 +10,10 @@ from __future__ import annotations
 import faulthandler
 import signal
 from types import FrameType
-from typing import Final
 
 from scorehost.scoring.invocation import Interrupted
 from scorehost.worker.frames import SharedState
-
-INTERRUPT_SIGNAL: Final = signal.SIGRTMIN + 6
-DUMP_SIGNAL: Final = signal.SIGRTMIN + 5
-"""Real-time signals: scripts and their libraries use the named ones. The lower number is
-delivered first, so that stacks are shown as they were before the interrupt."""
+from scorehost.worker.signals import DUMP_SIGNAL, INTERRUPT_SIGNAL
 
 
 class Interrupts:

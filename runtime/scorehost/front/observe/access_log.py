@@ -31,7 +31,7 @@ class AccessLog(Observer):
 
     def finished(self, exchange: Exchange, now: float) -> None:
         """Log the line; the times are of ``run()``, of waiting for a worker, and in all."""
-        if exchange.route in PROBES and not self._probes and exchange.status < 500:
+        if exchange.route in PROBES and not self._probes:
             return
         log = self._log
         if log.is_json:

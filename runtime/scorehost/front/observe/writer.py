@@ -6,6 +6,7 @@ it cannot get rid of is dropped beyond a bound, and counted.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
@@ -30,10 +31,15 @@ class LogWriter:
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._kept = 0
         self._dropped = 0
+        self._closed = False
         self._thread: threading.Thread | None = None
 
     def write(self, data: bytes) -> None:
         """Hand over whole lines."""
+        if self._closed:
+            with contextlib.suppress(OSError):
+                self._put(data)
+            return
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="scorehost-log", daemon=True)
             self._thread.start()
@@ -45,6 +51,7 @@ class LogWriter:
 
     def close(self) -> None:
         """Wait until everything is written, or the reader proves too slow."""
+        self._closed = True  # what comes now is written by whoever says it
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join(_LAST_WORDS)
