@@ -8,6 +8,7 @@ words.
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,6 +170,10 @@ class Formatter(argparse.HelpFormatter):
     def __init__(self, prog: str, **options: Any) -> None:
         super().__init__(prog, max_help_position=32, **options)
         self._width = min(self._width, 98)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        """Lines end between words: a path or flag that was cut cannot be copied."""
+        return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False)
 
 
 def as_typed(script: str) -> str:
