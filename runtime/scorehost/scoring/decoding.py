@@ -115,8 +115,7 @@ def json_object(content_type: str, body: bytes) -> dict[str, Any]:
     UnusableBody
         It is empty, no JSON, or no object.
     """
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type != "application/json" and not media_type.endswith("+json"):
+    if content_type != "application/json" and not is_json(content_type):
         found = f"is {content_type!r}" if content_type else "is missing"
         raise WrongContentType(f"The Content-Type {found}; send application/json.")
     if not body:
@@ -125,6 +124,12 @@ def json_object(content_type: str, body: bytes) -> dict[str, Any]:
     if type(value) is not dict:
         raise UnusableBody(f"The body is JSON, but {_KINDS[type(value)]}; send a JSON object.")
     return value
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a Content-Type says JSON, in any spelling and with any parameters."""
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type == "application/json" or media_type.endswith("+json")
 
 
 _KINDS: Final[dict[type, str]] = {

@@ -29,12 +29,13 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import functools
 import os
 import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence, Set, ValuesView
 from types import ModuleType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import orjson
 
@@ -51,9 +52,6 @@ class Verbatim(str):
     __slots__ = ()
 
 
-_UNKNOWN: Final = object()
-
-
 def simplify(value: Any) -> Any:
     """Make one step from a value towards JSON.
 
@@ -62,43 +60,71 @@ def simplify(value: Any) -> Any:
     NoJsonForm
         There is no such step.
     """
-    step = _BY_TYPE.get(type(value))
+    step = _EXACT.get(type(value))
     if step is not None:
         return step(value)
-    for name, library in _LIBRARIES.items():
-        module = sys.modules.get(name)
-        if module is not None:
-            simpler = library(module, value)
-            if simpler is not _UNKNOWN:
-                return simpler
-    return _by_base(value)
+    return _step_for(type(value))(value)  # type: ignore[arg-type]  # classes are hashable
 
 
-def _by_base(value: Any) -> Any:
-    for base, step in _BY_BASE:
-        if isinstance(value, base):
-            return step(value)
-    kind = type(value)
+def orjson_default(value: Any) -> Any:
+    """:func:`simplify`, as orjson calls it for the types it does not know."""
+    simpler = simplify(value)
+    if type(simpler) is Verbatim:
+        return orjson.Fragment(simpler)
+    return simpler
+
+
+@functools.lru_cache(maxsize=1024)
+def _step_for(kind: type) -> Step:
+    """Find the step for a type; a refusal is raised, and so never remembered."""
+    for name, steps_of in _LIBRARIES.items():
+        step = _step_of_library(sys.modules.get(name), steps_of, kind)
+        if step is not None:
+            return step
+    for base, step in _BASES:
+        if issubclass(kind, base):
+            return step
+    step = _step_for_records(kind)
+    if step is not None:
+        return step
+    for base, step in _INTERFACES:
+        if issubclass(kind, base):
+            return step
+    raise NoJsonForm(f"object of type {kind.__qualname__} has no JSON form{_advice(kind)}")
+
+
+def _step_of_library(
+    library: ModuleType | None,
+    steps_of: Callable[[ModuleType, type], Step | None],
+    kind: type,
+) -> Step | None:
+    try:
+        return None if library is None else steps_of(library, kind)
+    except AttributeError:  # a module of the script's that only has the library's name
+        return None
+
+
+def _step_for_records(kind: type) -> Step | None:
     if dataclasses.is_dataclass(kind):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if hasattr(kind, "model_dump") or hasattr(kind, "__fields_set__"):
-        return _of_pydantic(value)
+        names = tuple(field.name for field in dataclasses.fields(kind))
+        return lambda value: {name: getattr(value, name) for name in names}
+    if hasattr(kind, "model_dump"):
+        return _of_pydantic
+    if hasattr(kind, "__fields_set__"):
+        return _of_pydantic_1
     if hasattr(kind, "__array__") and "numpy" in sys.modules:
-        return sys.modules["numpy"].asarray(value)
-    for base, step in _BY_INTERFACE:
-        if isinstance(value, base):
-            return step(value)
-    raise NoJsonForm(f"object of type {kind.__qualname__} has no JSON form{_advice(value)}")
+        return cast("Step", sys.modules["numpy"].asarray)
+    return None
 
 
-def _advice(value: Any) -> str:
-    if hasattr(value, "__next__") or hasattr(value, "__anext__"):
+def _advice(kind: type) -> str:
+    if hasattr(kind, "__next__") or hasattr(kind, "__anext__"):
         return "; inside a result, turn it into a list (the result itself may be a generator)"
-    if isinstance(value, complex):
+    if issubclass(kind, complex):
         return "; return its parts"
-    if hasattr(value, "toarray") or hasattr(value, "tolist"):
-        return "; return its tolist() or toarray()"
-    return ""
+    if hasattr(kind, "toarray"):
+        return "; return its toarray()"
+    return "; return what it holds as numbers, text, lists or dicts"
 
 
 # -- Python's own -------------------------------------------------------------------------
@@ -150,38 +176,45 @@ def duration(nanoseconds: int) -> str:
 
 
 def _of_pydantic(value: Any) -> Any:
-    if not hasattr(value, "model_dump"):
-        return value.dict(by_alias=True)  # pydantic 1
     try:
         return value.model_dump(mode="json", by_alias=True)
     except ValueError:  # a field that pydantic has no JSON form for, such as an array
         return value.model_dump(mode="python", by_alias=True)
 
 
+def _of_pydantic_1(value: Any) -> Any:
+    return value.dict(by_alias=True)
+
+
 # -- libraries ----------------------------------------------------------------------------
 
 
-def _with_numpy(numpy: ModuleType, value: Any) -> Any:
-    kinds = numpy.ndarray, numpy.generic
-    if not isinstance(value, kinds):
-        return _UNKNOWN
+def _numpy_step(numpy: ModuleType, kind: type) -> Step | None:
+    if not issubclass(kind, (numpy.ndarray, numpy.generic)):
+        return None
     from scorehost.scoring.simplify_arrays import of_array, of_scalar
 
-    return of_array(value) if isinstance(value, numpy.ndarray) else of_scalar(value)
+    return of_array if issubclass(kind, numpy.ndarray) else of_scalar
 
 
-def _with_pandas(pandas: ModuleType, value: Any) -> Any:
-    if value is pandas.NA or value is pandas.NaT:
-        return None
-    if isinstance(value, pandas.DataFrame):
-        return _records(value)
-    if isinstance(value, (pandas.Series, pandas.Index)):
-        return value.tolist()
-    if isinstance(value, pandas.api.extensions.ExtensionArray):
-        return list(value)
-    if isinstance(value, (pandas.Period, pandas.Interval)):
-        return str(value)
-    return _UNKNOWN
+def _pandas_step(pandas: ModuleType, kind: type) -> Step | None:
+    if kind in (type(pandas.NA), type(pandas.NaT)):
+        return _none
+    if issubclass(kind, pandas.DataFrame):
+        return _records
+    if issubclass(kind, (pandas.Series, pandas.Index)):
+        return _list_of
+    if issubclass(kind, pandas.api.extensions.ExtensionArray):
+        return list
+    return str if issubclass(kind, (pandas.Period, pandas.Interval)) else None
+
+
+def _none(_value: Any) -> None:
+    """What a missing value becomes."""
+
+
+def _list_of(value: Any) -> Any:
+    return value.tolist()
 
 
 def _records(frame: Any) -> list[dict[Any, Any]]:
@@ -195,11 +228,13 @@ def _records(frame: Any) -> list[dict[Any, Any]]:
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _with_torch(torch: ModuleType, value: Any) -> Any:
-    if not isinstance(value, torch.Tensor):
-        return _UNKNOWN
-    tensor: Any = value.detach().cpu()
-    if getattr(tensor, "is_sparse", False):
+def _torch_step(torch: ModuleType, kind: type) -> Step | None:
+    return _of_tensor if issubclass(kind, torch.Tensor) else None
+
+
+def _of_tensor(value: Any) -> Any:
+    tensor = value.detach().cpu()
+    if tensor.is_sparse:
         tensor = tensor.to_dense()
     try:
         return tensor.numpy()
@@ -207,13 +242,13 @@ def _with_torch(torch: ModuleType, value: Any) -> Any:
         return tensor.tolist()
 
 
-_LIBRARIES: Final[dict[str, Callable[[ModuleType, Any], Any]]] = {
-    "numpy": _with_numpy,
-    "pandas": _with_pandas,
-    "torch": _with_torch,
+_LIBRARIES: Final[dict[str, Callable[[ModuleType, type], Step | None]]] = {
+    "numpy": _numpy_step,
+    "pandas": _pandas_step,
+    "torch": _torch_step,
 }
 
-_BY_TYPE: Final[dict[type, Step]] = {
+_EXACT: Final[dict[type, Step]] = {
     bytes: _of_bytes,
     bytearray: _of_bytes,
     memoryview: _of_bytes,
@@ -227,7 +262,7 @@ _BY_TYPE: Final[dict[type, Step]] = {
     uuid.UUID: str,
 }
 
-_BY_BASE: Final[tuple[tuple[type, Step], ...]] = (
+_BASES: Final[tuple[tuple[type, Step], ...]] = (
     (enum.Enum, lambda value: value.value),
     (str, str.__str__),
     (float, float.__float__),
@@ -246,17 +281,9 @@ _BY_BASE: Final[tuple[tuple[type, Step], ...]] = (
 )
 """Subclasses, the specific before the general. A named tuple is a list, as everywhere."""
 
-_BY_INTERFACE: Final[tuple[tuple[type, Step], ...]] = (
+_INTERFACES: Final[tuple[tuple[type, Step], ...]] = (
     (Mapping, dict),
     (Sequence, list),
     (Set, list),
     (ValuesView, list),
 )
-
-
-def orjson_default(value: Any) -> Any:
-    """:func:`simplify`, as orjson calls it for the types it does not know."""
-    simpler = simplify(value)
-    if type(simpler) is Verbatim:
-        return orjson.Fragment(simpler)
-    return simpler
