@@ -32,7 +32,7 @@ def init():
 
 
 @input_schema("Inputs", PandasParameterType(TUMOURS))
-@input_schema("GlobalParameters", StandardPythonParameterType(PARAMETERS))
+@input_schema("GlobalParameters", StandardPythonParameterType(PARAMETERS), optional=True)
 @output_schema(StandardPythonParameterType(ANSWER))
 def run(Inputs, GlobalParameters=PARAMETERS):  # noqa: N803 - the names on the wire
     """``Inputs`` arrives as a DataFrame, already checked."""

@@ -21,13 +21,18 @@ def init():
 def run(request):
     """Answer POST with the label; the methods and bodies that make no sense say so."""
     if request.method != "POST":
-        return AMLResponse({"message": "POST a PNG image"}, 405, {"Allow": "POST"})
+        return answer({"message": "POST a PNG image"}, 405, {"Allow": "POST"})
     try:
         image = Image.open(io.BytesIO(request.get_data()))
         pixels = as_training_data(image)
     except (UnidentifiedImageError, OSError) as error:
-        return AMLResponse({"message": f"Not an image: {error}"}, 400)
-    return AMLResponse({"label": int(model.predict([pixels])[0])}, 200)
+        return answer({"message": f"Not an image: {error}"}, 400)
+    return answer({"label": model.predict([pixels])[0]}, 200)
+
+
+def answer(content, status, headers=None):
+    """A response with JSON in it."""
+    return AMLResponse(content, status, headers, json_str=True)
 
 
 def as_training_data(image):
