@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
-    from scorehost.scoring.raw_http import AMLRequest, AMLResponse
+    from scorehost.raw_http import AMLRequest, AMLResponse
 
 __all__ = ["AMLRequest", "AMLResponse", "rawhttp"]
 
@@ -28,7 +28,7 @@ def rawhttp(function: Function) -> Function:
 
 def __getattr__(name: str) -> Any:
     if name in {"AMLRequest", "AMLResponse"}:
-        from scorehost.scoring import raw_http
+        from scorehost import raw_http
 
         return getattr(raw_http, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

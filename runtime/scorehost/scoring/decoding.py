@@ -73,7 +73,7 @@ def _typed(script: EntryScript) -> Decoder:
 
 
 def _raw(script: EntryScript) -> Decoder:
-    from scorehost.scoring.raw_http import environ_of
+    from scorehost.scoring.flask_side import environ_of
 
     name = script.data_parameter or ""
 

@@ -66,7 +66,7 @@ def _with_request(script: EntryScript, invoke: Invocation) -> Invocation:
     """Give ``run()`` a Flask request, and Flask the request it runs for."""
     from flask.globals import request as current
 
-    from scorehost.scoring.raw_http import make_app
+    from scorehost.scoring.flask_side import make_app
 
     app, name = make_app(), script.data_parameter or ""
 
@@ -82,7 +82,7 @@ def _in_flask(invoke: Invocation) -> Invocation:
     """Let ``jsonify`` and its like work in a script that imported Flask."""
     if "flask" not in sys.modules:
         return invoke
-    from scorehost.scoring.raw_http import make_app
+    from scorehost.scoring.flask_side import make_app
 
     context = contextvars.copy_context()
     context.run(make_app().app_context().push)

@@ -65,9 +65,9 @@ class Pipeline:
         if isinstance(result, AsyncGeneratorType):
             return stream(self._script.loop.iterate(result), self._encode, run_ns)
         if _is_response(result):
-            from scorehost.scoring.raw_http import outcome_of
+            from scorehost.scoring.flask_side import outcome_of
 
-            return outcome_of(result, run_ns)
+            return outcome_of(result, self._encode, run_ns)
         return Answer(self._encode(result), run_ns=run_ns)
 
 

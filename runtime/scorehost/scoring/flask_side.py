@@ -1,24 +1,21 @@
-"""Flask's request and response, as scripts know them.
+"""A request to Flask's and a response from Flask's, where a script deals in them.
 
-Everything that needs Flask on the way of a request is here; the module is imported only when a
-script is raw, uses ``AMLRequest`` or ``AMLResponse``, or returns a Flask response.
+Imported only when a script is raw, imported Flask itself, or returned a response.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from flask import Flask, Request, Response
-from werkzeug.wrappers import Response as AnyResponse
+from flask import Flask
+from werkzeug.wrappers import Response
 
 from scorehost.messages import Answer, HeaderList, ScoringRequest, Stream
-from scorehost.scoring.encoding import Encoder
+from scorehost.raw_http import RUN_FAILED_HEADER, AMLRequest, AMLResponse
 from scorehost.scoring.streaming import begin
-
-RUN_FAILED_HEADER: Final = "x-ms-run-function-failed"
 
 _FRAMING: Final = frozenset(
     {
@@ -27,43 +24,6 @@ _FRAMING: Final = frozenset(
     }
 )  # fmt: skip
 """Headers of a response that are the server's to write (or that travel by themselves)."""
-
-
-class AMLRequest(Request):
-    """The HTTP request that a ``@rawhttp`` ``run()`` receives: a Flask request."""
-
-
-class AMLResponse(Response):
-    """A response with status, headers and body of the script's choosing.
-
-    Parameters
-    ----------
-    message : the body, text or bytes; None becomes ``{}``.
-    status_code : the HTTP status.
-    response_headers : a value with commas becomes repeated headers.
-    json_str : encode ``message`` as JSON first.
-    run_function_failed : value of ``x-ms-run-function-failed``.
-    """
-
-    def __init__(
-        self,
-        message: Any,
-        status_code: int,
-        response_headers: Mapping[str, str] | None = None,
-        json_str: bool = False,
-        run_function_failed: bool = False,
-    ) -> None:
-        if message is None or json_str:
-            body = b"{}" if message is None else Encoder(root="message").encode(message)
-            super().__init__(body, status=status_code, mimetype="application/json")
-        else:
-            super().__init__(message, status=status_code)
-        self.headers[RUN_FAILED_HEADER] = str(run_function_failed)
-        for name, value in (response_headers or {}).items():
-            if name.lower() == "content-type":
-                del self.headers[name]
-            for part in str(value).split(","):
-                self.headers.add(name, part.strip())
 
 
 def make_app() -> Flask:
@@ -112,12 +72,22 @@ def _add_headers(environ: dict[str, Any], headers: HeaderList) -> None:
         environ[key] = f"{environ[key]}{separator}{value}" if key in environ else value
 
 
-def outcome_of(response: AnyResponse, run_ns: int) -> Answer | Stream:
+def outcome_of(
+    response: Response, encode: Callable[[object], bytes], run_ns: int
+) -> Answer | Stream:
     """Take a script's own response apart.
 
     Its status, headers and body are kept; what frames the message on the connection
     (Content-Length, Connection, …) is the server's.
+
+    Parameters
+    ----------
+    response : what ``run()`` returned.
+    encode : makes JSON of a message that an ``AMLResponse`` left to us.
+    run_ns : what ``run()`` took.
     """
+    if isinstance(response, AMLResponse) and response.unencoded is not None:
+        response.set_data(encode(response.unencoded))
     headers = [item for item in response.headers if item[0].lower() not in _FRAMING]
     failed = response.headers.get(RUN_FAILED_HEADER, "").lower() == "true"
     common: dict[str, Any] = {
@@ -135,7 +105,7 @@ def outcome_of(response: AnyResponse, run_ns: int) -> Answer | Stream:
     return Answer(body, **common)
 
 
-def _chunks(response: AnyResponse) -> Generator[bytes, None, None]:
+def _chunks(response: Response) -> Generator[bytes, None, None]:
     try:
         yield from response.iter_encoded()
     finally:
