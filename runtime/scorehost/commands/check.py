@@ -37,8 +37,14 @@ LABELS = {
 }
 """The steps in their order, as they are shown."""
 
+NOTICED = 0.1
+"""Seconds from which a step's time is shown."""
+
 MARKS = {"done": "✓", "failed": "✗", "skipped": "-", "warning": "!"}
-ASCII_MARKS = {"done": "ok", "failed": "FAILED", "skipped": "-", "warning": "!"}
+ASCII_NOTICED = 0.1
+"""Seconds from which a step's time is shown."""
+
+MARKS = {"done": "ok", "failed": "FAILED", "skipped": "-", "warning": "!"}
 
 
 def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -104,13 +110,16 @@ class Log:
             {
                 "step": event["step"],
                 "state": event["state"],
-                "detail": detail,
+                "detail": detail.replace("\n", "; "),
                 "seconds": seconds,
                 "warnings": event.get("warnings", []),
             }
         )
-        slow = f"({seconds:.1f} s)" if seconds >= 0.1 else ""
-        self._print(event["state"], f"{LABELS[event['step']]:12} {detail} {slow}")
+        slow = f"({seconds:.1f} s)" if seconds >= NOTICED else ""
+        first, *others = detail.split("\n")
+        self._print(event["state"], f"{LABELS[event['step']]:12} {first} {slow}")
+        for line in others:
+            self._print("", f"{'':12} {line}")
         for warning in event.get("warnings", []):
             self._print("warning", f"{'':12} {warning}")
 
@@ -127,7 +136,7 @@ class Log:
     def _print(self, state: str, text: str) -> None:
         if not self.quiet:
             width = max(map(len, self.marks.values()))
-            mark = f"{self.marks[state]:{width}}"
+            mark = f"{self.marks.get(state, ''):{width}}"
             print(f"{mark} {text}".rstrip(), file=self.stream, flush=True)
 
 

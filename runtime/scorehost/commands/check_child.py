@@ -8,6 +8,7 @@ right two lines, and a process that dies has told where.
 from __future__ import annotations
 
 import faulthandler
+import itertools
 import json
 import logging
 import os
@@ -15,21 +16,26 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scorehost.entry_script import EntryScript, load_entry_script, run_init
-from scorehost.errors import EntryScriptError, RequestError
+from scorehost.errors import EntryScriptError
 from scorehost.messages import Answer, Failure, ScoringRequest, Stream
 from scorehost.model_path import MODELS_FOLDER, list_models
 from scorehost.settings import Settings
 from scorehost.worker.logs import set_up_logging
 from scorehost.worker.process import end_with_parent, set_environment
 
+if TYPE_CHECKING:
+    from scorehost.diagnosis.report import Report
+
 MOST_CHUNKS = 1000
 """A generator may never end; this many chunks show that it streams."""
 
 SHOWN_OF_RESULT = 200
+UNFIT = "The sample is not what run() takes: give another with --sample, or change run()."
 
 
 def main() -> None:
@@ -117,6 +123,7 @@ class Check:
         self, settings: Settings, sample: Sample | None, teller: Teller, stacks: int
     ) -> None:
         self.settings, self.sample, self.teller, self.stacks = settings, sample, teller, stacks
+        self._failed = False
 
     def run(self) -> None:
         """Take step after step until one fails."""
@@ -126,7 +133,8 @@ class Check:
             self._limit(0)
             own_sample = self._describe(script)
             self._try(script, own_sample)
-            self.teller.end()
+            if not self._failed:
+                self.teller.end()
         except BaseException as error:
             self._limit(0)
             self._report(error)
@@ -184,7 +192,7 @@ class Check:
         self.teller.begin("swagger")
         description = describe(script, self.settings)
         versions = ", ".join(description.documents)
-        generic = f"; generic: {description.reason}" if description.reason else ""
+        generic = f"\ngeneric: {description.reason}" if description.reason else ""
         self.teller.done(f"versions {versions}{generic}", list(description.warnings))
         return description.sample
 
@@ -221,31 +229,61 @@ class Check:
 
     def _finish(self, outcome: Answer | Stream) -> None:
         if isinstance(outcome, Stream):
-            chunks = sum(1 for _, _ in zip(range(MOST_CHUNKS), outcome.chunks, strict=False))
-            self.teller.done(f"{outcome.status} {outcome.content_type}, {counted(chunks, 'chunk')}")
+            self._exhaust(outcome)
             return
-        if outcome.status >= 500:
-            raise RequestError(
-                f"run() answered the sample with status {outcome.status}: {excerpt(outcome.body)}"
+        result = f"{outcome.status} {outcome.content_type}, {counted(len(outcome.body), 'byte')}"
+        result = f"{result}: {excerpt(outcome.body)}".removesuffix(": ")
+        if outcome.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.teller.done(result)
+        else:
+            self._fail(
+                Failure(outcome.status, "run", "", f"run() answered the sample with {result}")
             )
-        self.teller.done(
-            f"{outcome.status} {outcome.content_type}, {counted(len(outcome.body), 'byte')}: "
-            f"{excerpt(outcome.body)}"
-        )
+
+    def _exhaust(self, outcome: Stream) -> None:
+        from scorehost.scoring.failure import failure_of
+
+        chunks = iter(outcome.chunks)
+        try:
+            number = sum(1 for _ in itertools.islice(chunks, MOST_CHUNKS))
+        except BaseException as error:
+            self._fail(failure_of(error, "encode", self.settings.root))
+            return
+        self.teller.done(f"{outcome.status} {outcome.content_type}, {counted(number, 'chunk')}")
 
     def _fail(self, failure: Failure) -> None:
-        from scorehost.diagnosis.report import Report
-
-        if failure.stage == "encode":
+        if failure.stage == "encode" and self.teller.step == "run":
             self.teller.done(origin(self.sample))
             self.teller.begin("encode")
-        report = Report(
-            stage=failure.stage,
-            error_type="",
-            message=failure.log or failure.message,
-            script=str(self.settings.script),
-        )
-        self.teller.failed(report.to_dict())
+        self._failed = True
+        self.teller.failed(report_of(failure, self.settings.script).to_dict())
+
+
+def report_of(failure: Failure, script: Path) -> Report:
+    """The report on a sample that got no answer."""
+    from scorehost.diagnosis.frames import Frame
+    from scorehost.diagnosis.report import Report
+
+    detail = failure.detail
+    frames = [
+        Frame(item["file"], item["line"], item["function"], ((item["line"], item["code"]),))
+        for item in detail.get("frames", ())
+    ]
+    return Report(
+        stage=failure.stage,
+        error_type=detail.get("type", ""),
+        message=detail.get("message", failure.log),
+        frames=frames,
+        hint=UNFIT if failure.stage in {"decode", "validate"} else called_with(detail),
+        script=str(script),
+    )
+
+
+def called_with(detail: dict[str, Any]) -> str:
+    """What ``run()`` got, by type and shape."""
+    shapes = detail.get("input", {})
+    got = ", ".join(f"{name} = {shape}" for name, shape in shapes.items())
+    return f"run() was called with {got}.".replace("'", "") if got else ""
 
 
 def log_as_text() -> None:
