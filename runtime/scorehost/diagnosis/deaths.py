@@ -267,7 +267,7 @@ _SIGNAL_HINTS: Final[dict[int, str]] = {
     "a corrupt model file. Reinstall the package named last, and try with one thread "
     "(OMP_NUM_THREADS=1).",
     signal.SIGABRT: "Native code gave up: a C++ exception nobody caught, a failed assertion, or "
-    "damaged memory. The output above usually holds its message.",
+    "damaged memory. Its message, if it left one, is in the output.",
     signal.SIGBUS: "Memory that is backed by a file went away. Usual causes: shared memory that "
     "is too small (docker run --shm-size=1g; in Kubernetes an emptyDir of medium Memory at "
     "/dev/shm), or a model file that was replaced while it was mapped.",

@@ -13,7 +13,7 @@ import os
 import sysconfig
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -49,6 +49,11 @@ class Frame:
     column: int = 0
     width: int = 1
 
+    def alone(self) -> Frame:
+        """The frame with its own line only."""
+        own = tuple(item for item in self.source if item[0] == self.line)
+        return replace(self, source=own)
+
 
 def user_frames(error: BaseException, app_root: Path) -> list[Frame]:
     """List the user's frames of one error, outermost first.
@@ -74,6 +79,20 @@ def beneath(error: BaseException) -> str:
         if kind == "library":
             return f"raised in {short_library_path(place.file)}, line {place.line}, {place.where}"
     return ""
+
+
+def our_fault(error: BaseException) -> str:
+    """Say where in our own code an error arose that has nothing to do with the user's; else ""."""
+    places = list(walk(error.__traceback__))
+    if not places or any(kind_of(place.file) == "user" for place in places):
+        return ""
+    ours = [place for place in places if _inside(os.path.realpath(place.file), str(_PACKAGE))]
+    if not ours:
+        return ""
+    last = ours[-1]
+    return (
+        f"raised in {os.path.relpath(last.file, _PACKAGE.parent)}, line {last.line}, {last.where}"
+    )
 
 
 @dataclass(frozen=True)
@@ -149,7 +168,7 @@ def format_frame(frame: Frame) -> list[str]:
     for number, text in frame.source:
         mark = ">" if number == frame.line else " "
         lines.append(f"  {mark} {number:>4}  {text}".rstrip())
-        if mark == ">" and frame.column > 0:
+        if mark == ">" and 0 < frame.column <= len(text):
             lines.append(" " * 10 + _pointer(text, frame.column, frame.width))
     return lines
 

@@ -46,6 +46,7 @@ RULES: Final[tuple[Rule, ...]] = (
     # packages
     native_libraries.missing_library,
     native_libraries.numpy_mismatch,
+    missing_modules.relative_import,
     missing_modules.missing_module,
     missing_modules.missing_name,
     missing_modules.circular_attribute,
@@ -73,8 +74,8 @@ RULES: Final[tuple[Rule, ...]] = (
 
 _BY_STAGE: Final[dict[str, str]] = {
     "read": "Open the file in an editor at the marked line.",
-    "import": "The code at module level raised this, before init() was called.",
-    "init()": "init() raised this. What it needs has to be in the image or the model's folder.",
+    "import": "The marked line raised this while the script was imported, before init().",
+    "init()": "The marked line raised this in init().",
 }
 
 

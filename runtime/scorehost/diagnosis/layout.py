@@ -26,12 +26,14 @@ class Section:
     lines : its text.
     prose : whether long lines wrap.
     firm : whether it stays whole however little room there is.
+    joined : whether it follows the one before without a line between.
     """
 
     title: str
     lines: Sequence[str]
     prose: bool = False
     firm: bool = False
+    joined: bool = False
 
 
 def framed(
@@ -83,9 +85,9 @@ class _Part:
     """A section, laid out, that can lose lines from its middle."""
 
     def __init__(self, section: Section) -> None:
-        self.title, self.firm, self.prose = section.title, section.firm, section.prose
+        self.title, self.prose = section.title, section.prose
+        self.firm, self.joined = section.firm, section.joined
         self.lines = [line for text in section.lines for line in _lines(text, section.prose)]
-        self.short = section.prose and len(self.lines) == 1
         self.left_out = 0
 
     @property
@@ -125,12 +127,10 @@ def _shorten(parts: list[_Part]) -> bool:
 def _drawn(heading: str, parts: Sequence[_Part], ascii_only: bool) -> str:
     top, side, foot, dash = ("+-", "|", "+-", "-") if ascii_only else ("┌─", "│", "└─", "─")
     lines = [f"{top} {heading} ".ljust(WIDTH, dash)]
-    before: _Part | None = None
     for part in parts:
-        if before is not None and not (before.short and part.short):
+        if part is not parts[0] and not part.joined:
             lines.append(side)
         lines += [f"{side} {line}".rstrip() for line in _titled(part)]
-        before = part
     lines.append(foot.ljust(WIDTH, dash))
     text = "\n".join(lines) + "\n"
     return text.encode("ascii", "backslashreplace").decode() if ascii_only else text

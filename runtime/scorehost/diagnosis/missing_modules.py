@@ -31,9 +31,9 @@ def missing_module(case: Case) -> str:
     error = case.error
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         return ""
-    name = error.name
+    name = _wanted(case, error.name)
     top = name.partition(".")[0]
-    if name != top and _known(top):
+    if error.name != top and _known(top):
         return _missing_submodule(case, name, top)
     return (
         _left_python(top)
@@ -41,6 +41,24 @@ def missing_module(case: Case) -> str:
         or _elsewhere_in_app(case, top)
         or _near_installed(top)
         or _not_installed(case, name, top)
+    )
+
+
+def _wanted(case: Case, name: str) -> str:
+    """The whole name in the import that failed: Python names only its first missing part."""
+    match = re.match(r"\s*(?:from|import)\s+([\w.]+)", case.failing_line)
+    return match[1] if match and match[1].startswith(f"{name}.") else name
+
+
+def relative_import(case: Case) -> str:
+    """The entry script is no part of a package."""
+    if not isinstance(case.error, ImportError) or "relative import" not in case.message:
+        return ""
+    match = re.match(r"\s*from\s+\.+(\w+)\s+(import .*)", case.failing_line)
+    example = f" Write:\n    from {match[1]} {match[2]}" if match else ""
+    return (
+        f"{case.script.name} is imported on its own, not as part of a package; modules beside it "
+        f"are imported by their plain names.{example}"
     )
 
 

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import difflib
-import errno
 import os
 import re
 from pathlib import Path
 
 from scorehost.diagnosis.case import Case
+from scorehost.diagnosis.frames import shown_path
 from scorehost.errors import ModelNotFound
 from scorehost.model_path import MODELS_FOLDER
 
 _VARIABLE = "AZUREML_MODEL_DIR"
+_MODEL_SUFFIXES = frozenset({
+    ".pkl", ".pickle", ".joblib", ".onnx", ".pt", ".pth", ".h5", ".keras", ".bst", ".ubj",
+    ".safetensors", ".txt",
+})  # fmt: skip
 
 
 def model_not_found(case: Case) -> str:
     """A model name does not resolve."""
     if not isinstance(case.error, ModelNotFound):
         return ""
-    return f"{case.error.advice}\nTo see how a name resolves:\n    scorehost models NAME"
+    asked = re.search(r"[Mm]odel ('[^']+'|\"[^\"]+\") ", case.error.summary)
+    name = asked[1].strip("'\"") if asked else "NAME"
+    return f"{case.error.advice}\nTo see how a name resolves:\n    scorehost models {name}"
 
 
 def no_model_dir(case: Case) -> str:
@@ -49,7 +55,7 @@ def file_not_found(case: Case) -> str:
         )
     if str(path).startswith(("http:", "https:", "wasbs:", "abfss:", "s3:", "gs:")):
         return "This is an address, not a path. Download the file when the image is built."
-    return _relative_path(case, path) or _near_path(case, path) or _missing_below(path)
+    return _relative_path(case, path) or _near_path(case, path) or _missing_below(case, path)
 
 
 def folder_not_file(case: Case) -> str:
@@ -63,12 +69,11 @@ def folder_not_file(case: Case) -> str:
         return ""
     held = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
     if not held:
-        return f"{path} is an empty folder: the model was not copied or mounted into it."
+        return f"{_shown(case, path)} is empty: the model was not copied or mounted into it."
     files = ", ".join(held[:8]) + (", ..." if len(held) > 8 else "")
-    first = next((name for name in held if (path / name).is_file()), held[0])
     return (
-        f"{path} is a folder. It holds: {files}. Name the file in it:\n"
-        f"    os.path.join(path, {first!r})"
+        f"{_shown(case, path)} is a folder. It holds: {files}. Name the file in it:\n"
+        f"    os.path.join(path, {_likeliest(path, held)!r})"
     )
 
 
@@ -116,25 +121,28 @@ def _near_path(case: Case, path: Path) -> str:
     names = sorted(entry.name for entry in parent.iterdir())
     near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
     if near:
-        return f"Did you mean {parent / near[0]}?"
+        return f"Did you mean {_shown(case, parent / near[0])}?"
     single = [name for name in names if (parent / name).suffix == path.suffix and path.suffix]
     if len(single) == 1:
-        return f"There is no {path.name} in {parent}, but there is {single[0]}."
+        return f"There is no {path.name} in {_shown(case, parent)}, but there is {single[0]}."
     found = _anywhere(case, path.name)
     if found is not None:
-        return f"There is no {path.name} in {parent}, but there is {found}."
+        return (
+            f"There is no {path.name} in {_shown(case, parent)}, but there is "
+            f"{_shown(case, found)}."
+        )
     held = ", ".join(names[:8]) or "nothing"
-    return f"{parent} holds: {held}. The file was not copied or mounted there."
+    return f"{_shown(case, parent)} holds: {held}. The file was not copied or mounted there."
 
 
-def _missing_below(path: Path) -> str:
+def _missing_below(case: Case, path: Path) -> str:
     last = next((folder for folder in path.parents if folder.is_dir()), Path("/"))
     following = path.relative_to(last).parts[0]
     names = sorted(entry.name for entry in last.iterdir())
     held = ", ".join(names[:8]) or "nothing"
     near = difflib.get_close_matches(following, names, n=1, cutoff=0.6)
     mean = f" Did you mean {near[0]}?" if near else ""
-    return f"{last} is there and holds no {following}.{mean} It holds: {held}."
+    return f"{_shown(case, last)} is there and holds no {following}.{mean} It holds: {held}."
 
 
 def _anywhere(case: Case, name: str, most: int = 5000) -> Path | None:
@@ -155,6 +163,12 @@ def _first_file_above(path: Path) -> Path:
     return next((part for part in [*reversed(path.parents), path] if part.is_file()), path)
 
 
-def is_read_only(error: BaseException) -> bool:
-    """Whether the file system refused to be written."""
-    return isinstance(error, OSError) and error.errno == errno.EROFS
+def _likeliest(folder: Path, names: list[str]) -> str:
+    """The entry that looks most like a model."""
+    files = [name for name in names if (folder / name).is_file()] or names
+    models = [name for name in files if Path(name).suffix in _MODEL_SUFFIXES]
+    return (models or files)[0]
+
+
+def _shown(case: Case, path: Path) -> str:
+    return shown_path(str(path), case.app_root)

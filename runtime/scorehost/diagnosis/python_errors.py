@@ -182,13 +182,11 @@ def numpy_names(case: Case) -> str:
         match = re.search(r"`np\.(\w+)` was (?:a deprecated alias|removed)", case.message)
     if match is None:
         return ""
-    instead = _NUMPY_ALIASES.get(match[1])
-    use = f" Use {instead}." if instead else ""
-    theirs = (
-        "" if case.from_user_code else " A package that the script imports uses it: upgrade it, "
-    )
-    older = "or install an older numpy." if theirs else " Or install an older numpy."
-    return f"numpy {version_of('numpy')[1]} has no np.{match[1]}.{use}{theirs}{older}"
+    here = f"numpy {version_of('numpy')[1]} has no np.{match[1]}."
+    instead = _NUMPY_ALIASES.get(match[1], "its successor")
+    if f".{match[1]}" in case.failing_line:
+        return f"{here} Use {instead}, or an older numpy."
+    return f"{here} A package that the script imports uses it: upgrade that, or use an older numpy."
 
 
 def dropped_attribute(case: Case) -> str:

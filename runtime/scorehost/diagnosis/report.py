@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from scorehost import errors
 from scorehost.diagnosis import layout
 from scorehost.diagnosis.case import Case, cause_of, own_error
-from scorehost.diagnosis.frames import Frame, beneath, format_frames, user_frames
+from scorehost.diagnosis.frames import Frame, beneath, format_frames, our_fault, user_frames
 from scorehost.diagnosis.hints import hint_for
 from scorehost.diagnosis.stacks import frames_of_stacks, without_our_frames
 from scorehost.diagnosis.trees import tree_for
@@ -26,6 +26,8 @@ TERMINATION_LIMIT = 4096
 """Bytes of a termination message that Kubernetes keeps."""
 
 DEFAULT_TERMINATION_LOG = Path("/dev/termination-log")
+
+OUR_FAULT = "This is a fault of scorehost, not of the script. Please report it with these lines."
 
 _LONGEST_MESSAGE = 2000
 _MOST_CAUSES = 3
@@ -54,7 +56,7 @@ class Report:
     frames : the user's frames, outermost first.
     hint : what is probably wrong and what to do.
     script : path of the entry script.
-    tree : the models there are, when a path was involved.
+    tree : the models or files there are, when a path was involved.
     stacks : stacks of the process's threads, ours left out, when it died or hung.
     output : what the script wrote last, when the process died.
     beneath : where an installed package raised, below the user's last frame.
@@ -117,11 +119,11 @@ class Report:
             where.append(self.beneath)
         return [
             layout.Section("Script", [self.script], firm=True, prose=True),
-            layout.Section("Stage", [self.stage], firm=True, prose=True),
-            layout.Section("Error", [_bounded(self.error)], firm=True, prose=True),
+            layout.Section("Stage", [self.stage], firm=True, prose=True, joined=True),
+            layout.Section("Error", [_bounded(self.error)], firm=True, prose=True, joined=True),
             layout.Section("Where", where),
             *(section for cause in self.causes for section in _cause_sections(cause)),
-            layout.Section("Models", self.tree.splitlines()),
+            layout.Section("Files", self.tree.splitlines()),
             layout.Section("Stacks", self.stacks.splitlines()),
             layout.Section("Output", self.output.splitlines()),
             layout.Section("Hint", [self.hint], prose=True, firm=True),
@@ -141,15 +143,16 @@ def report_exception(error: BaseException, *, stage: str, script: Path, app_root
     shown = own_error(error)
     frames = _list(lambda: user_frames(shown, app_root))
     case = Case(shown, stage, script, app_root, frames)
+    fault = "" if isinstance(error, errors.ScorehostError) else _text(lambda: our_fault(error))
     return Report(
         stage=stage,
         error_type=type_name(shown),
         message=message_of(shown),
         frames=frames,
-        hint=hint_for(case),
+        hint=OUR_FAULT if fault else hint_for(case),
         script=str(script),
         tree=_text(lambda: tree_for(case)),
-        beneath=_text(lambda: beneath(shown)),
+        beneath=fault or _text(lambda: beneath(shown)),
         causes=_list(lambda: _causes(shown, app_root)),
     )
 
@@ -246,11 +249,13 @@ def message_of(error: BaseException) -> str:
 
 
 def _causes(error: BaseException, app_root: Path) -> list[Cause]:
+    if isinstance(error, errors.ScorehostError):
+        return []
     causes: list[Cause] = []
     seen = {id(error)}
     following = cause_of(error)
     while following is not None and id(following) not in seen and len(causes) < _MOST_CAUSES:
-        frames = user_frames(following, app_root)
+        frames = [frame.alone() for frame in user_frames(following, app_root)]
         causes.append(Cause(type_name(following), message_of(following), frames))
         seen.add(id(following))
         following = cause_of(following)
@@ -261,7 +266,7 @@ def _cause_sections(cause: Cause) -> list[layout.Section]:
     said = f"{cause.error_type}: {_bounded(cause.message)}"
     return [
         layout.Section("Cause", [said], prose=True),
-        layout.Section("", format_frames(cause.frames)),
+        layout.Section("", format_frames(cause.frames), joined=True),
     ]
 
 

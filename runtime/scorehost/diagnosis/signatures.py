@@ -43,8 +43,10 @@ def bad_signature(case: Case) -> str:
     if case.error.function == "init":
         return "init() is called without arguments, once in each worker:\n" + _EXAMPLE["init"]
     return (
-        "run() is called with the request's body in its one parameter, or, under @input_schema, "
-        "with one value for each declared parameter. A parameter request_headers is filled too."
+        "run() is called once for each request, in one of these ways:\n"
+        "    def run(data):                       # the body as text\n"
+        "    def run(data, request_headers):      # and the request's headers as a dict\n"
+        '    @input_schema("data", ...)           # parsed values, with inference-schema'
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+import linecache
+import os
 import re
 from pathlib import Path
 
@@ -18,13 +21,13 @@ def unreadable_script(case: Case) -> str:
         return ""
     path = case.script
     if path.is_dir():
-        return f"{path} is a folder. Name the file in it: {_python_files(path)}."
+        return f"Name the file in the folder. {_how_to_name(path / 'score.py')}"
     if path.exists():
-        return f"The file is there; the user of this process (uid {_uid()}) may not read it."
-    if not path.parent.is_dir():
-        return f"There is no folder {path.parent}. {_how_to_name(path)}"
-    found = _python_files(path.parent)
-    return f"Python files in {path.parent}: {found}. {_how_to_name(path)}"
+        return f"This process runs as uid {os.getuid()}, which may not read the file."
+    names = sorted(file.name for file in path.parent.glob("*.py"))
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
+    mean = f"Did you mean {near[0]}? " if near else ""
+    return f"{mean}{_how_to_name(path.with_name(near[0]) if near else path)}"
 
 
 def bad_syntax(case: Case) -> str:
@@ -173,27 +176,14 @@ def _export_notebook(path: Path) -> str:
     )
 
 
-def _python_files(folder: Path) -> str:
-    names = sorted(path.name for path in folder.glob("*.py"))
-    return ", ".join(names[:12]) or "none"
-
-
 def _start_of(path: Path) -> str:
     with path.open("rb") as stream:
         return stream.read(200).decode("utf-8", "replace")
 
 
 def _line(error: SyntaxError) -> str:
-    import linecache
-
     return linecache.getline(error.filename or "", error.lineno or 0)
 
 
 def _name(error: SyntaxError) -> str:
     return Path(error.filename or "score.py").name
-
-
-def _uid() -> int:
-    import os
-
-    return os.getuid()

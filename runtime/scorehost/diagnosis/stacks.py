@@ -20,12 +20,12 @@ from scorehost.diagnosis.frames import (
 
 _FRAME = re.compile(r'^ {2}File "(?P<file>.*)", line (?P<line>\d+|\?\?\?) in (?P<function>.*)$')
 _THREAD = re.compile(r"^(Current thread|Thread) 0x[0-9a-fA-F]+")
-_MODULES = re.compile(r"^Extension modules: .*$", re.MULTILINE)
+_NOISE = re.compile(r"^(Extension modules: |Timeout \().*$", re.MULTILINE)
 
 
 def without_our_frames(stacks: str, app_root: Path) -> str:
     """Rewrite faulthandler's text: short paths, only what is the user's or a library's."""
-    blocks = [_rewritten(block, app_root) for block in _blocks(_MODULES.sub("", stacks))]
+    blocks = [_rewritten(block, app_root) for block in _blocks(_NOISE.sub("", stacks))]
     return "\n".join(line for block in blocks for line in block)
 
 
@@ -33,8 +33,7 @@ def frames_of_stacks(stacks: str, app_root: Path) -> list[Frame]:
     """The user's frames of the thread that was running, outermost first, with source."""
     places = [place for place in running_places(stacks) if kind_of(place.file) == "user"]
     frames = [frame_at(place.file, place.line, _name(place), app_root) for place in places]
-    outer = [Frame(f.file, f.line, f.function, _own_line(f)) for f in frames[1:]]
-    return [*reversed(outer), *frames[:1]]
+    return [*(frame.alone() for frame in reversed(frames[1:])), *frames[:1]]
 
 
 def running_places(stacks: str) -> list[Place]:
@@ -98,10 +97,6 @@ def _rewritten_frame(line: str, app_root: Path) -> str:
     shorten = short_library_path(match["file"])
     file = shown_path(match["file"], app_root) if kind == "user" else shorten
     return f"  {file}:{match['line']} in {match['function']}"
-
-
-def _own_line(frame: Frame) -> tuple[tuple[int, str], ...]:
-    return tuple(item for item in frame.source if item[0] == frame.line)
 
 
 def _name(place: Place) -> str:
