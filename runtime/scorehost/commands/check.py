@@ -41,10 +41,7 @@ NOTICED = 0.1
 """Seconds from which a step's time is shown."""
 
 MARKS = {"done": "✓", "failed": "✗", "skipped": "-", "warning": "!"}
-ASCII_NOTICED = 0.1
-"""Seconds from which a step's time is shown."""
-
-MARKS = {"done": "ok", "failed": "FAILED", "skipped": "-", "warning": "!"}
+ASCII_MARKS = {"done": "ok", "failed": "FAILED", "skipped": "-", "warning": "!"}
 
 
 def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
