@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
+from support.documents import blocks
 from support.server import clean_environment
 
 ROOT = Path(__file__).parents[2]
@@ -94,3 +98,117 @@ def test_the_probe_sees(naughty: dict[str, list[str]], name: str):
 def test_the_probe_lets_pass(naughty: dict[str, list[str]], name: str):
     """Defining a function that reads the environment is no reading."""
     assert naughty[f"naughty.{name}"] == []
+
+
+# -- The order of the files -----------------------------------------------------------------
+
+
+def documented_order() -> list[str]:
+    """The files of ``docs/architecture.md``'s list, in order."""
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    (listing,) = blocks(page.partition("## The order of the files")[2])
+    order, folder = [], ""
+    for line in listing.body.splitlines():
+        words = line.split()
+        if words and words[0].endswith("/"):
+            folder = words.pop(0).removeprefix("./")
+        order += [folder + name for name in takewhile(lambda word: word.endswith(".py"), words)]
+    return order
+
+
+def files_with_code() -> dict[str, ast.Module]:
+    """Every file of the package that does more than name a folder."""
+    package = RUNTIME / "scorehost"
+    trees = {
+        str(file.relative_to(package)): ast.parse(file.read_text("utf-8"))
+        for file in sorted(package.rglob("*.py"))
+    }
+    return {name: tree for name, tree in trees.items() if len(tree.body) > 1}
+
+
+LATE = {
+    ("scoring/simplify.py", "scoring/simplify_arrays.py"): "only when the first array comes",
+    ("worker/process.py", "worker/loader.py"): "only with preload",
+}
+"""Imports inside functions that reach down in the list, each with its reason."""
+
+
+def imported_names(tree: ast.Module) -> set[str]:
+    """Every module, and every name out of one, that a file imports anywhere when it runs."""
+    names = set()
+    for node in ast.walk(without_type_checking(tree)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are written in full"
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def without_type_checking(tree: ast.Module) -> ast.Module:
+    """The same without what only type checkers see."""
+
+    class Remover(ast.NodeTransformer):
+        def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+            only_types = ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
+            return node.orelse if only_types else self.generic_visit(node)
+
+    return ast.fix_missing_locations(Remover().visit(tree))
+
+
+def file_of(name: str, files: Iterable[str]) -> str | None:
+    """The file of the package that a dotted name comes from."""
+    first, *rest = name.split(".")
+    if first != "scorehost":
+        return None
+    found = [f"{'/'.join(rest[:length])}.py" for length in range(len(rest), 0, -1)]
+    found += [f"{'/'.join([*rest[:length], '__init__'])}.py" for length in range(len(rest), -1, -1)]
+    return next((file for file in found if file in files), None)
+
+
+def test_every_file_has_its_place():
+    """The list in docs/architecture.md holds each file of the package, once."""
+    order = documented_order()
+
+    assert sorted(order) == sorted(files_with_code())
+
+
+def test_imports_follow_the_documented_order():
+    """A file imports only from files above it, inside functions too."""
+    files = files_with_code()
+    place = {name: number for number, name in enumerate(documented_order())}
+
+    against = [
+        f"{name} imports {other}, which stands below it"
+        for name, tree in files.items()
+        for other in sorted({file_of(each, files) for each in imported_names(tree)} - {None, name})
+        if place[other] > place[name] and (name, other) not in LATE
+    ]
+    assert against == []
+
+
+@pytest.mark.parametrize(("name", "other"), LATE)
+def test_late_imports_are_late(name: str, other: str):
+    """What reaches down is imported inside a function, and is still needed."""
+    files = files_with_code()
+    inside = [
+        ast.Module(node.body, [])
+        for node in ast.walk(files[name])
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    everywhere = [file_of(each, files) for each in imported_names(files[name])]
+
+    assert other in everywhere
+    assert any(other in {file_of(each, files) for each in imported_names(body)} for body in inside)
+    files[name].body = [node for node in files[name].body if isinstance(node, ast.ImportFrom)]
+    assert other not in {file_of(each, files) for each in imported_names(files[name])}
+
+
+def test_nothing_imports_the_stand_ins():
+    """The legacy names stand beside the package, not in it."""
+    users = [
+        name
+        for name, tree in files_with_code().items()
+        if any(each.startswith("azureml_stand_ins") for each in imported_names(tree))
+    ]
+    assert users == []
