@@ -44,6 +44,10 @@ _RAW_MODULES: Final = (
 
 _RAW_VARIABLE: Final = "_rawHttpRequested"
 
+_SCHEMAS_MODULE: Final = "inference_schema.schema_util"
+_SCHEMAS_VARIABLE: Final = "__functions_schema__"
+"""Where inference-schema keeps, by name, what decorated functions take and return."""
+
 _MODEL_ERRORS: Final = frozenset({"ModelNotFound", "ModelNotFoundException"})
 """Names of the errors that say a model does not resolve: ours, and azureml-core's."""
 
@@ -100,7 +104,7 @@ def load_entry_script(path: Path, app_root: Path, progress: Progress = _untold) 
     code = _compile(path, _read(path))
     progress("import")
     _extend_path(app_root.absolute(), path.parent)
-    _forget_raw_marks()
+    _forget_marks(_module_name(path))
     module = _import(path, code)
     progress("signature")
     return _examine(path, module, app_root)
@@ -290,11 +294,13 @@ def _functions(module: ModuleType) -> Iterator[str]:
             yield name
 
 
-def _forget_raw_marks() -> None:
-    for name in _RAW_MODULES:
-        module = sys.modules.get(name)
-        if module is not None and hasattr(module, _RAW_VARIABLE):
+def _forget_marks(name: str) -> None:
+    """Forget what other packages remember of a script that was loaded before this one."""
+    for module in map(sys.modules.get, _RAW_MODULES):
+        if hasattr(module, _RAW_VARIABLE):
             setattr(module, _RAW_VARIABLE, False)
+    schemas = getattr(sys.modules.get(_SCHEMAS_MODULE), _SCHEMAS_VARIABLE, {})
+    schemas.pop(f"{name}.run", None)
 
 
 def _raw_mark_elsewhere() -> bool:

@@ -31,7 +31,7 @@ class AMLResponse(Response):
     """
 
     unencoded: Any = None
-    """A message that Python's json refused, an array for example; the server encodes it."""
+    """A message that Python's json refused (an array, NaN); the server encodes it."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class AMLResponse(Response):
 
     def _json(self, message: Any) -> str:
         try:
-            return json.dumps(message)
+            return json.dumps(message, allow_nan=False)
         except (TypeError, ValueError, RecursionError):
             self.unencoded = message
             return ""
