@@ -102,8 +102,8 @@ def resolve(
         The config file that was named cannot be used.
     """
     reading = _Reading(dict(defaults or {}))
-    reading.take_variables(environ)
     reading.take_flags(flags, spelling or {})
+    reading.take_variables(environ)
     file, notices = find_config_file(Settings(**reading.values), reading.by_variable)
     reading.notices += notices
     if file is not None:
@@ -120,7 +120,7 @@ def resolve(
 
 @dataclass
 class _Reading:
-    """What has been read so far; whoever comes later wins, so the strongest comes last."""
+    """What has been read so far, the strongest place first: what is there already, stays."""
 
     values: dict[str, Any]
     known: dict[str, Declaration] = field(default_factory=declarations)
@@ -130,6 +130,11 @@ class _Reading:
     def __post_init__(self) -> None:
         self.by_variable = {item.variable: name for name, item in self.known.items()}
         self.sources = {name: Source("default") for name in self.known}
+
+    def take_flags(self, flags: Mapping[str, str], spelling: Mapping[str, str]) -> None:
+        for name, raw in flags.items():
+            flag = spelling.get(name, self.known[name].flag)
+            self._take(name, Source("flag", flag), flag, raw)
 
     def take_variables(self, environ: Mapping[str, str]) -> None:
         for variable, raw in environ.items():
@@ -144,11 +149,6 @@ class _Reading:
             elif raw != "":  # a template that filled in nothing means: not set
                 self._take(name, Source("variable", variable), variable, raw)
 
-    def take_flags(self, flags: Mapping[str, str], spelling: Mapping[str, str]) -> None:
-        for name, raw in flags.items():
-            flag = spelling.get(name, self.known[name].flag)
-            self._take(name, Source("flag", flag), flag, raw)
-
     def take_file(self, file: ConfigFile) -> None:
         for key, raw in file.entries.items():
             name = self.by_variable.get(key)
@@ -157,11 +157,13 @@ class _Reading:
                 self.unknown.append(Unknown(key, source, nearest_variable(key)))
             elif name == "config_file":
                 self.notices.append(f"{key} in {file.path} has no effect there.")
-            elif self.sources[name].kind == "default":
+            else:
                 shown = f"{key} in {file.path}"
                 self._take(name, Source("file", str(file.path)), shown, raw)
 
     def _take(self, name: str, source: Source, shown: str, raw: str) -> None:
+        if self.sources[name].kind != "default":
+            return
         self.values[name] = parse_value(shown, self.known[name], raw)
         self.sources[name] = source
 

@@ -115,7 +115,7 @@ def test_an_unknown_key_is_a_warning_with_the_nearest_name(
     ("settings", "said"),
     [
         ({"SCORING_TIMEOUT_MS": "soon"}, ["SCORING_TIMEOUT_MS", "soon", "whole number"]),
-        ({"SERVER_PORT": "70000"}, ["SERVER_PORT", "70000", "65535"]),
+        ({"HEALTH_PORT": "70000"}, ["HEALTH_PORT", "70000", "65535"]),
         ({"WORKER_COUNT": "0"}, ["WORKER_COUNT", "auto"]),
         ({"AZUREML_LOG_LEVEL": "LOUD"}, ["AZUREML_LOG_LEVEL", "LOUD", "DEBUG"]),
         ({"AZUREML_CONFIG_FILE": "/nowhere.json"}, ["/nowhere.json"]),
@@ -124,21 +124,41 @@ def test_an_unknown_key_is_a_warning_with_the_nearest_name(
 def test_a_bad_value_ends_with_status_2_and_says_what_is_accepted(
     own_server: StartServer, settings: dict[str, str], said: list[str]
 ) -> None:
-    arguments = () if "SERVER_PORT" not in settings else ("--port", settings["SERVER_PORT"])
-    named = ["--port"] if arguments else said[:1]
-    server = own_server("echo.py", wait="", settings=settings, arguments=arguments)
+    server = own_server("echo.py", wait="", settings=settings)
 
     assert server.wait_exit() == 2
-    assert all(part in server.err for part in [*named, *said[1:]])
+    assert [part for part in said if part not in server.err] == []
     assert "Traceback" not in server.log
 
 
-def test_a_config_file_that_is_no_json_object_ends_with_status_2(own_server: StartServer) -> None:
-    for content in ("[1]", "{not json"):
-        server = own_server("echo.py", wait="", files={"config.json": content})
+def test_a_bad_flag_is_named_as_it_was_typed(own_server: StartServer) -> None:
+    server = own_server("echo.py", wait="", arguments=("--health-port", "many"))
 
-        assert server.wait_exit() == 2
-        assert "config.json" in server.err
+    assert server.wait_exit() == 2
+    assert "--health-port" in server.err
+    assert "many" in server.err
+
+
+@pytest.mark.parametrize("content", ["[1]", "{not json", "\xff"])
+def test_a_named_config_file_has_to_be_one(own_server: StartServer, content: str) -> None:
+    settings = {"AZUREML_CONFIG_FILE": "mine.json"}
+    files = {"mine.json": content.encode("latin-1")}
+    server = own_server("echo.py", wait="", files=files, settings=settings)
+
+    assert server.wait_exit() == 2
+    assert "mine.json" in server.err
+    assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize("content", ["[1]", "{not json", '{"hidden_size": 768}'])
+def test_a_config_json_of_a_models_own_is_passed_over(
+    own_server: StartServer, content: str
+) -> None:
+    """The name is a common one: that it lies there does not make it ours."""
+    server = own_server("echo.py", files={"config.json": content})
+
+    server.wait_for_line("config.json", "ignored")
+    assert server.score(1) == 1
 
 
 def test_every_setting_is_in_the_help() -> None:

@@ -211,9 +211,12 @@ def test_an_empty_variable_is_not_set(root: Path):
     assert resolved(root, SERVER_PORT="", WORKER_COUNT="").settings.port == 7
 
 
-def test_a_value_that_is_overruled_must_be_right_all_the_same(root: Path):
-    with pytest.raises(SettingError):
-        resolved(root, flags={"port": "1"}, SERVER_PORT="x")
+def test_a_value_that_is_overruled_is_not_even_read(root: Path):
+    write(root / "config.json", {"SERVER_PORT": "x", "WORKER_COUNT": "x"})
+
+    settings = resolved(root, flags={"port": "1"}, SERVER_PORT="y", WORKER_COUNT="2").settings
+
+    assert (settings.port, settings.worker_count) == (1, 2)
 
 
 # -- the config file ----------------------------------------------------------------------
