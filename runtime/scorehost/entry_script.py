@@ -151,6 +151,7 @@ def _compile(path: Path, source: bytes) -> CodeType:
     """Compile as Python itself would: coding line, byte order mark and all."""
     try:
         code: CodeType = compile(source, str(path), "exec", dont_inherit=True)
+        lines = io.StringIO(importlib.util.decode_source(source)).readlines()
     except SyntaxError as error:
         where = f" (line {error.lineno})" if error.lineno else ""
         problem = f"{path.name} is not valid Python{where}: {error.msg}"
@@ -158,7 +159,6 @@ def _compile(path: Path, source: bytes) -> CodeType:
     except (ValueError, MemoryError, RecursionError, OverflowError) as error:
         problem = f"{path.name} cannot be compiled: {_shown(error)}"
         raise ScriptUnreadable(problem) from error
-    lines = io.StringIO(importlib.util.decode_source(source)).readlines()
     # No modification time: linecache then never replaces these lines by newer ones.
     linecache.cache[str(path)] = (len(source), None, lines, str(path))
     return code
