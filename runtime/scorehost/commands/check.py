@@ -94,6 +94,7 @@ class Log:
     steps: list[dict[str, Any]] = field(default_factory=list)
     output: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    answer: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         self.marks = MARKS if can_print("✓✗│", self.stream) else ASCII_MARKS
@@ -114,6 +115,7 @@ class Log:
         )
         slow = f"({seconds:.1f} s)" if seconds >= NOTICED else ""
         first, *others = detail.split("\n")
+        self.answer = event.get("answer", self.answer)
         self._print(event["state"], f"{LABELS[event['step']]:12} {first} {slow}")
         for line in others:
             self._print("", f"{'':12} {line}")
@@ -155,6 +157,7 @@ def as_data(settings: Settings, log: Log, report: Report | None) -> dict[str, An
         "steps": log.steps,
         "warnings": log.warnings,
         "output": log.output,
+        "answer": log.answer,
         "report": None if report is None else report.to_dict(),
     }
 

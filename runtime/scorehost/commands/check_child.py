@@ -35,6 +35,11 @@ MOST_CHUNKS = 1000
 """A generator may never end; this many chunks show that it streams."""
 
 SHOWN_OF_RESULT = 200
+"""Bytes of an answer that a person sees."""
+
+LARGEST_ANSWER = 1 << 20
+"""Bytes of an answer that --json hands on."""
+
 UNFIT = "The sample is not what run() takes: give another with --sample, or change run()."
 
 
@@ -80,10 +85,9 @@ class Teller:
         self._tell(state="begin")
         self._began = time.monotonic()
 
-    def done(self, detail: str = "", warnings: list[str] | None = None) -> None:
+    def done(self, detail: str = "", **facts: Any) -> None:
         """The step that began last went well."""
-        seconds = time.monotonic() - self._began
-        self._tell(state="done", detail=detail, seconds=seconds, warnings=warnings or [])
+        self._tell(state="done", detail=detail, seconds=time.monotonic() - self._began, **facts)
 
     def skipped(self, step: str, reason: str) -> None:
         """A step has nothing to do."""
@@ -164,8 +168,7 @@ class Check:
         log_as_text()
         script = load_entry_script(settings.script, settings.root, self._loading)
         teller.done(called(script))
-        teller.begin("models")
-        teller.done(*self._models())
+        self._look_at_models()
         teller.begin("init()")
         run_init(script)
         teller.done()
@@ -177,14 +180,15 @@ class Check:
         self.teller.done(str(self.settings.script) if self.teller.step == "read" else "")
         self.teller.begin(stage)
 
-    def _models(self) -> tuple[str, list[str]]:
+    def _look_at_models(self) -> None:
+        self.teller.begin("models")
         models = list_models(self.settings.root)
         unusable = [f"{model.name}: {model.note}" for model in models if model.path is None]
         named = ", ".join(
             f"{model.name}:{model.versions[-1]}" for model in models if model.path is not None
         )
         folder = self.settings.root / MODELS_FOLDER
-        return (f"{named} in {folder}" if named else f"none in {folder}"), unusable
+        self.teller.done(f"{named or 'none'} in {folder}", warnings=unusable)
 
     def _describe(self, script: EntryScript) -> Any:
         from scorehost.scoring.describe import describe
@@ -193,7 +197,7 @@ class Check:
         description = describe(script, self.settings)
         versions = ", ".join(description.documents)
         generic = f"\ngeneric: {description.reason}" if description.reason else ""
-        self.teller.done(f"versions {versions}{generic}", list(description.warnings))
+        self.teller.done(f"versions {versions}{generic}", warnings=list(description.warnings))
         return description.sample
 
     def _try(self, script: EntryScript, own_sample: Any) -> None:
@@ -234,7 +238,7 @@ class Check:
         result = f"{outcome.status} {outcome.content_type}, {counted(len(outcome.body), 'byte')}"
         result = f"{result}: {excerpt(outcome.body)}".removesuffix(": ")
         if outcome.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            self.teller.done(result)
+            self.teller.done(result, answer=answer_as_data(outcome))
         else:
             self._fail(
                 Failure(outcome.status, "run", "", f"run() answered the sample with {result}")
@@ -257,6 +261,12 @@ class Check:
             self.teller.begin("encode")
         self._failed = True
         self.teller.failed(report_of(failure, self.settings.script).to_dict())
+
+
+def answer_as_data(answer: Answer) -> dict[str, Any]:
+    """An answer for machines."""
+    body = answer.body[:LARGEST_ANSWER].decode("utf-8", "replace")
+    return {"status": answer.status, "content_type": answer.content_type, "body": body}
 
 
 def report_of(failure: Failure, script: Path) -> Report:
