@@ -114,7 +114,10 @@ def _documents(service: Service) -> dict[str, dict[str, Any]]:
 def _described(script: EntryScript, generic: Service) -> Service:
     definitions = Definitions(NAMES)
     if script.style == "raw":
-        reason = f"an @rawhttp script reads the request itself. {_REMEDY}"
+        reason = (
+            "an @rawhttp script reads the request itself. "
+            "A swagger.json in the app root would tell more."
+        )
         return replace(generic, reason=reason)
     inputs, outputs = HintReader(definitions), HintReader(definitions, output=True)
     found = declared(script)

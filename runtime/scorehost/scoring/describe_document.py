@@ -119,7 +119,7 @@ def _post(service: Service) -> dict[str, Any]:
             "description": "What run() takes.",
             "content": {JSON: {"schema": ref(INPUT)}},
         },
-        "responses": _responses(service),
+        "responses": _responses(service, "post"),
     }
 
 
@@ -131,7 +131,7 @@ def _get(service: Service) -> dict[str, Any]:
         "place of a body. Each value is read as JSON where it is JSON; a repeated name becomes a "
         "list.",
         **_COMMON,
-        "responses": _responses(service),
+        "responses": _responses(service, "get"),
     }
     parameters = _query_parameters(service.input)
     return {**operation, "parameters": parameters} if parameters else operation
@@ -143,7 +143,7 @@ def _raw(service: Service, method: str) -> dict[str, Any]:
         "summary": f"Score by {method.upper()}",
         "description": service.explanation or "The entry script reads the request itself.",
         **_COMMON,
-        "responses": _responses(service),
+        "responses": _responses(service, method),
     }
     if method in ("post", "put", "patch"):
         content = {kind: {"schema": ref(INPUT)} for kind in (JSON, BINARY, TEXT)}
@@ -166,10 +166,8 @@ def _query_parameters(schema: Schema) -> list[dict[str, Any]]:
     return parameters
 
 
-def _responses(service: Service) -> dict[str, Any]:
-    refusals = {} if service.style == "raw" else {"400": _error(_BAD[service.style])}
-    if service.style == "typed":
-        refusals["415"] = _error("The body is not sent as application/json.")
+def _responses(service: Service, method: str) -> dict[str, Any]:
+    refusals = {status: _error(said) for status, said in _REFUSALS[service.style, method].items()}
     return {
         "200": {
             "description": "What run() returned.",
@@ -184,9 +182,15 @@ def _responses(service: Service) -> dict[str, Any]:
     }
 
 
-_BAD = {
-    "plain": "The body is not UTF-8 text.",
-    "typed": "The body is no JSON object, or a value in it is missing or of the wrong type.",
+_REFUSALS: dict[tuple[str, str], dict[str, str]] = {
+    ("plain", "post"): {"400": "The body is not UTF-8 text."},
+    ("plain", "get"): {},
+    ("typed", "post"): {
+        "400": "The body is no JSON object, or a value in it is missing or of the wrong type.",
+        "415": "The body is not sent as application/json.",
+    },
+    ("typed", "get"): {"400": "A value is missing or of the wrong type."},
+    **{("raw", method): {} for method in RAW_METHODS},
 }
 
 _RESULT_HEADERS = {

@@ -10,4 +10,4 @@ def init():
 @rawhttp
 def run(request):
     """POST a PNG."""
-    return {}
+    return {"bytes": len(request.get_data())}

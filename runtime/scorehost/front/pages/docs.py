@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from scorehost.front.pages.app import Documents, PageContext
 
 _OWN = Path(__file__).parent / "files"
-_OWN_FILES = frozenset({"docs.css", "docs.js"})
+_OWN_FILES = frozenset({"docs.css", "docs.js", "favicon.svg"})
 _LABELS = {"3.1": "OpenAPI 3.1", "3": "OpenAPI 3.0", "2": "Swagger 2.0"}
 _LOOK_AGAIN = 2
 """Seconds after which a page without documents looks again."""

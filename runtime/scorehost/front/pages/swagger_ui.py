@@ -9,7 +9,7 @@ import importlib.util
 from pathlib import Path
 
 PACKAGE = "flask-swagger-ui"
-FILES = frozenset({"favicon-32x32.png", "swagger-ui-bundle.js", "swagger-ui.css"})
+FILES = frozenset({"swagger-ui-bundle.js", "swagger-ui.css"})
 
 _MODULE = "flask_swagger_ui"
 
