@@ -271,6 +271,7 @@ def test_a_run_that_fails_shows_the_scripts_frames_and_its_input(check: Check) -
         ("raises.py", "run")
     ]
     assert "run() was called with data = " in report["hint"]
+    assert "scorehost: raises.py did not answer" in check("raises.py").out
 
 
 def test_a_result_that_cannot_be_encoded_names_the_path(check: Check) -> None:

@@ -30,7 +30,7 @@ _COMMAND = (
 )
 STACKS_TAKE = 0.5
 """Seconds after a deadline for the child to write its stacks, before it is killed."""
-ENDING_TAKES = 2.0
+ENDING_TAKES = 1.0
 """Seconds for the child to end by itself when it has told everything."""
 KEPT_LINES = 40
 
