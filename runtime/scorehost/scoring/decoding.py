@@ -147,11 +147,18 @@ def parse_json(body: bytes) -> Any:
 
     That one also takes NaN, lone surrogates and integers of any length.
     """
+    if type(body) is not bytes:
+        body = bytes(body)
+    shape = body.translate(_SHAPES)
+    if _LONG_INTEGER in shape or shape.startswith(_LONG_INTEGER[1:]):
+        return _parse_exactly(body)
     try:
-        if _LONG_INTEGER not in body.translate(_SHAPES):
-            return orjson.loads(body)
+        return orjson.loads(body)
     except ValueError:
-        pass
+        return _parse_exactly(body)
+
+
+def _parse_exactly(body: bytes) -> Any:
     try:
         return json.loads(body)
     except RecursionError:

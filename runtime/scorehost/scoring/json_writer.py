@@ -97,7 +97,7 @@ class JsonWriter:
                 self._out.append(text)
                 return
             value = self._simpler(value)
-        raise NoJsonForm(f"object of type {kind.__qualname__} never becomes anything simple")
+        raise NoJsonForm(f"object of type {kind.__name__} never becomes anything simple")
 
     def _atom(self, value: Any) -> str | None:
         """The text of a value without parts; None when it is of another type."""
@@ -123,7 +123,7 @@ class JsonWriter:
         except NoJsonForm:
             raise
         except Exception as error:  # a property or serializer of the script's
-            problem = f"{type(value).__qualname__} cannot be written: {type(error).__name__}"
+            problem = f"{type(value).__name__} cannot be written: {type(error).__name__}"
             raise ResultNotEncodable(self._path(), f"{problem}: {error}") from error
 
     def _array_text(self, value: Any) -> Verbatim | None:
@@ -140,7 +140,7 @@ class JsonWriter:
 
     def _enter(self, container: Any, entries: Iterable[tuple[Any, Any]], named: bool) -> None:
         if id(container) in self._open:
-            raise NoJsonForm(f"{type(container).__qualname__} that contains itself")
+            raise NoJsonForm(f"{type(container).__name__} that contains itself")
         if len(self._levels) >= DEEPEST:
             raise NoJsonForm(f"nested more than {DEEPEST} levels deep")
         self._open.add(id(container))
@@ -196,4 +196,4 @@ def _key_text(key: Any) -> str:
         simpler = key
     if isinstance(simpler, str | int | float | None):
         return _key_text(simpler)
-    raise NoJsonForm(f"key of type {type(key).__qualname__}; keys are text, numbers or dates")
+    raise NoJsonForm(f"key of type {type(key).__name__}; keys are text, numbers or dates")

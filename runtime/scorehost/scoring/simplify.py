@@ -90,7 +90,7 @@ def _step_for(kind: type) -> Step:
     for base, step in _INTERFACES:
         if issubclass(kind, base):
             return step
-    raise NoJsonForm(f"object of type {kind.__qualname__} has no JSON form{_advice(kind)}")
+    raise NoJsonForm(f"object of type {kind.__name__} has no JSON form{_advice(kind)}")
 
 
 def _step_of_library(
