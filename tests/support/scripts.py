@@ -6,6 +6,7 @@ import inspect
 import linecache
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from scorehost.entry_script import EntryScript, load_entry_script, run_init
@@ -50,6 +51,11 @@ class Loader:
         """Make the pipeline of a script: a file of tests/scripts/core, or source."""
         script = self.named(source) if source.endswith(".py") else self.load(source)
         return Pipeline(script, **options)
+
+    @property
+    def module(self) -> ModuleType:
+        """The module of the script loaded last."""
+        return self._loaded[-1].module
 
     def undo(self) -> None:
         """Leave the interpreter as it was."""

@@ -93,7 +93,7 @@ def outcome_of(
     common: dict[str, Any] = {
         "status": response.status_code,
         "headers": headers,
-        "content_type": response.headers.get("Content-Type", ""),
+        "content_type": (response.headers.getlist("Content-Type") or [""])[-1],
         "run_ns": run_ns,
         "run_function_failed": failed or response.status_code >= 500,
         "own_response": True,

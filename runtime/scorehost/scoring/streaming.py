@@ -32,21 +32,21 @@ def stream(items: Generator[Any, Any, Any], encode: Callable[[Any], bytes], run_
     encode : makes JSON of an item.
     run_ns : what the call of ``run()`` took; the time to the first chunk is added.
     """
-    made = Stream(iter(()), content_type=_LINES)
+    content_types: list[str] = []
 
     def chunks() -> Chunks:
         try:
-            for number, item in enumerate(items):
-                if not number:
-                    made.content_type = _content_type(item)
+            for item in items:
+                if not content_types:
+                    content_types.append(_content_type(item))
                 yield _chunk(item, encode)
         finally:
             items.close()
 
     started = perf_counter_ns()
-    made.chunks = begin(chunks())
-    made.run_ns = run_ns + perf_counter_ns() - started
-    return made
+    begun = begin(chunks())
+    run_ns += perf_counter_ns() - started
+    return Stream(begun, content_type=(content_types or [_LINES])[0], run_ns=run_ns)
 
 
 def begin(chunks: Chunks) -> Chunks:
