@@ -55,9 +55,27 @@ setting it is ignored, and the log says so.
 
 The drop-in command takes `--entry_script`, `--model_dir`, `--port`, `--health_port`,
 `--worker_count`, `--appinsights_instrumentation_key`, `--access_control_allow_origins` and
-`--config_file`; everything else is a variable or stands in the config file. Its app root is the
-working directory unless `AML_APP_ROOT` is set, it listens on `0.0.0.0`, and a key on the command
-line enables Application Insights.
+`--config_file`; everything else is a variable or stands in the config file. Where it differs from
+`scorehost serve`:
+
+- its app root is the working directory unless `AML_APP_ROOT` is set, and it listens on `0.0.0.0`;
+- a key on its command line enables Application Insights;
+- `SEPERATE_HEALTH_ENDPOINT=true` (so spelled) opens port 5000 for probes unless `--health_port`
+  names another, and `--health_port` opens its port with or without it;
+- it prints what it was told before it starts, logs in the other server's line format and calls
+  itself `azmlinfsrv` in `x-ms-server-version`.
+
+## Exit statuses
+
+| status | of | when |
+|---|---|---|
+| 0 | all | all went well; `serve` was told to stop and has answered everything |
+| 1 | `serve`, `azmlinfsrv` | the address could not be opened |
+| 2 | all | what was typed or set cannot be used |
+| 3 | `serve`, `azmlinfsrv` | the script did not become ready |
+| 3 | `check` | the script failed, or did not answer the sample |
+| 3 | `models` | the name does not resolve |
+| 130 | all but servers | Ctrl-C |
 
 ## Settings
 """
