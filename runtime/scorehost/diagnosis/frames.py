@@ -65,7 +65,7 @@ def user_frames(error: BaseException, app_root: Path) -> list[Frame]:
     frames = [_frame(place, app_root, around=(0, 0)) for place in _collapsed(places)]
     if points_at is not None:
         return [*frames, points_at]
-    if places:
+    if places and frames[-1].file:
         frames[-1] = _frame(places[-1], app_root, around=(2, 1))
     return frames
 
@@ -209,12 +209,16 @@ def _shown_line(text: str) -> str:
 
 
 def _collapsed(places: Sequence[Place]) -> list[Place]:
-    """Leave out the middle of a deep call path; ``Place("", n, "")`` stands for n frames."""
+    """Leave out the middle of a deep call path; ``Place("", n, "")`` stands for n frames.
+
+    Of a recursion only the beginning: where it ends is chance.
+    """
     if len(places) <= MOST_FRAMES:
         return list(places)
-    head, tail = MOST_FRAMES // 4, MOST_FRAMES // 4
+    recursive = len(set(places[-4 * MOST_FRAMES :])) <= MOST_FRAMES // 2
+    head, tail = MOST_FRAMES // 4, 0 if recursive else MOST_FRAMES // 4
     left_out = Place("", len(places) - head - tail, "")
-    return [*places[:head], left_out, *places[-tail:]]
+    return [*places[:head], left_out, *places[len(places) - tail :]]
 
 
 def _syntax_place(error: BaseException, app_root: Path) -> Frame | None:

@@ -29,6 +29,9 @@ DEFAULT_TERMINATION_LOG = Path("/dev/termination-log")
 
 OUR_FAULT = "This is a fault of scorehost, not of the script. Please report it with these lines."
 
+SCORING_STAGES = frozenset({"decode", "validate", "run", "encode"})
+"""Of a request; the others are of the start."""
+
 _LONGEST_MESSAGE = 2000
 _MOST_CAUSES = 3
 
@@ -91,7 +94,8 @@ class Report:
         limit : the most bytes; frames, stacks and output give way first, the hint never.
         """
         name = Path(self.script).name or "the entry script"
-        heading = f"scorehost: {name} did not start"
+        done = "answer" if self.stage in SCORING_STAGES else "start"
+        heading = f"scorehost: {name} did not {done}"
         return layout.framed(heading, self._sections(), ascii_only=ascii_only, limit=limit)
 
     def termination_message(self) -> str:
@@ -143,6 +147,7 @@ def report_exception(error: BaseException, *, stage: str, script: Path, app_root
     shown = own_error(error)
     frames = _list(lambda: user_frames(shown, app_root))
     case = Case(shown, stage, script, app_root, frames)
+    unread = isinstance(error, errors.ScriptUnreadable)
     fault = "" if isinstance(error, errors.ScorehostError) else _text(lambda: our_fault(error))
     return Report(
         stage=stage,
@@ -152,8 +157,8 @@ def report_exception(error: BaseException, *, stage: str, script: Path, app_root
         hint=OUR_FAULT if fault else hint_for(case),
         script=str(script),
         tree=_text(lambda: tree_for(case)),
-        beneath=fault or _text(lambda: beneath(shown)),
-        causes=_list(lambda: _causes(shown, app_root)),
+        beneath=fault or _text(lambda: "" if unread else beneath(shown)),
+        causes=_list(lambda: [] if unread else _causes(shown, app_root)),
     )
 
 

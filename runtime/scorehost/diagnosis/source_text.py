@@ -58,10 +58,10 @@ def unreadable_text(case: Case) -> str:
             "The file holds null bytes: it was probably saved as UTF-16 (Windows PowerShell's > "
             "does that). Save it as UTF-8."
         )
-    if "Non-UTF-8" in message or "codec can't decode" in message:
+    if any(sign in message for sign in ("Non-UTF-8", "codec can't decode", "encoding declaration")):
         return (
-            "The file is not UTF-8. Save it as UTF-8, or say in its first line what it is:\n"
-            "    # -*- coding: latin-1 -*-"
+            f"The file is not UTF-8{_first_bad_line(case.script)}. Save it as UTF-8, or say in its "
+            "first line what it is:\n    # -*- coding: latin-1 -*-"
         )
     return ""
 
@@ -174,6 +174,15 @@ def _export_notebook(path: Path) -> str:
         "The file is a notebook, not a script. Export its code:\n"
         f"    jupyter nbconvert --to script {path.name}"
     )
+
+
+def _first_bad_line(path: Path) -> str:
+    try:
+        path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        number = error.object.count(b"\n", 0, error.start) + 1
+        return f" (line {number} holds the byte 0x{error.object[error.start]:02x})"
+    return ""
 
 
 def _start_of(path: Path) -> str:

@@ -1,0 +1,6 @@
+def Init():
+    pass
+
+
+def Run(data):
+    return data

@@ -1,0 +1,5 @@
+from labels import NAMES
+
+
+def scale(x):
+    return x, NAMES

@@ -1,0 +1,3 @@
+from features import scale
+
+NAMES = ["no", "yes", scale(1)]

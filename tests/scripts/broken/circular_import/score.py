@@ -1,0 +1,9 @@
+from features import scale
+
+
+def init():
+    pass
+
+
+def run(data):
+    return data

@@ -1,0 +1,10 @@
+model = None
+
+
+def init():
+    if model is None:
+        model = "loaded"
+
+
+def run(data):
+    return data

@@ -1,0 +1,9 @@
+from bs4 import BeautifulSoup
+
+
+def init():
+    pass
+
+
+def run(data):
+    return data

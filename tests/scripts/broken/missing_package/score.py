@@ -1,0 +1,11 @@
+import json
+
+import cv2
+
+
+def init():
+    pass
+
+
+def run(data):
+    return data

@@ -1,0 +1,9 @@
+from sklearn.externals import joblib
+
+
+def init():
+    pass
+
+
+def run(data):
+    return data

@@ -1,0 +1,9 @@
+import panda as pd
+
+
+def init():
+    pass
+
+
+def run(data):
+    return data

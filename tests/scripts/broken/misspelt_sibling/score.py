@@ -1,0 +1,9 @@
+from preprocesing import clean
+
+
+def init():
+    pass
+
+
+def run(data):
+    return data

@@ -1,0 +1,9 @@
+from flask import Flask, Markup
+
+
+def init():
+    pass
+
+
+def run(data):
+    return data

@@ -1,0 +1,10 @@
+%%writefile score.py
+import json
+
+
+def init():
+    pass
+
+
+def run(data):
+    return json.loads(data)

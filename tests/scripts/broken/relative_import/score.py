@@ -1,0 +1,9 @@
+from .helpers import load
+
+
+def init():
+    pass
+
+
+def run(data):
+    return data

@@ -1,0 +1,6 @@
+def init():
+    global model
+    model = 1
+
+    def run(data):
+        return model

@@ -1,0 +1,8 @@
+def init():
+    pass
+
+
+if __name__ == "__main__":
+
+    def run(data):
+        return data

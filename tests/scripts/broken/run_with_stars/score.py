@@ -1,0 +1,6 @@
+def init():
+    pass
+
+
+def run(*rows, **options):
+    return rows

@@ -1,0 +1,10 @@
+import warnings
+
+
+def init():
+    warnings.simplefilter("error")
+    warnings.warn("old way of loading", DeprecationWarning)
+
+
+def run(data):
+    return data

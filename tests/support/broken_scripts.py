@@ -1,0 +1,129 @@
+"""Broken entry scripts and the report that each of them has to get.
+
+``tests/scripts/broken/<case>/`` becomes an app root; ``<case>.txt`` beside it is the whole report,
+as a person sees it. What differs from machine to machine is replaced by a name in angle
+brackets; since a longer path moves line ends, prose is compared without them.
+
+Run as a script, with the names of cases or none for all, it writes what ``scorehost check`` says
+now into those files; read the difference before you commit it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from support.server import clean_environment
+
+BROKEN = Path(__file__).parents[1] / "scripts" / "broken"
+
+SETTINGS: dict[str, dict[str, str]] = {"slow_init": {"WORKER_TIMEOUT": "1"}}
+"""Variables of the cases that need one."""
+
+PACKAGES = ("Flask", "numpy", "scikit-learn")
+"""Whose versions stand in reports."""
+
+WRITTEN_WITH = (3, 11)
+"""The Python whose words stand in the files; others word their errors a little differently."""
+
+_WHY_KILLED = re.compile(
+    r"Most often that is a lack of memory: .* from outside\."
+    r"|The container's own memory limit was not .* sent kill -9\."
+)
+
+
+def cases() -> list[str]:
+    """Names of all broken scripts."""
+    return sorted(folder.name for folder in BROKEN.iterdir() if folder.is_dir())
+
+
+def lay_out(case: str, folder: Path) -> Path:
+    """Copy a broken script into an app root of its own."""
+    return shutil.copytree(BROKEN / case, folder / "app")
+
+
+def run(command: str, case: str, app: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``scorehost check`` or ``scorehost serve`` on a case to its end."""
+    settings = {"AML_APP_ROOT": str(app), "PYTHONIOENCODING": "utf-8"}
+    return subprocess.run(
+        [sys.executable, "-m", "scorehost", command, "score.py", *arguments],
+        cwd=app,
+        env=clean_environment(settings | SETTINGS.get(case, {})),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+
+
+def report_in(output: str) -> str:
+    """The framed report at the end of an output; "" when there is none or more follows."""
+    start = output.rfind("┌─ scorehost")
+    report = output[start:].rstrip("\n") if start >= 0 else ""
+    return report if report.rpartition("\n")[2].startswith("└─") else ""
+
+
+def normalised(report: str, app: Path) -> str:
+    """Replace what differs from machine to machine, and from one command to the other."""
+    for path, name in ((app, "<app>"), (sys.executable, "<python>")):
+        report = report.replace(str(path), name)
+    for package in PACKAGES:
+        report = report.replace(
+            f"{package} {importlib.metadata.version(package)}", f"{package} <version>"
+        )
+    version = importlib.metadata.version("scikit-learn")
+    replacements = {
+        r"Python 3\.\d+": "Python <version>",
+        rf"(version|this is) {re.escape(version)}": r"\1 <version>",
+        r"\S*/site-packages/": "<packages>/",
+        r"(raised in \S+, line) \d+": r"\1 <line>",
+        r"(\b(?:ctypes|signal)\S*\.py):\d+": r"\1:<line>",
+        r"\.\.\. \d+ more frames": "... <many> more frames",
+        r"[Tt]hread (?:0x\w+ )?\(most recent": "thread (most recent",
+        "Current thread": "thread",
+    }
+    for pattern, name in replacements.items():
+        report = re.sub(pattern, name, report)
+    return report
+
+
+def comparable(report: str) -> str:
+    """What two reports of one case have in common, whichever Python and machine wrote them.
+
+    Lines of prose, which hang by eight columns, are joined; code hangs by more.
+    """
+    text = re.sub(r"\n│ {9}(?=\S)", " ", report)
+    text = _WHY_KILLED.sub("<why it was killed>", text)
+    text = text.replace(" (WORKER_TIMEOUT) during init().", " (WORKER_TIMEOUT).")
+    if sys.version_info[:2] != WRITTEN_WITH:
+        text = re.sub(
+            r"^│ (Error|Cause)   (\w+Error:)? .*$", r"│ \1   \2", text, flags=re.MULTILINE
+        )
+        text = re.sub(r"^│ +\^+\n", "", text, flags=re.MULTILINE)
+    return text
+
+
+def expected(case: str) -> str:
+    """The report that a case has to get."""
+    return (BROKEN / f"{case}.txt").read_text("utf-8").rstrip("\n")
+
+
+def main(names: list[str]) -> None:
+    """Write the reports of these cases."""
+    for case in names or cases():
+        with tempfile.TemporaryDirectory() as folder:
+            app = lay_out(case, Path(folder))
+            report = report_in(run("check", case, app).stdout)
+            (BROKEN / f"{case}.txt").write_text(normalised(report, app) + "\n", "utf-8")
+            print(case if report else f"{case}: NO REPORT")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
