@@ -39,11 +39,12 @@ def guarded(
     name: str, command: Command, arguments: Sequence[str], environ: Mapping[str, str]
 ) -> int:
     """Run a command; the exit status, in every case that is not a fault of ours."""
-    if hasattr(sys.stdout, "reconfigure"):  # a terminal without our marks gets others
+    if hasattr(sys.stdout, "reconfigure"):  # what a terminal cannot show must not end us
         sys.stdout.reconfigure(errors="replace")
     try:
         status = command(arguments, dict(environ))
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it was closed: `scorehost config >&-`
+            sys.stdout.flush()
     except UsageError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return USAGE_STATUS

@@ -95,6 +95,19 @@ def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
     process.stderr.close()
 
 
+def test_without_standard_output(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{sys.executable} -m scorehost config >&-"],
+        cwd=tmp_path,
+        env=environment(tmp_path, {}),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     "command", [[str(COMMANDS / "scorehost")], [sys.executable, "-m", "scorehost"]]
 )
