@@ -13,8 +13,11 @@ from playwright.sync_api import (
     Request,
     Response,
     Route,
+    expect,
     sync_playwright,
 )
+
+expect.set_options(timeout=20_000)  # for machines that have other things to do
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from scorehost.scoring.describe_schema import SCALARS, Schema, needed, ref, types_of
 
-INPUT, OUTPUT, ERROR = "ServiceInput", "ServiceOutput", "ErrorResponse"
-NAMES = (INPUT, OUTPUT, ERROR)
+INPUT, OUTPUT, ERROR, STATE = "ServiceInput", "ServiceOutput", "ErrorResponse", "ServerState"
+NAMES = (INPUT, OUTPUT, ERROR, STATE)
 
 JSON = "application/json"
 TEXT = "text/plain"
@@ -58,6 +58,7 @@ def document(service: Service) -> dict[str, Any]:
         INPUT: service.input,
         OUTPUT: service.output,
         ERROR: {"type": "object", "properties": {"message": {"type": "string"}}},
+        STATE: {"type": "object", "properties": {"state": {"type": "string"}}},
         **needed(roots, service.definitions),
     }
     return {
@@ -224,24 +225,24 @@ def _health() -> dict[str, Any]:
     return _operation(
         "ServiceHealthCheck",
         "Whether the service is healthy",
-        {"200": _text("The body is 'Healthy': init() has succeeded."), "503": _NOT_READY},
+        {"200": _text("The body is 'Healthy': init() has succeeded."), "503": _STATE_503},
     )
 
 
 def _operations() -> dict[str, Any]:
     return {
         "/livez": _operation(
-            "Livez", "Whether the server answers", {"200": _text("The server answers.")}
+            "Livez", "Whether the server answers", {"200": _state("The server answers.")}
         ),
         "/readyz": _operation(
             "Readyz",
             "Whether a worker can score",
-            {"200": _text("A worker can score."), "503": _NOT_READY},
+            {"200": _state("A worker can score."), "503": _STATE_503},
         ),
         "/startupz": _operation(
             "Startupz",
             "Whether init() is done, or what it is doing",
-            {"200": _text("init() is done."), "503": _NOT_READY},
+            {"200": _state("init() is done."), "503": _STATE_503},
         ),
         "/metrics": _operation(
             "Metrics", "Figures for Prometheus", {"200": _text("Prometheus's text format.")}
@@ -280,4 +281,12 @@ def _text(description: str) -> dict[str, Any]:
     return {"description": description, "content": {TEXT: {"schema": {"type": "string"}}}}
 
 
-_NOT_READY = _error("Not yet, or no longer; the body says what the server is doing.", _RETRY_AFTER)
+def _state(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {JSON: {"schema": ref(STATE)}}}
+
+
+_STATE_503 = {
+    **_state("Not yet, or no longer; the body says what the server is doing."),
+    "headers": _RETRY_AFTER,
+}
+_NOT_READY = _error("No worker has described the service yet.", _RETRY_AFTER)
