@@ -280,7 +280,9 @@ def test_what_is_not_python_is_told_with_its_line(
     assert caught.value.stage == "read"
 
 
-@pytest.mark.parametrize("source", [b"# coding: klingon\n", b"x = 1\0\n", b"(" * 5000])
+@pytest.mark.parametrize(
+    "source", [b"# coding: klingon\n", b"x = 1\0\n", b"(" * 5000, b"# caf\xe9\n", b"-" * 100_000]
+)
 def test_what_cannot_be_compiled_at_all(scripts: Loader, source: bytes):
     with pytest.raises(ScriptUnreadable):
         scripts.load(source)

@@ -248,6 +248,28 @@ def test_a_script_that_describes_only_its_output_takes_values_by_name(scripts: L
     assert answer(pipeline.score(post('{"first": [1]}', content_type=JSON))).body == b"[[1],2]"
 
 
+OWN_TYPE = """
+from inference_schema.schema_decorators import input_schema
+from inference_schema.parameter_types.standard_py_parameter_type import *
+class Strict(StandardPythonParameterType):
+    def deserialize_input(self, value):
+        raise KeyError("unit")
+def init(): pass
+@input_schema("data", Strict(1.5))
+def run(data): return data
+"""
+
+
+def test_a_parameter_type_of_the_scripts_own_refuses_in_its_own_way(scripts: Loader):
+    body = '{"data": "x"}'
+
+    outcome = failure(scripts.pipeline(OWN_TYPE).score(post(body, content_type=JSON)))
+
+    assert (outcome.status, outcome.stage) == (400, "validate")
+    assert outcome.message == "The parameter 'data' does not fit: KeyError: 'unit'"
+    assert 'raise KeyError("unit")' in outcome.log  # for the case that the type is at fault
+
+
 def test_a_decorated_function_that_run_calls_is_the_scripts_business(scripts: Loader):
     """Its values come from the script, not from the caller."""
     pipeline = scripts.pipeline(
@@ -668,6 +690,16 @@ def test_an_interrupt_ends_a_stream(scripts: Loader):
         next(stream.chunks)
 
     assert scripts.module.closed == [1]
+
+
+def test_an_interrupt_that_a_stream_wraps_is_one_still(scripts: Loader):
+    pipeline = scripts.pipeline(
+        "import time\ndef init(): pass\ndef run(data):\n"
+        "  try: time.sleep(60)\n  except BaseException: raise ValueError\n  yield 1"
+    )
+
+    with interrupt_soon(), pytest.raises(Interrupted):
+        pipeline.score(post())
 
 
 def test_what_came_of_an_interrupt_is_known_through_its_chain():
