@@ -46,11 +46,8 @@ def test_the_highest_number_is_the_newest_version(server: LiveServer) -> None:
     assert _path(server, model_name="file") == "azureml-models/file/10/model.pkl"
 
 
-@pytest.mark.parametrize("version", [2, "2"])
-def test_a_version_may_be_chosen(server: LiveServer, version: Any) -> None:
-    path = _path(server, model_name="file", version=version)
-
-    assert path == "azureml-models/file/2/model.pkl"
+def test_a_version_may_be_chosen(server: LiveServer) -> None:
+    assert _path(server, model_name="file", version=2) == "azureml-models/file/2/model.pkl"
 
 
 def test_a_folder_is_an_answer_too(server: LiveServer) -> None:
@@ -61,24 +58,26 @@ def test_a_name_in_the_working_directory_is_accepted(server: LiveServer) -> None
     assert _path(server, model_name="beside-the-root") == "beside-the-root"
 
 
-def test_a_version_must_be_an_integer(server: LiveServer) -> None:
-    kind, text = _error(server, model_name="file", version="latest")
+@pytest.mark.parametrize("version", ["latest", "2", 2.5])
+def test_a_version_must_be_an_integer(server: LiveServer, version: Any) -> None:
+    kind, text = _error(server, model_name="file", version=version)
 
-    assert kind in {"ModelNotFound", "ValueError", "TypeError"}
-    assert "latest" in text
+    assert kind.startswith("ModelNotFound")
+    assert f"{version!r}" in text
+    assert "integer" in text
 
 
 def test_a_version_folder_holds_exactly_one_entry(server: LiveServer) -> None:
     kind, text = _error(server, model_name="crowded")
 
-    assert kind == "ModelNotFound"
+    assert kind.startswith("ModelNotFound")
     assert "crowded" in text
 
 
 def test_a_failure_lists_places_tree_and_nearest_names(server: LiveServer) -> None:
     kind, text = _error(server, model_name="fil")
 
-    assert kind == "ModelNotFound"
+    assert kind.startswith("ModelNotFound")
     assert str(server.folder / "azureml-models" / "fil") in text
     assert str(server.folder / "fil") in text
     assert "model.pkl" in text
@@ -88,7 +87,7 @@ def test_a_failure_lists_places_tree_and_nearest_names(server: LiveServer) -> No
 def test_a_missing_version_names_those_that_are_there(server: LiveServer) -> None:
     kind, text = _error(server, model_name="file", version=3)
 
-    assert kind == "ModelNotFound"
+    assert kind.startswith("ModelNotFound")
     assert "10" in text
 
 

@@ -123,7 +123,7 @@ def test_what_cannot_be_encoded_is_named_by_its_path_in_the_log(server: LiveServ
 
     assert response.status == 500
     assert "score" not in response.message
-    line = server.wait_for_line("result['rows'][2]['score']")
+    line = server.wait_for_line("result.rows[2].score")
     assert "object" in line
 
 

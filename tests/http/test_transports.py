@@ -73,7 +73,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return files
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def secure(live_server: StartServer, certificate: tuple[Path, Path]) -> LiveServer:
     settings = {
         "SCOREHOST_TLS_CERTIFICATE": str(certificate[0]),

@@ -100,15 +100,23 @@ class Address:
     def open(self, timeout: float) -> socket.socket:
         """Connect."""
         if self.path is not None:
-            plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            plain.settimeout(timeout)
-            plain.connect(str(self.path))
-            return plain
+            return _connect_to_file(self.path, timeout)
         plain = socket.create_connection((self.host, self.port), timeout)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.tls is None:
             return plain
         return self.tls.wrap_socket(plain, server_hostname=self.host)
+
+
+def _connect_to_file(path: Path, timeout: float) -> socket.socket:
+    plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    plain.settimeout(timeout)
+    try:
+        plain.connect(str(path))
+    except OSError:
+        plain.close()
+        raise
+    return plain
 
 
 class Connection:
