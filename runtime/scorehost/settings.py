@@ -342,6 +342,14 @@ class Settings:
             values[item.name] = tuple(value) if isinstance(value, list) else value
         return cls(**values)
 
+    def changed_variables(self) -> dict[str, str]:
+        """Every setting that differs from its default, as environment variables."""
+        return {
+            declaration.variable: _as_variable(getattr(self, name))
+            for name, declaration in declarations().items()
+            if getattr(self, name) != declaration.default
+        }
+
     @property
     def root(self) -> Path:
         """The app root as an absolute path."""
@@ -370,6 +378,14 @@ class Settings:
     def queue_limit(self) -> int | None:
         """Requests that may wait, when that was set."""
         return self.max_queue_length
+
+
+def _as_variable(value: Any) -> str:
+    if value is None:
+        return "auto"  # WORKER_COUNT, the one setting whose default is a value and None another
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import orjson
 
-from scorehost.errors import DeadlineExceeded, MethodNotAllowed, RequestError
+from scorehost.errors import DeadlineExceeded, MethodNotAllowed, RequestError, WorkerLost
 from scorehost.front.exchange import Exchange
 from scorehost.settings import Settings
 
@@ -27,10 +27,13 @@ _EXPOSED: Final = (
     "x-request-id, x-ms-client-request-id, x-ms-request-id, traceid, x-ms-server-version, "
     "x-ms-run-function-failed, x-ms-run-fn-exec-ms, retry-after"
 )
+_NOT_FAILED: Final = b"x-ms-run-function-failed: False"
 _PREFLIGHT_AGE: Final = 86_400
 """Seconds a browser may remember a preflight; browsers cap it themselves (at most a day)."""
 _OURS: Final = frozenset({
     "content-length", "transfer-encoding", "connection", "date", "content-type", "keep-alive",
+    "x-request-id", "x-ms-request-id", "x-ms-client-request-id", "traceid",
+    "x-ms-server-version", "x-ms-run-function-failed", "x-ms-run-fn-exec-ms",
 })  # fmt: skip
 
 
@@ -74,6 +77,7 @@ class Answers:
         ):
             return self.complete(exchange, 200, body, JSON, run_ns=run_ns, failed=False)
         exchange.status = 200
+        exchange.sent = len(body)
         return b"%b%b\r\nx-ms-request-id: %b\r\nx-ms-run-fn-exec-ms: %.3f\r\nContent-Length: %d\r\n\r\n%b" % (  # noqa: E501
             self._ok,
             exchange.request_id,
@@ -92,7 +96,7 @@ class Answers:
         headers: Iterable[tuple[str, str]] = (),
         *,
         run_ns: int = -1,
-        failed: bool | None = None,
+        failed: bool = False,
     ) -> bytes:
         """Any answer whose body is known."""
         no_body = status in (204, 304) or status < 200
@@ -101,6 +105,7 @@ class Answers:
             lines.append(b"Content-Length: %d" % len(body))
         lines.append(b"\r\n")
         head = b"\r\n".join(lines)
+        exchange.sent = 0 if exchange.head_only or no_body else len(body)
         return head if exchange.head_only or no_body else head + body
 
     def stream_head(
@@ -151,11 +156,10 @@ class Answers:
         if isinstance(error, MethodNotAllowed):
             headers.append(("Allow", ", ".join(error.allowed)))
         document = orjson.dumps(body if body is not None else {"message": str(error)}, default=str)
-        failed = error.status >= 500 and not isinstance(error, DeadlineExceeded)
+        failed = isinstance(error, (DeadlineExceeded, WorkerLost))
         return self.complete(
-            exchange, error.status, document, JSON, headers,
-            run_ns=run_ns, failed=failed and exchange.route == "score" and exchange.begun > 0,
-        )  # fmt: skip
+            exchange, error.status, document, JSON, headers, run_ns=run_ns, failed=failed
+        )
 
     # -- preflight ----------------------------------------------------------------------------
 
@@ -178,7 +182,7 @@ class Answers:
                 ("Access-Control-Allow-Headers", wanted.decode("latin-1") or "*"),
                 ("Access-Control-Max-Age", str(_PREFLIGHT_AGE)),
             ]
-        return self.complete(exchange, 200, b"", TEXT, headers, failed=False)
+        return self.complete(exchange, 200, b"", TEXT, headers)
 
     def _allowed_origin(self, exchange: Exchange) -> bytes:
         origin = exchange.known.get(b"origin", b"")
@@ -197,7 +201,7 @@ class Answers:
         content_type: str,
         headers: Iterable[tuple[str, str]],
         run_ns: int,
-        failed: bool | None,
+        failed: bool,
     ) -> list[bytes]:
         exchange.status = status
         lines = [
@@ -209,8 +213,7 @@ class Answers:
         lines += self._id_lines(exchange)
         if self._version:
             lines.append(b"x-ms-server-version: " + self._version)
-        if failed is not None:
-            lines.append(b"x-ms-run-function-failed: " + str(failed).encode())
+        lines.append(b"x-ms-run-function-failed: True" if failed else _NOT_FAILED)
         if run_ns >= 0:
             lines.append(b"x-ms-run-fn-exec-ms: %.3f" % (run_ns / 1e6))
         lines += self._cors_lines(exchange)

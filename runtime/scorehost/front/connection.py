@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
@@ -28,10 +30,13 @@ _KNOWN: Final = frozenset({
     b"x-request-id", b"x-ms-client-request-id", b"x-ms-request-id", b"traceid",
     b"content-type", b"content-length", b"expect", b"origin", b"accept",
     b"access-control-request-method", b"access-control-request-headers", b"transfer-encoding",
+    b"host",
 })  # fmt: skip
 _LINGER: Final = 2.0
 """Seconds that a refused client may go on sending before the connection is cut; without them
 the reset would overtake the answer (RFC 9112, 9.6)."""
+_RESET: Final = struct.pack("ii", 1, 0)
+"""Linger for no time: the connection is reset instead of closed (socket(7))."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -120,8 +125,16 @@ class Connection(asyncio.Protocol):
         return b""
 
     def eof_received(self) -> bool:
-        """The client sends no more: what it still waits for is not scored any more."""
-        return False
+        """The client sends no more: it has left, or only closed its half.
+
+        Nobody can tell the two apart. What a worker has begun is answered; what still waits is
+        taken for abandoned, as by other servers, so that nothing is scored for nobody.
+        """
+        exchange = self.active
+        if exchange is None or self._front.give_up_waiting(exchange):
+            return False
+        exchange.keep_alive = bool(self._waiting)
+        return not self._front.speaks_tls
 
     def connection_lost(self, _error: Exception | None) -> None:
         """The connection is gone, and with it everything that was meant for it."""
@@ -162,6 +175,9 @@ class Connection(asyncio.Protocol):
         exchange = self._arriving
         assert exchange is not None  # noqa: S101 - llhttp calls on_message_begin first
         exchange.target += url
+        self._header_bytes += len(url)
+        if self._header_bytes > self._front.settings.max_header_bytes:
+            raise self._headers_too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, or a trailer, which is dropped."""
@@ -174,6 +190,8 @@ class Connection(asyncio.Protocol):
             raise self._headers_too_large()
         lowered = name.lower()
         if lowered in _KNOWN:
+            if lowered == b"host" and b"host" in exchange.known:
+                raise MalformedRequest("The request has two Host headers.")
             exchange.known[lowered] = value
 
     def on_headers_complete(self) -> None:
@@ -185,15 +203,20 @@ class Connection(asyncio.Protocol):
         exchange.method = parser.get_method()
         exchange.path = exchange.target.partition(b"?")[0]
         exchange.keep_alive = parser.should_keep_alive() and not self._front.draining
-        if parser.get_http_version() == "1.0":
-            exchange.http10 = True
         if exchange.method == b"HEAD":
             exchange.head_only = True
         known = exchange.known
+        version = parser.get_http_version()
+        if version != "1.1":
+            self._check_old_version(exchange, version)
+        elif b"host" not in known:
+            raise MalformedRequest("An HTTP/1.1 request needs a Host header (RFC 9112, 3.2).")
         identify(exchange, self._front.make_id)
         self._front.routes.assign(exchange)
         if b"content-length" in known:
             self._expect_body(exchange, int(known[b"content-length"]))
+        if self.active is None:
+            self.deadline = exchange.arrived + self._front.settings.body_timeout
         if b"expect" in known:
             self._answer_expectation(exchange, known[b"expect"])
 
@@ -229,6 +252,15 @@ class Connection(asyncio.Protocol):
                 self.transport.pause_reading()
 
     # -- parts --------------------------------------------------------------------------------
+
+    @staticmethod
+    def _check_old_version(exchange: Exchange, version: str) -> None:
+        if version != "1.0":
+            raise MalformedRequest(f"HTTP/{version} is not served here; HTTP/1.1 and 1.0 are.")
+        exchange.http10 = True
+        if b"transfer-encoding" in exchange.known:
+            # Older proxies don't know it and would see another end: RFC 9112, 6.1.
+            raise MalformedRequest("An HTTP/1.0 request has no Transfer-Encoding (RFC 9112, 6.1).")
 
     def _count_incomplete(self, more: int) -> None:
         """Bound what the parser itself keeps of a header that does not end."""
@@ -268,18 +300,17 @@ class Connection(asyncio.Protocol):
         elif self._waiting:
             self._front.soon(self._next)
         else:
-            settings = self._front.settings
-            now = exchange.begun or exchange.arrived
-            self.deadline = now + settings.idle_timeout
+            self.deadline = self._front.coarse_now + self._front.settings.idle_timeout
 
     def _next(self) -> None:
         """Serve the next of the pipelined requests."""
         if self.lost or self.active is not None or not self._waiting:
             return
         exchange = self._waiting.popleft()
-        if not self._waiting and not self.closing:
+        if not self._waiting and not self.refused:
             self.transport.resume_reading()
-        exchange.keep_alive = exchange.keep_alive and not self._front.draining
+        if self._front.draining and not self._waiting:
+            exchange.keep_alive = False
         self.active = exchange
         self.deadline = 0.0
         self._front.serve(exchange)
@@ -296,16 +327,12 @@ class Connection(asyncio.Protocol):
         if not exchange.request_id:
             exchange.request_id = exchange.legacy_id = self._front.make_id()
         exchange.keep_alive = False
-        if self.active is None and not self._waiting:
+        exchange.error = error
+        if self.active is None:
             self.active = exchange
-            self._front.refuse(exchange, error)
+            self._front.serve(exchange)
         else:
-            exchange.release()
-            self._front.admission.release(exchange)
-            self.closing = True  # what came before is answered; the rest is dropped
-            last = self._waiting[-1] if self._waiting else self.active
-            if last is not None:
-                last.keep_alive = False
+            self._waiting.append(exchange)  # what came before is answered first
 
     def close(self) -> None:
         """Close once everything written has left; a refused client may finish sending."""
@@ -317,6 +344,22 @@ class Connection(asyncio.Protocol):
             self.deadline = self._front.now() + _LINGER
         else:
             self.transport.close()
+
+    def last_answer_closes(self) -> None:
+        """Close after what has been received is answered."""
+        last = self._waiting[-1] if self._waiting else self.active
+        if last is not None:
+            last.keep_alive = False
+
+    def reset(self) -> None:
+        """End so that no client takes what it has for complete, not even one of HTTP/1.0."""
+        if self.lost:
+            return
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.closing = True
+        self.transport.abort()
 
     @property
     def idle(self) -> bool:

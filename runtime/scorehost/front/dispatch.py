@@ -151,6 +151,12 @@ class Dispatcher:
             self.pump()
         return exchange
 
+    def is_first(self, exchange: Exchange) -> bool:
+        """Whether the exchange is the one a worker is in, or takes next."""
+        return any(
+            worker.outstanding and worker.outstanding[0] is exchange for worker in self.serving
+        )
+
     def remove(self, exchange: Exchange) -> bool:
         """Take out a request whose client has left; False if a worker has begun it."""
         if exchange.state == WAITING:
@@ -279,6 +285,8 @@ class Dispatcher:
         if left <= 0 and not self.deadlines_suspended:
             if worker.expired != exchange.number:
                 worker.expired = exchange.number
+                worker.service = max(worker.service, self._limit)
+                worker.depth = 1
                 self.take_back(worker)
                 if exchange.state != DONE:
                     self._outlet.fail(exchange, DeadlineExceeded(self._limit_ms))

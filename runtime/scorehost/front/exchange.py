@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from scorehost.errors import RequestError
     from scorehost.front.connection import Connection
 
 ARRIVING: Final = 0
@@ -32,6 +33,7 @@ class Exchange:
     request_id, client_id, legacy_id, trace_id : the ids, as they go out; b"" when absent.
     arrived, queued, begun : seconds on the monotonic clock.
     state : ARRIVING, WAITING in the queue, WRITTEN to a worker, or DONE.
+    error : why it cannot be served, found before it was complete.
     run_ns : nanoseconds in ``run()``, -1 unless it returned.
     """
 
@@ -42,6 +44,7 @@ class Exchange:
         "body_file",
         "client_id",
         "connection",
+        "error",
         "head_only",
         "headers",
         "held",
@@ -86,6 +89,7 @@ class Exchange:
         self.run_ns = -1
         self.sent = 0
         self.reason = ""
+        self.error: RequestError | None = None
 
     @property
     def gone(self) -> bool:

@@ -78,6 +78,8 @@ class Front:
         self.admission = Admission(settings)
         self.connections: set[Connection] = set()
         self.draining = False
+        self.speaks_tls = settings.tls_certificate is not None
+        self.coarse_now = self.now()
         self._loop = loop
         self._stop = stop
         plan = plan_workers(settings, read_limits())
@@ -113,7 +115,7 @@ class Front:
         """Once a second: the date, time limits of connections, memory of workers."""
         self.later(1.0, self._tick)
         self.answers.tick()
-        now = self.now()
+        self.coarse_now = now = self.now()
         for connection in list(self.connections):
             if connection.deadline and connection.deadline < now:
                 connection.expire()
@@ -122,6 +124,12 @@ class Front:
     def from_thread(self, call: Callable[..., object], *args: object) -> None:
         """Run something on the event loop, called from another thread."""
         self._loop.call_soon_threadsafe(call, *args)
+
+    def begin_draining(self) -> None:
+        """From now on every connection ends with its next answer, which says so."""
+        self.draining = True
+        for connection in self.connections:
+            connection.last_answer_closes()
 
     def nothing_to_answer(self) -> bool:
         """Whether every connection is idle."""
@@ -164,7 +172,9 @@ class Front:
 
     def serve(self, exchange: Exchange) -> None:
         """A whole request is there: answer it, now or later."""
-        if exchange.connection.health_only and exchange.route not in routes.PROBES:
+        if exchange.error is not None:
+            self.fail(exchange, exchange.error)
+        elif exchange.connection.health_only and exchange.route not in routes.PROBES:
             self.fail(exchange, routes.no_such_route(exchange))
         elif exchange.method == b"OPTIONS" and self.answers.is_preflight(exchange):
             self.reply(exchange, self.answers.preflight(exchange))
@@ -173,13 +183,8 @@ class Front:
         else:
             self._handlers[exchange.route](exchange)
 
-    def refuse(self, exchange: Exchange, error: RequestError) -> None:
-        """Answer a request that was not read to its end."""
-        self.fail(exchange, error)
-
     def reply(self, exchange: Exchange, data: bytes) -> None:
         """Send a complete answer."""
-        exchange.sent += len(data)
         exchange.connection.transport.write(data)
         self.finish(exchange)
 
@@ -212,9 +217,8 @@ class Front:
         """End a stream so that no client takes it for complete."""
         exchange.keep_alive = False
         connection = exchange.connection
+        connection.reset()
         self.finish(exchange)
-        if not connection.lost:
-            connection.transport.abort()
 
     def finish(self, exchange: Exchange) -> None:
         """The last byte of the answer is on its way, or its client has left."""
@@ -229,6 +233,16 @@ class Front:
             except Exception as error:  # noqa: BLE001 - a feature beside the path never breaks it
                 self.log.error(f"{type(observer).__name__} failed: {error!r}")
         exchange.connection.finished(exchange)
+
+    def give_up_waiting(self, exchange: Exchange) -> bool:
+        """Take a request out of the queue; False when a worker may have begun it."""
+        if self.dispatcher.is_first(exchange):
+            return False
+        if exchange.state in (WAITING, WRITTEN) and self.dispatcher.remove(exchange):
+            exchange.status = CLIENT_LEFT
+            self.finish(exchange)
+            return True
+        return False
 
     def abandon(self, exchange: Exchange) -> None:
         """The client has left: what no worker has begun is not scored."""
@@ -255,7 +269,8 @@ class Front:
         elif exchange.method in _PLAIN_METHODS or self._raw():
             dispatcher.submit(exchange)
         elif exchange.method == b"OPTIONS":
-            self.reply(exchange, self.answers.complete(exchange, 200, b"", TEXT, failed=False))
+            headers = [("Allow", "GET, HEAD, OPTIONS, POST")]
+            self.reply(exchange, self.answers.complete(exchange, 200, b"", TEXT, headers))
         else:
             self.fail(exchange, _not_allowed(exchange, ("GET", "HEAD", "OPTIONS", "POST")))
 
@@ -311,7 +326,12 @@ class Front:
         self.reply(
             exchange,
             self.answers.complete(
-                exchange, frame.status, document, JSON, run_ns=run_ns, failed=True
+                exchange,
+                frame.status,
+                document,
+                JSON,
+                run_ns=run_ns,
+                failed=stage in ("run", "encode"),
             ),
         )
 
@@ -345,12 +365,12 @@ class Front:
             )  # fmt: skip
             self._write_part(worker, exchange, head)
         else:
+            exchange.sent += len(frame.body)
             self._write_part(worker, exchange, self.answers.chunk(exchange, frame.body))
 
     def _write_part(self, worker: WorkerHandle, exchange: Exchange, data: bytes) -> None:
         connection = exchange.connection
         if data:
-            exchange.sent += len(data)
             connection.transport.write(data)
         if not connection.writable and worker.paused_stream is None:
             # The reader is slow: the generator waits with it.
@@ -438,7 +458,7 @@ class Front:
     def log_report(self, document: dict[str, Any]) -> None:
         """Log the whole framed report, and leave it where Kubernetes looks."""
         report = Report.from_dict(document)
-        text = report.text()
+        text = report.text(ascii_only=True)  # logs pass through many hands
         write_termination_message(report.termination_message(), self.settings.termination_log)
         if self.log.is_json:
             self.log.error(text, report=document)
@@ -486,7 +506,7 @@ class Front:
 
     def _ready(self, exchange: Exchange) -> None:
         """A worker can score."""
-        if self.dispatcher.serving and not self.draining:
+        if self.dispatcher.serving and not self.status.draining:
             self._json(exchange, 200, self.status.document())
         else:
             self._json(exchange, 503, self.status.document(), RETRY_STARTING)

@@ -104,8 +104,8 @@ class Listening:
         end = self._loop.time() + settings.shutdown_grace
         if settings.shutdown_delay:
             await asyncio.sleep(min(settings.shutdown_delay, settings.shutdown_grace))
-        front.draining = True
         self._close_listeners()
+        front.begin_draining()
         quiet_until = self._loop.time() + LINGER
         while self._loop.time() < end:
             if front.nothing_to_answer() and (

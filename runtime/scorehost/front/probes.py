@@ -92,7 +92,11 @@ class Status:
     def not_ready(self) -> str:
         """Why a request is not scored now, for its client."""
         if self.state == FAILED:
-            return "The entry script failed to start. GET /readyz says why; so does the log."
+            failure = self.failure()
+            return (
+                f"The entry script failed to start, in its stage {failure['stage']!r}: "
+                f"{failure['error']} The whole report is in the log."
+            )
         doing = self.doing()
         tail = f": {doing}" if doing else ""
         return f"No worker can score yet; the server is {self.state}{tail}. Try again later."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from scorehost.errors import NoSuchRoute
 from scorehost.front.exchange import Exchange
@@ -46,6 +47,10 @@ class Routes:
 
     def _look_closer(self, exchange: Exchange) -> str:
         path = exchange.path
+        if b"%" in path:
+            path = exchange.path = unquote_to_bytes(path)
+            if path in _EXACT:
+                return _EXACT[path]
         if not path.startswith(b"/"):
             # Absolute form, as for a proxy, must be understood too: RFC 9112, 3.2.2.
             _, _, rest = path.partition(b"://")

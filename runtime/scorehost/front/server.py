@@ -13,6 +13,7 @@ import logging
 import mmap
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
@@ -24,6 +25,7 @@ import gunicorn.sock
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers.base import Worker
 
+from scorehost.errors import SettingError
 from scorehost.front.front import Front
 from scorehost.front.listening import Listening
 from scorehost.front.observe.log import Log, LogBridge
@@ -51,11 +53,36 @@ def serve(settings: Settings, *, profile: Profile, environ: Mapping[str, str]) -
         Exit status: 0 after a clean stop, 3 when the script never became ready, 1 when the
         sockets could not be opened.
     """
+    check_tls_files(settings)
     if profile.startup_report:
         sys.stdout.write(profile.startup_report)
         sys.stdout.flush()
     application = _Application(settings, profile, dict(environ))
     return _Arbiter(application).serve()
+
+
+def check_tls_files(settings: Settings) -> None:
+    """See that TLS can be spoken, before anything is started.
+
+    Raises
+    ------
+    SettingError
+        A file is missing, or certificate and key do not belong together.
+    """
+    if settings.tls_certificate is None:
+        if settings.tls_key is not None:
+            raise SettingError("SCOREHOST_TLS_CERTIFICATE", None, "a file, when a key is given")
+        return
+    certificate, key = settings.tls_certificate, settings.tls_key or settings.tls_certificate
+    for name, file in (("SCOREHOST_TLS_CERTIFICATE", certificate), ("SCOREHOST_TLS_KEY", key)):
+        if not file.is_file():
+            raise SettingError(name, str(file), "a file in PEM form that is there")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        both = f"{certificate} with {key}"
+        accepted = f"a certificate chain and its key in PEM form ({error})"
+        raise SettingError("SCOREHOST_TLS_CERTIFICATE", both, accepted) from error
 
 
 class _Application(BaseApplication):  # type: ignore[misc] # gunicorn has no types

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from scorehost.entry_script import EntryScript, load_entry_script, run_init
-from scorehost.errors import EntryScriptError, ResultNotEncodable
+from scorehost.errors import EntryScriptError, ResultNotEncodable, RunFailed
 from scorehost.messages import Failure, ScoringRequest, Stream
 from scorehost.model_path import resolve_model_dir
 from scorehost.scoring.invocation import Interrupted
@@ -215,6 +215,10 @@ class Worker:
             failure = interrupted().log
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001
             failure = self._stream_failure(error)
+        finally:
+            close = getattr(stream.chunks, "close", None)
+            if close is not None:
+                close()
         self._output.end()
         channel.shared.end()
         channel.send(frames.pack_frame(frames.STREAM_END, number, failure.encode()))
@@ -225,6 +229,8 @@ class Worker:
         while True:
             try:
                 interrupts.interruptible = number
+                if self._channel.shared.victim == number:
+                    raise Interrupted  # the signal came while a frame was on its way
                 chunk = next(chunks, None)
             finally:
                 interrupts.interruptible = 0
@@ -235,6 +241,7 @@ class Worker:
     def _stream_failure(self, error: BaseException) -> str:
         if isinstance(error, ResultNotEncodable):
             return str(error)
+        error = error.__cause__ if isinstance(error, RunFailed) and error.__cause__ else error
         from scorehost.diagnosis.report import format_exception
 
         return format_exception(error, self.settings.root)
@@ -274,11 +281,12 @@ def set_environment(settings: Settings) -> None:
     """Give the script the variables that the contract promises it."""
     root = settings.root
     model_dir = settings.model_dir or resolve_model_dir(root)
-    given = {
-        "AML_APP_ROOT": root,
+    given = settings.changed_variables()
+    given |= {
+        "AML_APP_ROOT": str(root),
         "AZUREML_ENTRY_SCRIPT": settings.entry_script,
         "AML_APP_INSIGHTS_ENABLED": str(settings.app_insights_enabled).lower(),
-        "AZUREML_MODEL_DIR": None if model_dir is None else Path(model_dir).absolute(),
-        "AML_APP_INSIGHTS_KEY": settings.app_insights_key,
     }
-    os.environ.update({name: str(value) for name, value in given.items() if value is not None})
+    if model_dir is not None:
+        given["AZUREML_MODEL_DIR"] = str(Path(model_dir).absolute())
+    os.environ.update(given)
