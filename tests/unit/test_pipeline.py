@@ -270,6 +270,22 @@ def test_a_parameter_type_of_the_scripts_own_refuses_in_its_own_way(scripts: Loa
     assert 'raise KeyError("unit")' in outcome.log  # for the case that the type is at fault
 
 
+def test_a_default_that_does_not_fit_is_the_scripts_fault(scripts: Loader):
+    pipeline = scripts.pipeline(
+        """
+        from inference_schema.schema_decorators import input_schema
+        from inference_schema.parameter_types.standard_py_parameter_type import *
+        def init(): pass
+        @input_schema("data", StandardPythonParameterType(1.5))
+        def run(data="no number"): return data
+        """
+    )
+
+    assert answer(pipeline.score(post('{"data": 2.5}', content_type=JSON))).body == b"2.5"
+    assert failure(pipeline.score(post("{}", content_type=JSON))).status == 500
+    assert failure(pipeline.score(post('{"data": "x"}', content_type=JSON))).status == 400
+
+
 def test_a_decorated_function_that_run_calls_is_the_scripts_business(scripts: Loader):
     """Its values come from the script, not from the caller."""
     pipeline = scripts.pipeline(
@@ -363,6 +379,7 @@ def test_an_error_inside_a_result_is_logged_with_its_frames(scripts: Loader):
     assert outcome.stage == "encode"
     assert "result.rows: Rows cannot be written: LookupError: no such row" in outcome.log
     assert 'raise LookupError("no such row")' in outcome.log
+    assert "JSON serializable" not in outcome.log
 
 
 def test_the_detail_is_for_the_error_page(scripts: Loader):

@@ -7,12 +7,12 @@ apart: whether the function that the user wrote was ever entered.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 from scorehost.errors import UnusableParameter
-from scorehost.signatures import layers
+from scorehost.signatures import data_parameters, layers
 
 _PACKAGE = "inference_schema"
 _DECORATOR = "decorator_input"
@@ -30,13 +30,17 @@ class Conversion:
     def __init__(self, run: Callable[..., object]) -> None:
         codes = (getattr(layer, "__code__", None) for layer in layers(run))
         self._written: set[CodeType | None] = {code for code in codes if code is not None}
+        self._defaults = {item.name: item.default for item in data_parameters(run)}
 
-    def problem(self, error: Exception) -> UnusableParameter | None:
-        """Say which parameter did not fit; None when the script itself was running."""
+    def problem(self, error: Exception, arguments: Mapping[str, Any]) -> UnusableParameter | None:
+        """Say which parameter did not fit; None when the script is at fault.
+
+        It is when its own code was running, and when what does not fit is its own default.
+        """
         names = self._converting(error.__traceback__)
-        if names is None:
+        if not names or arguments.get(names[0]) is self._defaults.get(names[0]):
             return None
-        path = ".".join(names) or "?"
+        path = ".".join(names)
         return UnusableParameter(path, f"The parameter {path!r} does not fit: {_reason(error)}")
 
     def _converting(self, trace: TracebackType | None) -> list[str] | None:

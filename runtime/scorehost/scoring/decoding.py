@@ -91,7 +91,10 @@ _STYLES: Final[dict[str, Callable[[EntryScript], Decoder]]] = {
 
 
 def pick(parameters: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the values of the parameters; one that has a default may be missing."""
+    """Take the values of the parameters; for one that is missing, its default.
+
+    The default is given as if it were sent: inference-schema wants every value by name.
+    """
     arguments = {}
     for parameter in parameters:
         name = parameter.name
@@ -102,6 +105,8 @@ def pick(parameters: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str,
             raise UnusableParameter(
                 name, f"The parameter {name!r} is missing; what was given is {there}."
             )
+        else:
+            arguments[name] = parameter.default
     return arguments
 
 
@@ -147,8 +152,6 @@ def parse_json(body: bytes) -> Any:
 
     That one also takes NaN, lone surrogates and integers of any length.
     """
-    if type(body) is not bytes:
-        body = bytes(body)
     shape = body.translate(_SHAPES)
     if _LONG_INTEGER in shape or shape.startswith(_LONG_INTEGER[1:]):
         return _parse_exactly(body)

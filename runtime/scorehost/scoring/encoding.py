@@ -46,7 +46,13 @@ class Encoder:
         try:
             encoded = orjson.dumps(value, orjson_default, options)
         except TypeError as error:
-            return self._carefully(value, options, error)
+            refusal = error
+        else:
+            return self._checked(value, encoded)
+        # Out here, so that an error of the script's does not drag orjson's along.
+        return self._carefully(value, options, refusal)
+
+    def _checked(self, value: Any, encoded: bytes) -> bytes:
         if self._null_is_null or b"null" not in encoded:
             return encoded
         return JsonWriter(self._nan, self._root).write(value)
@@ -60,5 +66,6 @@ class Encoder:
             try:
                 return orjson.dumps(value, orjson_default, options | _KEYS)
             except TypeError as error:
-                return self._carefully(value, options | _KEYS, error)
+                refusal = error
+            return self._carefully(value, options | _KEYS, refusal)
         return JsonWriter(self._nan, self._root).write(value)

@@ -54,7 +54,7 @@ def _with_conversion(script: EntryScript, invoke: Invocation) -> Invocation:
         try:
             return invoke(arguments)
         except Exception as error:
-            problem = conversion.problem(error)
+            problem = conversion.problem(error, arguments)
             if problem is None:
                 raise
             raise problem from error

@@ -234,7 +234,7 @@ def _torch_step(torch: ModuleType, kind: type) -> Step | None:
 
 def _of_tensor(value: Any) -> Any:
     tensor = value.detach().cpu()
-    if tensor.is_sparse:
+    if getattr(tensor, "is_sparse", False):
         tensor = tensor.to_dense()
     try:
         return tensor.numpy()

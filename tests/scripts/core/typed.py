@@ -11,7 +11,7 @@ def init():
 
 
 @input_schema("data", NumpyParameterType(np.array([[1.0, 2.0]])))
-@input_schema("factor", StandardPythonParameterType(1.5), optional=True)
+@input_schema("factor", StandardPythonParameterType(1.5))
 @output_schema(NumpyParameterType(np.array([3.0])))
 def run(data, factor=2.0):
     if factor == 13:
