@@ -64,10 +64,17 @@ def run(command: str, case: str, app: Path, *arguments: str) -> subprocess.Compl
 
 
 def report_in(output: str) -> str:
-    """The framed report at the end of an output; "" when there is none or more follows."""
-    start = output.rfind("┌─ scorehost")
-    report = output[start:].rstrip("\n") if start >= 0 else ""
-    return report if report.rpartition("\n")[2].startswith("└─") else ""
+    """The framed report at the end of an output; "" when there is none or more follows.
+
+    Logs have its frame in ASCII, a terminal in better signs: here it is always the latter.
+    """
+    start = re.search(r"^(┌─|\+-) scorehost: (?s:.*)\Z", output, re.MULTILINE)
+    lines = start[0].rstrip("\n").split("\n") if start else [""]
+    if start is None or not lines[-1].startswith(("└──", "+--")):
+        return ""
+    lines[0] = re.sub(r"-+$", lambda dashes: "─" * len(dashes[0]), lines[0]).replace("+-", "┌─", 1)
+    lines[1:] = [re.sub(r"^\|", "│", line) for line in lines[1:]]
+    return "\n".join([*lines[:-1], "└" + "─" * (len(lines[-1]) - 1)])
 
 
 def normalised(report: str, app: Path) -> str:

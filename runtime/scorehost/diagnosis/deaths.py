@@ -65,7 +65,7 @@ class _Evidence:
 
     @property
     def oom_counted(self) -> bool:
-        """Whether the group's counter rose."""
+        """Whether the group's counter rose; a container's begins at zero."""
         return (self.oom_after or 0) > (self.oom_before or 0)
 
     @property
@@ -175,12 +175,10 @@ def _exited(status: int, inside: str) -> Death:
 def _out_of_memory(evidence: _Evidence, inside: str) -> Death:
     limit = f" of {bytes_text(evidence.memory_limit)}" if evidence.memory_limit else ""
     peak = f" Its peak was {bytes_text(evidence.peak_bytes)}." if evidence.peak_bytes else ""
-    counted = (
-        f" The container's count of such kills went from {evidence.oom_before or 0} to "
-        f"{evidence.oom_after}."
-        if evidence.oom_counted
-        else ""
-    )
+    counted = ""
+    if evidence.oom_counted:
+        before = "" if evidence.oom_before is None else f"went from {evidence.oom_before} to "
+        counted = f" The container's count of such kills {before or 'is '}{evidence.oom_after}."
     return Death(
         OOM,
         f"The kernel killed the process: the container's memory{limit} was used up{inside}."

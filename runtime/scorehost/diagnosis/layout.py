@@ -45,7 +45,7 @@ def framed(
     ----------
     heading : the first line.
     sections : from top to bottom.
-    ascii_only : draw and write with ASCII alone; other characters become escapes.
+    ascii_only : draw with ASCII alone; the text keeps the characters it has.
     limit : the most bytes that the text may take in UTF-8.
     """
     parts = [_Part(section) for section in sections if any(section.lines)]
@@ -132,8 +132,7 @@ def _drawn(heading: str, parts: Sequence[_Part], ascii_only: bool) -> str:
             lines.append(side)
         lines += [f"{side} {line}".rstrip() for line in _titled(part)]
     lines.append(foot.ljust(WIDTH, dash))
-    text = "\n".join(lines) + "\n"
-    return text.encode("ascii", "backslashreplace").decode() if ascii_only else text
+    return "\n".join(lines) + "\n"
 
 
 def _titled(part: _Part) -> list[str]:

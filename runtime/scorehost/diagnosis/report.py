@@ -90,7 +90,7 @@ class Report:
 
         Parameters
         ----------
-        ascii_only : use no character outside ASCII.
+        ascii_only : draw with ASCII; what the script and its errors say keeps its characters.
         limit : the most bytes; frames, stacks and output give way first, the hint never.
         """
         name = Path(self.script).name or "the entry script"
