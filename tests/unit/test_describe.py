@@ -496,6 +496,13 @@ def test_arrays_with_their_shapes(described: Describe) -> None:
     assert found["bare"] == {"type": "array", "items": {}}
 
 
+def test_an_object_that_can_be_called(described: Describe) -> None:
+    found = schemas(described("callable_object.py"))
+
+    assert found["ServiceInput"] == {"type": "array", "items": {"type": "integer"}}
+    assert found["ServiceOutput"] == {"type": "integer"}
+
+
 def test_a_stream_is_lines(described: Describe) -> None:
     answer = described("lines.py").documents["3.1"]["paths"]["/score"]["post"]["responses"]["200"]
 
@@ -523,6 +530,7 @@ def test_fields_of_an_object_may_come_in_the_query(described: Describe) -> None:
         ("no_hints.py", "the parameter data of run() has no type hint."),
         ("raw.py", "an @rawhttp script reads the request itself."),
         ("hostile_hints.py", "run() could not be described (RuntimeError)."),
+        ("odd_type.py", "run() could not be described (AttributeError)."),
     ],
 )
 def test_a_generic_description_says_why(described: Describe, script: str, reason: str) -> None:
@@ -530,6 +538,7 @@ def test_a_generic_description_says_why(described: Describe, script: str, reason
 
     assert description.reason.startswith(reason)
     assert "swagger.json" in description.reason
+    assert description.sample is None
     for document in description.documents.values():
         assert description.reason in document["info"]["description"]
 

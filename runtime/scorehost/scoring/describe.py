@@ -76,8 +76,9 @@ def describe(script: EntryScript, settings: Settings) -> Description:
         reason = f"run() could not be described ({type(error).__name__}). {_REMEDY}"
         service = replace(generic, reason=reason)
         documents = _documents(service)
-    samples = service.input.get("examples", [None]) if script.style == "typed" else [None]
-    return Description({**documents, **own}, service.reason, samples[0], warnings)
+    declared_ones = script.style == "typed" and not service.reason
+    samples = service.input.get("examples") if declared_ones else None
+    return Description({**documents, **own}, service.reason, samples and samples[0], warnings)
 
 
 def _generic(script: EntryScript, settings: Settings) -> Service:
@@ -146,11 +147,12 @@ def _typed_body(script: EntryScript, found: Declared, reader: HintReader) -> tup
 def _body(script: EntryScript, reader: HintReader) -> tuple[Schema, str]:
     """What the data parameter's hint says of the body, or why it says nothing."""
     name = script.data_parameter or "data"
-    hint = hints_of(script.run).get(name, inspect.Parameter.empty)
+    written = inspect.signature(script.run).parameters[name].annotation
+    hint = hints_of(script.run).get(name, written)
     if hint is inspect.Parameter.empty:
-        raw = inspect.signature(script.run).parameters[name].annotation
-        absent = raw is inspect.Parameter.empty
-        said = "has no type hint" if absent else f"has the hint {raw!r}, which does not resolve"
+        return {}, f"the parameter {name} of run() has no type hint. {_REMEDY}"
+    if isinstance(hint, str):
+        said = f"has the hint {hint!r}, which does not resolve"
         return {}, f"the parameter {name} of run() {said}. {_REMEDY}"
     content = _content(hint)
     if content in (str, bytes):

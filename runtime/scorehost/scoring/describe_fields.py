@@ -91,6 +91,8 @@ def hints_of(found: Any) -> dict[str, Any]:
 
     A name imported under ``TYPE_CHECKING`` only is the usual reason for that.
     """
+    if not isinstance(found, type) and not inspect.isroutine(found):  # partial(run), an object
+        found = getattr(found, "func", None) or type(found).__call__
     try:
         return typing.get_type_hints(found, include_extras=True)
     except Exception:  # any expression of the user's may stand in a hint

@@ -70,7 +70,7 @@ def any_of(schemas: Sequence[Schema]) -> Schema:
     for schema in schemas:
         alternatives = schema["anyOf"] if set(schema) == {"anyOf"} else [schema]
         unique += [item for item in alternatives if item not in unique]
-    if {} in unique:
+    if not unique or {} in unique:
         return {}
     return unique[0] if len(unique) == 1 else {"anyOf": unique}
 
