@@ -184,7 +184,7 @@ def _frame(place: Place, app_root: Path, around: tuple[int, int]) -> Frame:
         return Frame("", place.line)
     function = "" if place.function == "<module>" else place.function
     return Frame(
-        shown_path(place.file, app_root),
+        shown_path(place.file, app_root).encode("utf-8", "backslashreplace").decode(),
         place.line,
         function,
         _source(place.file, place.line, *around),

@@ -7,6 +7,7 @@ the soft sections are left out, longest first; firm ones stay.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 WIDTH = 100
 
 _LABEL_WIDTH = 8
+_COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass
@@ -67,7 +70,17 @@ def cut_middle(text: str, limit: int) -> str:
     tail = text.encode()[-(room - room // 3) :].decode(errors="ignore")
     head = head[: head.rfind("\n")] if "\n" in head else head
     tail = tail[tail.find("\n") + 1 :] if "\n" in tail.rstrip("\n") else tail
-    return (head + mark + tail)[:limit]
+    return head + mark + tail
+
+
+def encodable(text: str) -> str:
+    """Escape what UTF-8 and JSON cannot hold: lone surrogates, from file names for one."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def harmless(text: str) -> str:
+    """Drop colours and escape control characters: a log is no place for either."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", _COLOUR.sub("", text))
 
 
 def wrapped(text: str, width: int) -> list[str]:
@@ -87,7 +100,8 @@ class _Part:
     def __init__(self, section: Section) -> None:
         self.title, self.prose = section.title, section.prose
         self.firm, self.joined = section.firm, section.joined
-        self.lines = [line for text in section.lines for line in _lines(text, section.prose)]
+        texts = [encodable(text) for text in section.lines]
+        self.lines = [line for text in texts for line in _lines(text, section.prose)]
         self.left_out = 0
 
     @property
@@ -107,9 +121,8 @@ class _Part:
 
 
 def _lines(text: str, prose: bool) -> list[str]:
-    if prose:
-        return wrapped(text, WIDTH - 2 - _LABEL_WIDTH)
-    return [line.rstrip() for line in text.splitlines()]
+    lines = [harmless(line.rstrip()) for line in text.splitlines()]
+    return wrapped("\n".join(lines), WIDTH - 2 - _LABEL_WIDTH) if prose else lines
 
 
 def _shorten(parts: list[_Part]) -> bool:

@@ -154,9 +154,9 @@ def report_exception(error: BaseException, *, stage: str, script: Path, app_root
         error_type=type_name(shown),
         message=message_of(shown),
         frames=frames,
-        hint=OUR_FAULT if fault else hint_for(case),
-        script=str(script),
-        tree=_text(lambda: tree_for(case)),
+        hint=OUR_FAULT if fault else layout.encodable(hint_for(case)),
+        script=layout.encodable(str(script)),
+        tree=layout.encodable(_text(lambda: tree_for(case))),
         beneath=fault or _text(lambda: "" if unread else beneath(shown)),
         causes=_list(lambda: [] if unread else _causes(shown, app_root)),
     )
@@ -227,7 +227,8 @@ def write_termination_message(text: str, path: Path | None) -> bool:
     try:
         if path is None and not target.exists():
             return False
-        target.write_bytes(layout.cut_middle(text, TERMINATION_LIMIT).encode(errors="replace"))
+        text = layout.cut_middle(layout.encodable(text), TERMINATION_LIMIT)
+        target.write_bytes(text.encode())
     except Exception:
         return False
     return True
@@ -248,7 +249,7 @@ def message_of(error: BaseException) -> str:
     if isinstance(error, errors.ModelNotFound):
         return "\n".join([error.summary, *(f"    tried {place}" for place in error.tried)])
     try:
-        return str(error)
+        return layout.encodable(str(error))
     except Exception as failure:
         return f"(its message cannot be read: {type(failure).__name__})"
 
