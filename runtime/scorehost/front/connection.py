@@ -290,7 +290,7 @@ class Connection(asyncio.Protocol):
 
     # -- answers ------------------------------------------------------------------------------
 
-    def finished(self, exchange: Exchange) -> None:
+    def finished(self, exchange: Exchange, now: float) -> None:
         """The active exchange's last byte has been handed to the transport."""
         self.active = None
         if self.lost:
@@ -300,7 +300,7 @@ class Connection(asyncio.Protocol):
         elif self._waiting:
             self._front.soon(self._next)
         else:
-            self.deadline = self._front.coarse_now + self._front.settings.idle_timeout
+            self.deadline = now + self._front.idle_timeout
 
     def _next(self) -> None:
         """Serve the next of the pipelined requests."""

@@ -15,7 +15,6 @@ from typing import Any, Final
 import orjson
 
 from scorehost.diagnosis.cgroup import read_limits
-from scorehost.diagnosis.report import Report, write_termination_message
 from scorehost.errors import MethodNotAllowed, NotReady, RequestError, SlowClient
 from scorehost.front import routes
 from scorehost.front.admission import Admission, Refusal
@@ -79,7 +78,7 @@ class Front:
         self.connections: set[Connection] = set()
         self.draining = False
         self.speaks_tls = settings.tls_certificate is not None
-        self.coarse_now = self.now()
+        self.idle_timeout = settings.idle_timeout
         self._loop = loop
         self._stop = stop
         plan = plan_workers(settings, read_limits())
@@ -115,7 +114,7 @@ class Front:
         """Once a second: the date, time limits of connections, memory of workers."""
         self.later(1.0, self._tick)
         self.answers.tick()
-        self.coarse_now = now = self.now()
+        now = self.now()
         for connection in list(self.connections):
             if connection.deadline and connection.deadline < now:
                 connection.expire()
@@ -232,7 +231,7 @@ class Front:
                 observer.finished(exchange, now)
             except Exception as error:  # noqa: BLE001 - a feature beside the path never breaks it
                 self.log.error(f"{type(observer).__name__} failed: {error!r}")
-        exchange.connection.finished(exchange)
+        exchange.connection.finished(exchange, now)
 
     def give_up_waiting(self, exchange: Exchange) -> bool:
         """Take a request out of the queue; False when a worker may have begun it."""
@@ -457,6 +456,8 @@ class Front:
 
     def log_report(self, document: dict[str, Any]) -> None:
         """Log the whole framed report, and leave it where Kubernetes looks."""
+        from scorehost.diagnosis.report import Report, write_termination_message
+
         report = Report.from_dict(document)
         text = report.text(ascii_only=True)  # logs pass through many hands
         write_termination_message(report.termination_message(), self.settings.termination_log)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import random
 import signal
@@ -16,20 +17,22 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 
 from scorehost.errors import WorkerLost
 from scorehost.front.dispatch import Dispatcher
-from scorehost.front.ends import End, explain_end
 from scorehost.front.exchange import Exchange
 from scorehost.front.handle import RETIRING, SERVING, STARTING, WorkerHandle
 from scorehost.front.launcher import Launcher
-from scorehost.front.observe.log import Log
+from scorehost.front.observe.log import SCRIPT, Log
 from scorehost.front.script_output import KEPT_LINES, ScriptOutput
 from scorehost.settings import Settings
 from scorehost.worker import frames
+
+if TYPE_CHECKING:
+    from scorehost.front.ends import End
 
 LONGEST_PAUSE: Final = 30.0
 """Seconds between two attempts to replace a worker that keeps dying."""
@@ -219,7 +222,12 @@ class Pool:
     def _control(self, handle: WorkerHandle, frame: frames.AnswerFrame) -> None:
         if frame.kind == frames.STAGE:
             handle.stage = frame.body.decode()
-            self._log.debug(f"worker {handle.index} (pid {handle.pid}): {handle.stage}")
+            self._log.event(
+                logging.DEBUG if self.ever_ready else logging.INFO,
+                SCRIPT,
+                f"{handle.stage}: {self._settings.script.name}",
+                pid=handle.pid,
+            )
         elif frame.kind == frames.READY:
             handle.pid = frame.number
             self._ready(handle, orjson.loads(frame.body))
@@ -476,6 +484,8 @@ class Pool:
                 self.stop_worker(worker)
 
     def _explain(self, handle: WorkerHandle, code: int, inside: list[Exchange]) -> End:
+        from scorehost.front.ends import explain_end  # not before the first death: it knows much
+
         end = explain_end(
             handle,
             code,

@@ -95,7 +95,7 @@ class Status:
             failure = self.failure()
             return (
                 f"The entry script failed to start, in its stage {failure['stage']!r}: "
-                f"{failure['error']} The whole report is in the log."
+                f"{failure['error']} GET /readyz and the log have the whole of it."
             )
         doing = self.doing()
         tail = f": {doing}" if doing else ""

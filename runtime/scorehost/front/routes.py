@@ -48,9 +48,10 @@ class Routes:
     def _look_closer(self, exchange: Exchange) -> str:
         path = exchange.path
         if b"%" in path:
-            path = exchange.path = unquote_to_bytes(path)
-            if path in _EXACT:
-                return _EXACT[path]
+            decoded = unquote_to_bytes(path)
+            if decoded in _EXACT:
+                exchange.path = decoded
+                return _EXACT[decoded]
         if not path.startswith(b"/"):
             # Absolute form, as for a proxy, must be understood too: RFC 9112, 3.2.2.
             _, _, rest = path.partition(b"://")

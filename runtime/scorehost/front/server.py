@@ -74,7 +74,7 @@ def check_tls_files(settings: Settings) -> None:
             raise SettingError("SCOREHOST_TLS_CERTIFICATE", None, "a file, when a key is given")
         return
     certificate, key = settings.tls_certificate, settings.tls_key or settings.tls_certificate
-    for name, file in (("SCOREHOST_TLS_CERTIFICATE", certificate), ("SCOREHOST_TLS_KEY", key)):
+    for name, file in (("SCOREHOST_TLS_KEY", key), ("SCOREHOST_TLS_CERTIFICATE", certificate)):
         if not file.is_file():
             raise SettingError(name, str(file), "a file in PEM form that is there")
     try:
