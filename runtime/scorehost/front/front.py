@@ -528,7 +528,7 @@ class Front:
         if documents is None:
             self.fail(exchange, NotReady(self.status.not_ready()))
             return
-        version = _query(exchange).get("version", SWAGGER_VERSIONS[0])
+        version = _query(exchange).get("version", SWAGGER_VERSIONS[0]).removesuffix(".0")
         if version in documents:
             self._json(exchange, 200, documents[version])
         else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import logging
 import os
 import signal
 import socket
@@ -121,7 +122,6 @@ class Worker:
         began = time.monotonic()
         try:
             set_environment(settings)
-            self._tell_stage("import")
             set_up_logging(settings.log_level, settings.root)
             script = load_entry_script(settings.script, settings.root, self._tell_stage)
             self._tell_stage("init()")
@@ -148,6 +148,8 @@ class Worker:
         from scorehost.scoring.describe import describe
 
         description = describe(script, self.settings)
+        for warning in description.warnings:
+            logging.getLogger("scorehost").warning(warning)
         return orjson.dumps(
             {
                 "style": script.style,

@@ -53,6 +53,7 @@ class PagesRunner:
                 PageContext(
                     settings=front.settings,
                     documents=lambda: front.pool.description.get("documents"),
+                    state=front.status.not_ready,
                 )
             )
         return serve_page(self._app, method, target, headers, body)
