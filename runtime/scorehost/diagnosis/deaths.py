@@ -212,9 +212,9 @@ def _last_stack(stacks: str, lead: str = "The last call was") -> str:
 
 
 def _short(place: Place) -> str:
-    if kind_of(place.file) == "library":
-        return f"{short_library_path(place.file)}:{place.line}"
-    return f"{place.file.rpartition('/')[2]}:{place.line}"
+    if kind_of(place.file) == "user":
+        return f"{place.file.rpartition('/')[2]}:{place.line}"
+    return f"{short_library_path(place.file)}:{place.line}"
 
 
 def _slow_hint(stacks: str) -> str:

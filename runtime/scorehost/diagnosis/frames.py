@@ -76,7 +76,7 @@ def beneath(error: BaseException) -> str:
         kind = kind_of(place.file)
         if kind == "user":
             return ""
-        if kind == "library":
+        if kind != "hidden":
             return f"raised in {short_library_path(place.file)}, line {place.line}, {place.where}"
     return ""
 
@@ -117,7 +117,10 @@ def walk(trace: TracebackType | None) -> Iterator[Place]:
 
 @functools.lru_cache(maxsize=1024)
 def kind_of(file: str) -> str:
-    """Tell whose file this is: "user", "library", or "hidden" (ours and the import system)."""
+    """Tell whose file this is.
+
+    "user", "library" (installed), "standard" (Python's), or "hidden" (ours, the import system's).
+    """
     if file.startswith("<") or not file:
         return "hidden"
     path = os.path.realpath(file)
@@ -127,7 +130,7 @@ def kind_of(file: str) -> str:
         return "hidden"
     if _INSTALLED.intersection(Path(path).parts):
         return "library"
-    return "library" if any(_inside(path, folder) for folder in _standard_folders()) else "user"
+    return "standard" if any(_inside(path, folder) for folder in _standard_folders()) else "user"
 
 
 def frame_at(file: str, line: int, function: str, app_root: Path) -> Frame:

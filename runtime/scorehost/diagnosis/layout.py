@@ -51,7 +51,7 @@ def framed(
     ascii_only : draw with ASCII alone; the text keeps the characters it has.
     limit : the most bytes that the text may take in UTF-8.
     """
-    parts = [_Part(section) for section in sections if any(section.lines)]
+    parts = [_Part(section) for section in sections if any(map(str.strip, section.lines))]
     text = _drawn(heading, parts, ascii_only)
     if limit is not None:
         while len(text.encode()) > limit and _shorten(parts):
@@ -100,7 +100,7 @@ class _Part:
     def __init__(self, section: Section) -> None:
         self.title, self.prose = section.title, section.prose
         self.firm, self.joined = section.firm, section.joined
-        texts = [encodable(text) for text in section.lines]
+        texts = [encodable(text.rstrip()) for text in section.lines]
         self.lines = [line for text in texts for line in _lines(text, section.prose)]
         self.left_out = 0
 

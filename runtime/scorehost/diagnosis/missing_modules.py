@@ -76,7 +76,7 @@ def missing_name(case: Case) -> str:
     if "circular import" in case.message or "partially initialized" in case.message:
         return _circular(case, module)
     file = error.path or ""
-    if file and kind_of(file) == "user":
+    if Path(file).is_file() and kind_of(file) == "user":
         return _hides_installed(case, module) or _not_in_own_module(wanted, Path(file), case)
     return _not_in_package(wanted, module)
 

@@ -18,6 +18,9 @@ from scorehost.diagnosis.frames import (
     shown_path,
 )
 
+_IDLE = frozenset({"hidden", "standard"})
+"""A thread with nothing else in it waits for work, or is ours."""
+
 _FRAME = re.compile(r'^ {2}File "(?P<file>.*)", line (?P<line>\d+|\?\?\?) in (?P<function>.*)$')
 _THREAD = re.compile(r"^(Current thread|Thread) 0x[0-9a-fA-F]+")
 _NOISE = re.compile(r"^(Extension modules: |Timeout \().*$", re.MULTILINE)
@@ -83,6 +86,9 @@ def _rewritten(block: list[str], app_root: Path) -> list[str]:
     title, *rest = block
     if not _THREAD.match(title):
         return [title.rstrip(), *(line.rstrip() for line in rest if not _FRAME.match(line))]
+    current = title.startswith("Current")
+    if not current and all(kind_of(place.file) in _IDLE for place in _places(block)):
+        return []
     kept = [line for line in (_rewritten_frame(line, app_root) for line in rest) if line]
     return [_THREAD.sub(r"\1", title).rstrip(), *kept] if kept else []
 
