@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -48,18 +49,20 @@ def test_native_code_that_does_not_return_loses_its_worker(hasty: LiveServer) ->
     hasty.wait_ready()
     before = hasty.score("fast")["pid"]
 
-    assert hasty.post(json="c").status == 504
+    assert hasty.post(json="c", headers={"x-request-id": "native-id"}).status == 504
 
+    hasty.wait_for_line("native-id", "killed and replaced")
+    wait_until(lambda: not alive(before), what="the worker is gone")
+    hasty.wait_ready()
     assert hasty.score("fast")["pid"] != before
-    assert not alive(before)
 
 
 def test_the_log_shows_where_the_deadline_found_it(hasty: LiveServer) -> None:
     hasty.post(json="spin", headers={"x-request-id": "stack-id"})
 
-    hasty.wait_for_line("stack-id", "Scoring timeout") if hasty.lines("Scoring timeout") else None
-    hasty.wait_for_line("while True:") if hasty.lines("while True:") else None
-    hasty.wait_for_line("hangs.py")
+    hasty.wait_for_line("stack-id", "deadline of 300 ms")
+    hasty.wait_for_line("hangs.py", "in run")
+    hasty.wait_for_line("stack-id", "was interrupted in Python code")
 
 
 def test_probes_are_answered_while_run_holds_the_interpreter(own_server: StartServer) -> None:
@@ -276,15 +279,13 @@ def test_an_idle_connection_is_closed_in_silence(live_server: StartServer) -> No
         assert connection.how_ended == "closed"
 
 
-def test_connections_over_the_limit_cost_the_idlest(live_server: StartServer) -> None:
+def test_connections_over_the_limit_cost_an_idle_one(live_server: StartServer) -> None:
     server = live_server("raw_text.py", settings={"SCOREHOST_MAX_CONNECTIONS": "4"})
-    idle = [server.connect() for _ in range(4)]
-    for connection in idle:
-        assert connection.request("GET", "/livez").status == 200
+    with ExitStack() as closing:
+        idle = [closing.enter_context(server.connect()) for _ in range(4)]
+        for connection in idle:
+            assert connection.request("GET", "/livez").status == 200
 
-    assert server.post(body=b"x").status == 200
+        assert server.post(body=b"x").status == 200
 
-    assert idle[0].at_end()
-    for connection in idle:
-        connection.close()
-    wait_until(lambda: server.get("/livez").status == 200, what="there is room again")
+        assert len([connection for connection in idle if not connection.silent()]) == 1

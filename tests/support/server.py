@@ -193,14 +193,12 @@ class LiveServer:
     def _accepts(self) -> bool:
         if self.process.poll() is not None:
             raise AssertionError(f"ended with {self.process.returncode}:\n{self.log}")
-        if self.address.path is None:
-            # Not by connecting: somebody else may have been faster to take the port.
-            return self.address.port in self.ports()
         try:
             self.address.open(1.0).close()
         except (ConnectionRefusedError, FileNotFoundError):
             return False
-        return True
+        # Somebody else may have been faster to take the port.
+        return self.address.path is not None or self.address.port in self.ports()
 
     # -- requests -------------------------------------------------------------------------
 
