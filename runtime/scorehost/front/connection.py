@@ -21,6 +21,7 @@ import httptools
 from scorehost.errors import BodyTooLarge, HeadersTooLarge, MalformedRequest, RequestError
 from scorehost.front.correlation import identify
 from scorehost.front.exchange import Exchange
+from scorehost.front.heads import HEAD_END, LONGEST_HEAD
 from scorehost.worker.frames import MEMORY_FILE_FROM
 
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ class Connection(asyncio.Protocol):
         "_arriving",
         "_front",
         "_header_bytes",
+        "_headers",
         "_headers_done",
         "_incomplete",
+        "_new_head",
         "_parser",
         "_waiting",
         "active",
@@ -76,7 +79,9 @@ class Connection(asyncio.Protocol):
         self._arriving: Exchange | None = None
         self._waiting: deque[Exchange] = deque()
         self._header_bytes = self._incomplete = 0
+        self._headers: list[tuple[bytes, bytes]] = []
         self._headers_done = True
+        self._new_head = b""
         self.active: Exchange | None = None
         self.address = ""
         self.closing = self.lost = self.refused = False
@@ -103,9 +108,47 @@ class Connection(asyncio.Protocol):
             self.deadline = self._front.now() + self._front.settings.body_timeout
         size = len(data)
         while data and not self.refused:
+            if self._arriving is None and self._headers_done:
+                data = self._take_known(data)
+                if not data:
+                    return
             data = self._parse(data)
         if not self._headers_done and not self.refused:
             self._count_incomplete(size)
+
+    def _take_known(self, data: bytes) -> bytes:
+        """Take whole requests whose head has been parsed before; returns what is left.
+
+        The parser is between two messages and does not notice.
+        """
+        front = self._front
+        while True:
+            end = data.find(HEAD_END, 0, LONGEST_HEAD) + 4
+            if end < 4:
+                return data
+            head = front.heads.get(data[:end])
+            if head is None:
+                self._new_head = data[:end]
+                return data
+            last = end + head.length
+            if last > len(data) or head.length >= MEMORY_FILE_FROM or front.draining:
+                return data
+            exchange = Exchange(self, front.now(), head.known)
+            exchange.method = head.method
+            exchange.target = head.target
+            exchange.path = head.path
+            exchange.headers = head.headers
+            exchange.head_only = head.head_only
+            exchange.route = head.route
+            exchange.request_id = exchange.legacy_id = front.make_id()
+            exchange.size = head.length
+            exchange.body = data[end:last]
+            front.admission.bytes_held += head.length
+            exchange.held = head.length
+            self._complete(exchange)
+            if last == len(data) or self.refused:
+                return b""
+            data = data[last:]
 
     def _parse(self, data: bytes) -> bytes:
         """Feed the parser; returns what follows an ignored offer to upgrade."""
@@ -164,7 +207,8 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """A request line begins."""
         now = self._front.now()
-        self._arriving = Exchange(self, now)
+        self._arriving = exchange = Exchange(self, now, {})
+        exchange.headers = self._headers = []
         self._headers_done = False
         self._header_bytes = self._incomplete = 0
         if self.active is None:
@@ -184,7 +228,7 @@ class Connection(asyncio.Protocol):
         exchange = self._arriving
         if exchange is None or self._headers_done:
             return
-        exchange.headers.append((name, value))
+        self._headers.append((name, value))
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > self._front.settings.max_header_bytes:
             raise self._headers_too_large()
@@ -215,6 +259,9 @@ class Connection(asyncio.Protocol):
         self._front.routes.assign(exchange)
         if b"content-length" in known:
             self._expect_body(exchange, int(known[b"content-length"]))
+        if self._new_head:
+            self._front.heads.remember(self._new_head, exchange)
+            self._new_head = b""
         if self.active is None:
             self.deadline = exchange.arrived + self._front.settings.body_timeout
         if b"expect" in known:
@@ -242,6 +289,10 @@ class Connection(asyncio.Protocol):
         """The whole request is there."""
         exchange, self._arriving = self._arriving, None
         assert exchange is not None  # noqa: S101
+        self._complete(exchange)
+
+    def _complete(self, exchange: Exchange) -> None:
+        """A whole request is there: it is served at once, or in its turn."""
         if self.active is None:
             self.active = exchange
             self.deadline = 0.0
@@ -322,7 +373,7 @@ class Connection(asyncio.Protocol):
         self.refused = True
         exchange = self._arriving
         if exchange is None:
-            exchange = Exchange(self, self._front.now())
+            exchange = Exchange(self, self._front.now(), {})
         self._arriving = None
         if not exchange.request_id:
             exchange.request_id = exchange.legacy_id = self._front.make_id()

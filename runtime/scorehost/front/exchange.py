@@ -7,6 +7,7 @@ byte is sent. It carries no behaviour but what follows from its own fields.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -37,59 +38,27 @@ class Exchange:
     run_ns : nanoseconds in ``run()``, -1 unless it returned.
     """
 
-    __slots__ = (
-        "arrived",
-        "begun",
-        "body",
-        "body_file",
-        "client_id",
-        "connection",
-        "error",
-        "head_only",
-        "headers",
-        "held",
-        "http10",
-        "keep_alive",
-        "known",
-        "legacy_id",
-        "method",
-        "number",
-        "path",
-        "queued",
-        "reason",
-        "request_id",
-        "route",
-        "run_ns",
-        "sent",
-        "size",
-        "state",
-        "status",
-        "streaming",
-        "target",
-        "trace_id",
-    )
+    # Most requests change few of these: what they don't is read from the class.
+    method = target = path = body = b""
+    request_id = client_id = legacy_id = trace_id = b""
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    body_file = -1
+    size = held = sent = number = status = 0
+    begun = queued = 0.0
+    keep_alive = True
+    head_only = http10 = streaming = False
+    route = "other"
+    reason = ""
+    state = ARRIVING
+    run_ns = -1
+    error: RequestError | None = None
 
-    def __init__(self, connection: Connection, arrived: float) -> None:
+    def __init__(
+        self, connection: Connection, arrived: float, known: dict[bytes, bytes]
+    ) -> None:
         self.connection = connection
         self.arrived = arrived
-        self.queued = self.begun = 0.0
-        self.method = self.target = self.path = b""
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.known: dict[bytes, bytes] = {}
-        self.body = b""
-        self.body_file = -1
-        self.size = self.held = 0
-        self.request_id = self.client_id = self.legacy_id = self.trace_id = b""
-        self.keep_alive = True
-        self.http10 = self.head_only = self.streaming = False
-        self.number = 0
-        self.route = "other"
-        self.state = ARRIVING
-        self.status = 0
-        self.run_ns = -1
-        self.sent = 0
-        self.reason = ""
-        self.error: RequestError | None = None
+        self.known = known
 
     @property
     def gone(self) -> bool:

@@ -25,6 +25,7 @@ from scorehost.front.correlation import id_maker
 from scorehost.front.dispatch import Dispatcher
 from scorehost.front.exchange import DONE, WAITING, WRITTEN, Exchange
 from scorehost.front.handle import WorkerHandle
+from scorehost.front.heads import Heads
 from scorehost.front.launcher import Launcher, thread_variables
 from scorehost.front.observe.access_log import AccessLog
 from scorehost.front.observe.log import SCRIPT, Log
@@ -73,6 +74,7 @@ class Front:
         self.later = loop.call_later
         self.make_id = id_maker()
         self.routes = routes.Routes()
+        self.heads = Heads()
         self.answers = Answers(settings, profile.server_version)
         self.admission = Admission(settings)
         self.connections: set[Connection] = set()

@@ -24,6 +24,10 @@ RETIRING: Final = "retiring"
 ENDED: Final = "ended"
 
 _READ_SIZE: Final = 256 << 10
+# One buffer for all reads: a fresh one of this size costs ten times the read itself, as the
+# allocator maps and unmaps it each time. docs/decisions/hot-path.md has the measurement.
+_BUFFER: Final = bytearray(_READ_SIZE)
+_VIEW: Final = memoryview(_BUFFER)
 _MAX_SERVICE_WEIGHT: Final = 8
 
 
@@ -75,30 +79,26 @@ class WorkerHandle:
         self._shared_file = frames.SharedState.create()
         self.shared = frames.SharedState(self._shared_file)
         self.stacks_file = os.memfd_create("scorehost-stacks", os.MFD_CLOEXEC)
-        self.out, self._their_out = os.pipe()
-        self.err, self._their_err = os.pipe()
+        self.output, self._their_output = os.pipe()
         for sock in (self.requests, self.answers):
             sock.setblocking(False)
-        for descriptor in (self.out, self.err):
-            os.set_blocking(descriptor, False)
+        os.set_blocking(self.output, False)
         self.reader = frames.AnswerReader()
 
     def their_files(self) -> list[int]:
-        """What the process gets: requests, answers, shared, stacks, output, error."""
+        """What the process gets: requests, answers, shared, stacks, output."""
         return [
             self._their_requests.fileno(),
             self._their_answers.fileno(),
             self._shared_file,
             self.stacks_file,
-            self._their_out,
-            self._their_err,
+            self._their_output,
         ]
 
     def handed_over(self) -> None:
         """The process has its files: keep none that would hide its end."""
         self._their_answers.close()
-        os.close(self._their_out)
-        os.close(self._their_err)
+        os.close(self._their_output)
         os.close(self._shared_file)
 
     # -- requests -----------------------------------------------------------------------------
@@ -144,12 +144,10 @@ class WorkerHandle:
     def read_answers(self) -> list[frames.AnswerFrame]:
         """Read what is there."""
         try:
-            data = self.answers.recv(_READ_SIZE)
-        except (BlockingIOError, InterruptedError):
-            return []
+            size = self.answers.recv_into(_BUFFER)
         except OSError:
             return []
-        return self.reader.feed(data)
+        return self.reader.feed(bytes(_VIEW[:size]))
 
     def drain_answers(self) -> list[frames.AnswerFrame]:
         """Read everything a process left behind."""
@@ -228,8 +226,8 @@ class WorkerHandle:
         self.state = ENDED
         for sock in (self.requests, self.answers, self._their_requests, self._their_answers):
             sock.close()
-        for descriptor in (self.out, self.err, self.stacks_file):
-            os.close(descriptor)
+        os.close(self.output)
+        os.close(self.stacks_file)
         self.shared.close()
 
 

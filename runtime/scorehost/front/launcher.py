@@ -61,14 +61,14 @@ class Launcher:
 
     def start(self, handle: WorkerHandle, role: str = "worker") -> subprocess.Popen[bytes]:
         """Start a fresh interpreter for this handle."""
-        requests, answers, shared, stacks, out, err = handle.their_files()
+        requests, answers, shared, stacks, output = handle.their_files()
         words = [str(word) for word in (requests, answers, shared, stacks, os.getpid())]
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-c", _COMMAND, *words],
             pass_fds=(requests, answers, shared, stacks),
             stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
+            stdout=output,
+            stderr=output,
             env=self._environ,
             # A terminal's Ctrl-C is the server's to handle, not the script's.
             start_new_session=True,

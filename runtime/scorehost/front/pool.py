@@ -115,7 +115,7 @@ class Pool:
         self.description: dict[str, Any] = {}
         self._loader: WorkerHandle | None = None
         self._processes: dict[WorkerHandle, subprocess.Popen[bytes]] = {}
-        self._outputs: dict[WorkerHandle, tuple[ScriptOutput, ScriptOutput]] = {}
+        self._outputs: dict[WorkerHandle, ScriptOutput] = {}
         self._last_lines: dict[WorkerHandle, deque[str]] = {}
         self._pid_files: dict[WorkerHandle, int] = {}
         self._replaces: dict[WorkerHandle, WorkerHandle] = {}
@@ -179,14 +179,10 @@ class Pool:
         self.workers.append(handle)
         kept: deque[str] = deque(maxlen=KEPT_LINES)
         self._last_lines[handle] = kept
-        pipes = (
-            ScriptOutput(handle.out, self._log, handle.shared, kept),
-            ScriptOutput(handle.err, self._log, handle.shared, kept),
-        )
-        self._outputs[handle] = pipes
-        for descriptor, pipe in zip((handle.out, handle.err), pipes, strict=True):
-            pipe.pid = handle.pid
-            self._loop.add_reader(descriptor, self._read_output, handle, pipe, descriptor)
+        pipe = ScriptOutput(handle.output, self._log, handle.shared, kept)
+        pipe.pid = handle.pid
+        self._outputs[handle] = pipe
+        self._loop.add_reader(handle.output, self._read_output, handle, pipe)
         self.listen(handle)
         limit = self._settings.worker_timeout
         if limit:
@@ -197,7 +193,7 @@ class Pool:
         if handle in self.workers:
             self._loop.add_reader(handle.answers.fileno(), self._read_answers, handle)
 
-    def _read_output(self, handle: WorkerHandle, pipe: ScriptOutput, descriptor: int) -> None:
+    def _read_output(self, handle: WorkerHandle, pipe: ScriptOutput) -> None:
         begun = handle.shared.begun
         inside = ""
         if begun and handle.outstanding:
@@ -210,7 +206,7 @@ class Pool:
                 "",
             )
         if not pipe.read(inside):
-            self._loop.remove_reader(descriptor)
+            self._loop.remove_reader(handle.output)
 
     def _read_answers(self, handle: WorkerHandle) -> None:
         for frame in handle.read_answers():
@@ -244,8 +240,7 @@ class Pool:
         if frame.number != loader.pid:
             child = self._forking.popleft()
             child.pid = frame.number
-            for pipe in self._outputs[child]:
-                pipe.pid = frame.number
+            self._outputs[child].pid = frame.number
             return
         loader.state = SERVING
         loader.ready_at = time.monotonic()
@@ -445,9 +440,8 @@ class Pool:
     def _unwatch(self, handle: WorkerHandle) -> None:
         loop = self._loop
         loop.remove_reader(handle.answers.fileno())
-        for descriptor, pipe in zip((handle.out, handle.err), self._outputs.pop(handle), strict=True):
-            loop.remove_reader(descriptor)
-            pipe.drain()
+        loop.remove_reader(handle.output)
+        self._outputs.pop(handle).drain()
         pid_file = self._pid_files.pop(handle, None)
         if pid_file is not None:
             loop.remove_reader(pid_file)

@@ -26,14 +26,14 @@ KEPT_LINES: Final = 40
 
 
 class ScriptOutput:
-    """One of the two pipes of one worker.
+    """The pipe that is standard output and error of one worker.
 
     Parameters
     ----------
     descriptor : the pipe's reading end.
     log : where lines go.
     shared : the worker's shared state.
-    last_lines : takes the newest lines of both pipes.
+    last_lines : takes the newest lines.
     """
 
     def __init__(

@@ -41,6 +41,7 @@ MEMORY_FILE_FROM: Final = 48 << 10
 """Bodies from this size travel as a memory file (bytes); a packet must fit the send buffer,
 208 KiB by default on Linux (net.core.wmem_default), several times over."""
 LARGEST_PACKET: Final = 192 << 10
+_CUT: Final = int(socket.MSG_TRUNC) | int(socket.MSG_CTRUNC)  # an enum's | takes 2 µs each time
 
 
 def pack_request(
@@ -81,7 +82,7 @@ class RequestReader:
         size, ancillary, flags, _ = self._socket.recvmsg_into([self._buffer], self._ancillary)
         if not size:
             return None
-        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        if flags & _CUT:
             raise FrameError(f"a request packet of over {LARGEST_PACKET} bytes was cut")
         kind, in_file, id_size, meta_size, number = _REQUEST.unpack_from(self._buffer)
         start = REQUEST_PREFIX + id_size
@@ -291,7 +292,7 @@ class AnswerReader:
 
 # -- shared state -----------------------------------------------------------------------------
 
-_BEGUN, _BEGUN_AT, _VICTIM, _MARK_ALL = range(4)
+_BEGUN, _BEGUN_AT, _VICTIM, MARK_ALL = range(4)
 SHARED_BYTES: Final = mmap.PAGESIZE
 
 
@@ -345,11 +346,11 @@ class SharedState:
     @property
     def mark_all(self) -> bool:
         """Whether native code prints, so that every request must be marked in the output."""
-        return bool(self.words[_MARK_ALL])
+        return bool(self.words[MARK_ALL])
 
     @mark_all.setter
     def mark_all(self, value: bool) -> None:
-        self.words[_MARK_ALL] = value
+        self.words[MARK_ALL] = value
 
     def close(self) -> None:
         """Unmap."""

@@ -70,10 +70,10 @@ class Loader:
         end_with_parent(parent)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
-        requests, answers, shared, stacks, out, err = files
-        for source, target in ((out, 1), (err, 2)):
-            os.dup2(source, target)
-            os.close(source)
+        requests, answers, shared, stacks, output = files
+        for target in (1, 2):
+            os.dup2(output, target)
+        os.close(output)
         old = self._worker.channel
         self._worker.adopt(Channel(requests, answers, shared, stacks))
         old.requests.close()

@@ -1,7 +1,7 @@
 """What the script prints, marked with the request it belongs to, at the stream.
 
-The worker's standard output and error are pipes that the front reads. ``print`` is untouched:
-``sys.stdout`` and ``sys.stderr`` write to the pipes through :class:`MarkedPipe`, which puts a
+The worker's standard output and error are one pipe that the front reads. ``print`` is untouched:
+``sys.stdout`` and ``sys.stderr`` write to the pipe through :class:`MarkedPipe`, which puts a
 mark before the first thing a request prints and after the last. What native code writes to the
 descriptors itself is seen at the request's end as unread bytes in the pipe; from then on (the
 front says so in the shared state) every request is marked. What other threads write carries no
@@ -14,7 +14,6 @@ import fcntl
 import io
 import logging
 import os
-import struct
 import sys
 import termios
 import threading
@@ -22,7 +21,7 @@ from typing import Any, Final, TextIO
 
 import orjson
 
-from scorehost.worker.frames import SharedState
+from scorehost.worker.frames import MARK_ALL, SharedState
 
 MARK: Final = b"\x00\x1a"
 """Opens a mark; text does not hold it."""
@@ -40,15 +39,14 @@ class MarkedPipe(io.RawIOBase):
 
     Parameters
     ----------
-    descriptor : 1 or 2.
+    descriptor : 1 or 2; both are the same pipe.
+    output : whose marks are written.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, output: Output) -> None:
         super().__init__()
         self._descriptor = descriptor
-        self._main = threading.get_ident()
-        self.request_id = b""
-        self.marked = False
+        self._output = output
 
     def fileno(self) -> int:
         """The stream's descriptor, as C code knows it."""
@@ -60,39 +58,11 @@ class MarkedPipe(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         """Write, with the marks that tell whose it is."""
-        data = bytes(data)
-        if threading.get_ident() != self._main:
-            self._put(mark(PAUSE) + data + mark(RESUME) if self.marked else data)
-        elif self.request_id and not self.marked:
-            self.marked = True
-            self._put(mark(BEGIN, self.request_id) + data)
-        else:
-            self._put(data)
-        return len(data)
-
-    def _put(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
-
-    def begin(self, request_id: bytes) -> None:
-        """Write the opening mark now, before native code writes."""
-        self.marked = True
-        self._put(mark(BEGIN, request_id))
-
-    def end(self, request_id: bytes) -> None:
-        """Write the closing mark."""
-        self.marked = False
-        self._put(mark(END, request_id))
-
-    def unread(self) -> int:
-        """Bytes in the pipe that the front has not read yet."""
-        answer = fcntl.ioctl(self._descriptor, termios.FIONREAD, b"\0\0\0\0")
-        return int(struct.unpack("i", answer)[0])
+        return self._output.write(bytes(data))
 
 
 class Output:
-    """Both standard streams of the worker.
+    """Both standard streams of the worker, which share one pipe to the front.
 
     Parameters
     ----------
@@ -101,40 +71,59 @@ class Output:
 
     def __init__(self, shared: SharedState) -> None:
         self._shared = shared
-        self._pipes = (MarkedPipe(1), MarkedPipe(2))
         self._streams: tuple[TextIO, ...] = ()
+        self._main = threading.get_ident()
+        self._request_id = ""
+        self._marked = False
+        self._unread = bytearray(4)
 
     def install(self) -> None:
         """Put the marked streams in the place of the interpreter's."""
-        out, err = self._pipes
-        sys.stdout = sys.__stdout__ = _text(out)  # type: ignore[misc] # a capture must hold both
-        sys.stderr = sys.__stderr__ = _text(err)  # type: ignore[misc]
+        sys.stdout = sys.__stdout__ = _text(MarkedPipe(1, self))  # type: ignore[misc] # both, or
+        sys.stderr = sys.__stderr__ = _text(MarkedPipe(2, self))  # type: ignore[misc] # none
         self._streams = (sys.stdout, sys.stderr)
 
-    def adopt_main_thread(self) -> None:
-        """After a fork: the thread that forked is the main thread now."""
-        for pipe in self._pipes:
-            pipe._main = threading.get_ident()
+    def write(self, data: bytes) -> int:
+        """Write for one of the streams, whichever thread asks."""
+        if threading.get_ident() != self._main:
+            _put(mark(PAUSE) + data + mark(RESUME) if self._marked else data)
+        elif self._request_id and not self._marked:
+            self._marked = True
+            _put(mark(BEGIN, self._request_id.encode("latin-1", "replace")) + data)
+        else:
+            _put(data)
+        return len(data)
 
     def begin(self, request_id: str) -> None:
         """Say that what comes belongs to this request."""
-        name = request_id.encode("latin-1", "replace")
-        for pipe in self._pipes:
-            pipe.request_id = name
-            if self._shared.mark_all:
-                pipe.begin(name)
+        self._request_id = request_id
+        if self._shared.words[MARK_ALL]:
+            self._marked = True
+            _put(mark(BEGIN, request_id.encode("latin-1", "replace")))
 
     def end(self) -> None:
-        """Flush what the request wrote and close its marks, where it wrote anything."""
-        for stream in self._streams:
-            _flush(stream)
-        for stream in (sys.stdout, sys.stderr):
-            if stream not in self._streams:  # the script put its own there
+        """Flush what the request wrote and close its mark, if it wrote anything."""
+        out, err = sys.stdout, sys.stderr
+        _flush(out)
+        _flush(err)
+        if (out, err) != self._streams:  # the script put its own there
+            for stream in self._streams:
                 _flush(stream)
-        for pipe in self._pipes:
-            if pipe.marked or pipe.unread():
-                pipe.end(pipe.request_id)
-            pipe.request_id = b""
+        if self._marked or self._native_output():
+            _put(mark(END, self._request_id.encode("latin-1", "replace")))
+            self._marked = False
+        self._request_id = ""
+
+    def _native_output(self) -> bool:
+        """Whether something unread is in the pipe, which only native code can have written."""
+        fcntl.ioctl(1, termios.FIONREAD, self._unread)
+        return any(self._unread)
+
+
+def _put(data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(1, view) :]
 
 
 def _text(pipe: MarkedPipe) -> TextIO:
