@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,10 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         parser.print_help()
         return 0
     typed = read(parser, arguments)
-    resolved = settle(typed, environ)
-    profile = Profile(VERSION, "azmlinfsrv", startup_report(resolved), resolved.warnings)
+    again = partial(settle, typed, environ)
+    resolved = again()
+    report = startup_report(resolved)
+    profile = Profile(VERSION, "azmlinfsrv", report, resolved.warnings, again)
 
     from scorehost.front.server import serve  # only now: a wrong flag is answered at once
 

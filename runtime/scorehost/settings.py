@@ -324,6 +324,49 @@ class Settings:
         "APP_INSIGHTS_LOG_RESPONSE_ENABLED", boolean, True, section="Logs", metavar="BOOL",
         help="Handed to the script.",
     )
+
+    # -- Debugging ------------------------------------------------------------------------
+    debug: bool = setting(
+        "SCOREHOST_DEBUG", boolean, False, section="Debugging", metavar="BOOL",
+        help="Debug mode: a debugger listens, errors tell everything, /debug; one worker.",
+    )
+    debug_port: int = setting(
+        "SCOREHOST_DEBUG_PORT", whole(1, 65535), 5678, section="Debugging", metavar="PORT",
+        help="Port of the debugger: on 127.0.0.1, in a container on all addresses.",
+    )
+    debug_wait: float = setting(
+        "SCOREHOST_DEBUG_WAIT", seconds(), 0.0, section="Debugging", metavar="SECONDS",
+        help="In debug mode, how long the script waits for a debugger before it is imported.",
+    )
+    debug_on_demand: bool = setting(
+        "SCOREHOST_DEBUG_ON_DEMAND", boolean, False, section="Debugging", metavar="BOOL",
+        help="Let 'scorehost debug open' attach a debugger to a running worker.",
+    )
+    reload: bool = setting(
+        "SCOREHOST_RELOAD", boolean, False, section="Debugging", metavar="BOOL",
+        help="Reload when the script, a module beside it, the config file or a model changes.",
+    )
+    reload_polling: bool = setting(
+        "SCOREHOST_RELOAD_POLLING", boolean, False, section="Debugging", metavar="BOOL",
+        help="Look for changes instead of waiting for events; mounts that need it are known.",
+    )
+    record: str = setting(
+        "SCOREHOST_RECORD", choice("auto", "off", "errors", "all"), "auto", section="Debugging",
+        metavar="off|errors|all",
+        help="Which requests are kept for 'scorehost replay'; auto: all in debug mode, else none.",
+    )
+    record_folder: Path | None = setting(
+        "SCOREHOST_RECORD_FOLDER", path, section="Debugging", metavar="DIR",
+        help="Where they are kept; .scorehost/requests in the app root when unset.",
+    )
+    record_count: int = setting(
+        "SCOREHOST_RECORD_COUNT", whole(1), 100, section="Debugging", metavar="N",
+        help="Most requests that are kept; the oldest go first.",
+    )
+    record_bytes: int = setting(
+        "SCOREHOST_RECORD_BYTES", size, 64 * MIB, section="Debugging", metavar="BYTES",
+        help="Most bytes that are kept; a request of over a quarter of it is not.",
+    )
     # fmt: on
 
     def to_json(self) -> str:
@@ -373,6 +416,23 @@ class Settings:
             if candidate.is_file():
                 return candidate
         return base / entry
+
+    @property
+    def recorded(self) -> str:
+        """Which requests are kept: "off", "errors" or "all"."""
+        if self.record != "auto":
+            return self.record
+        return "all" if self.debug else "off"
+
+    @property
+    def record_place(self) -> Path:
+        """The folder of kept requests."""
+        return self.record_folder or self.root / ".scorehost" / "requests"
+
+    @property
+    def develops(self) -> bool:
+        """Whether anything is wanted that production does without."""
+        return self.debug or self.debug_on_demand or self.reload or self.recorded != "off"
 
     @property
     def queue_limit(self) -> int | None:

@@ -189,12 +189,23 @@ class _Reading:
             self.notices.append(
                 f"AZUREML_MODEL_DIR ({source}) is {str(settings.model_dir)!r}: nothing is there."
             )
+        if settings.debug:
+            self._prepare_debugging(settings)
         if settings.health_port == settings.port != 0:
             self._overrule("health_port", None, "the same port as SERVER_PORT")
         if settings.tls_key is not None and settings.tls_certificate is None:
             raise SettingError(
                 "SCOREHOST_TLS_KEY", str(settings.tls_key), "a SCOREHOST_TLS_CERTIFICATE beside it"
             )
+
+    def _prepare_debugging(self, settings: Settings) -> None:
+        """A debugger is attached to one worker, which is not forked."""
+        if settings.worker_count != 1:
+            self._overrule("worker_count", 1, "debug mode has one worker")
+            self.notices.append("Debug mode has one worker; WORKER_COUNT has no effect.")
+        if settings.worker_preload:
+            self._overrule("worker_preload", False, "debug mode forks nothing")
+            self.notices.append("Debug mode forks nothing; WORKER_PRELOAD has no effect.")
 
     def _check_key(self, key: str | None) -> None:
         problem = "is not set" if not key else "is no UUID"

@@ -530,3 +530,34 @@ def test_a_script_that_is_nowhere_is_named_where_it_should_be(root: Path):
     settings = Settings(app_root=root / "app", entry_script="score.py")
 
     assert settings.script == root / "app" / "score.py"
+
+
+def test_debug_mode_has_one_worker_that_is_not_forked(root: Path):
+    found = resolved(root, SCOREHOST_DEBUG="1", WORKER_COUNT="3", WORKER_PRELOAD="true")
+
+    assert (found.settings.worker_count, found.settings.worker_preload) == (1, False)
+    assert found.sources["worker_count"].kind == "rule"
+    assert found.notices == (
+        "Debug mode has one worker; WORKER_COUNT has no effect.",
+        "Debug mode forks nothing; WORKER_PRELOAD has no effect.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "kept"),
+    [
+        ({}, "off"),
+        ({"SCOREHOST_DEBUG": "1"}, "all"),
+        ({"SCOREHOST_DEBUG": "1", "SCOREHOST_RECORD": "errors"}, "errors"),
+        ({"SCOREHOST_RECORD": "all"}, "all"),
+    ],
+)
+def test_requests_are_kept_in_debug_mode_or_when_asked(
+    root: Path, environ: dict[str, str], kept: str
+):
+    assert resolved(root, **environ).settings.recorded == kept
+
+
+def test_production_wants_nothing_of_development(root: Path):
+    assert not resolved(root).settings.develops
+    assert resolved(root, SCOREHOST_RELOAD="1").settings.develops

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from scorehost.commands.arguments import CommandLine
 from scorehost.profile import Profile
@@ -15,9 +16,10 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     parsed = line.read(arguments)
     if parsed is None:
         return 0
-    resolved = resolve(parsed.flags, environ, spelling=parsed.spelling)
+    again = partial(resolve, parsed.flags, environ, spelling=parsed.spelling)
+    resolved = again()
 
     from scorehost.front.server import serve  # only now: a wrong flag is answered at once
 
-    profile = Profile(warnings=resolved.warnings)
+    profile = Profile(warnings=resolved.warnings, resolve=again)
     return serve(resolved.settings, profile=profile, environ=environ)
