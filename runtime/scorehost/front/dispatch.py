@@ -4,13 +4,13 @@ A worker has one request in ``run()`` and, only while ``run()`` is short, a few 
 ahead into its socket, so that it need not wait for the front between two of them. The rule:
 as many as take :data:`AHEAD` together, at most :data:`DEEPEST`, by the slowest recent ``run()``.
 What was written ahead and not begun is taken back when its worker dies, stops, or stays in one
-request for :data:`STALL`.
+request for :data:`STALL` while others could take it, or while a longest wait is set.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from scorehost.errors import DeadlineExceeded, NotReady, RequestError
@@ -210,9 +210,11 @@ class Dispatcher:
     @property
     def waiting(self) -> int:
         """Requests in the queue or written ahead, not begun."""
-        return len(self.queue) + sum(
-            len(worker.outstanding) - 1 for worker in self.serving if worker.outstanding
-        )
+        waiting = len(self.queue)
+        for worker in self.serving:
+            if worker.outstanding:
+                waiting += len(worker.outstanding) - 1
+        return waiting
 
     @property
     def busy(self) -> int:
@@ -230,20 +232,30 @@ class Dispatcher:
         known = [worker.service for worker in self.serving]
         return max(known, default=0.0)
 
-    def overdue(self, now: float) -> Iterator[WorkerHandle]:
-        """Workers that have been in one request for longer than STALL."""
-        for worker in self.serving:
-            if len(worker.outstanding) > 1 and now - worker.head_since >= STALL:
-                yield worker
+    def overdue(self, now: float) -> list[WorkerHandle]:
+        """Workers that have been in one request for longer than STALL.
+
+        A worker that has not even begun it only lacks a processor: that is no sign of a slow
+        ``run()``, and what is written ahead would come no sooner elsewhere.
+        """
+        return [
+            worker
+            for worker in self.serving
+            if len(worker.outstanding) > 1
+            and now - worker.head_since >= STALL
+            and worker.shared.begun == worker.outstanding[0].number
+            and now - worker.shared.begun_at_ns * 1e-9 >= STALL
+        ]
 
     # -- watching -----------------------------------------------------------------------------
 
     def _look_for_stalls(self) -> None:
         now = self._clock.now()
-        for worker in list(self.overdue(now)):
+        for worker in self.overdue(now):
             worker.service = max(worker.service, now - worker.head_since)
             worker.depth = 1
-            self.take_back(worker)
+            if len(self.serving) > 1 or self._wait is not None:
+                self.take_back(worker)
         self.pump()
         self._watching = any(len(worker.outstanding) > 1 for worker in self.serving)
         if self._watching:

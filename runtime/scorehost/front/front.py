@@ -7,6 +7,7 @@ scoring process, or on the pages' thread.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -109,6 +110,8 @@ class Front:
 
     def start(self) -> None:
         """Start the workers and the once-a-second round."""
+        gc.freeze()  # what is here now stays; requests leave no cycles behind
+        gc.set_threshold(50_000)
         self.pool.start()
         self.later(1.0, self._tick)
 

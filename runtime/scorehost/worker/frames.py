@@ -20,7 +20,7 @@ import os
 import socket
 import struct
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -159,8 +159,7 @@ INTERRUPTED: Final = 8
 _PLAIN_OK: Final = RUN_RETURNED
 
 
-@dataclass(slots=True)
-class AnswerFrame:
+class AnswerFrame(NamedTuple):
     """One frame from a worker, its parts not yet interpreted."""
 
     kind: int
