@@ -43,7 +43,7 @@ SERVED = (
 
 ASCII_FRAME = str.maketrans({"┌": "+", "└": "+", "│": "|", "─": "-"})
 
-OURS = re.compile(r"scorehost/|azureml_stand_ins|importlib|runpy|<frozen|<string>|run_init")
+OURS = re.compile(r"scorehost/|azureml_stand_ins|importlib[/.]_|runpy|<frozen|<string>|run_init")
 """What a frame of ours, or of the import system, would bring into a report."""
 
 

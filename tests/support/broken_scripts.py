@@ -31,6 +31,8 @@ PACKAGES = ("Flask", "numpy", "scikit-learn")
 WRITTEN_WITH = (3, 11)
 """The Python whose words stand in the files; others word their errors a little differently."""
 
+_IN_PYTHONS_WORDS = (r"(?<=^│ Error ).*$", r"^│ +(\^+|raised in .*)\n", r"^│ Cause   .*\n│\n")
+
 _WHY_KILLED = re.compile(
     r"Most often that is a lack of memory: .* from outside\."
     r"|The container's own memory limit was not .* sent kill -9\."
@@ -110,10 +112,8 @@ def comparable(report: str) -> str:
     text = _WHY_KILLED.sub("<why it was killed>", text)
     text = text.replace(" (WORKER_TIMEOUT) during init().", " (WORKER_TIMEOUT).")
     if sys.version_info[:2] != WRITTEN_WITH:
-        text = re.sub(
-            r"^│ (Error|Cause)   (\w+Error:)? .*$", r"│ \1   \2", text, flags=re.MULTILINE
-        )
-        text = re.sub(r"^│ +\^+\n", "", text, flags=re.MULTILINE)
+        for pattern in _IN_PYTHONS_WORDS:
+            text = re.sub(pattern, "", text, flags=re.MULTILINE)
     return text
 
 

@@ -86,12 +86,19 @@ def hint_for(case: Case) -> str:
     ----------
     case : the failure.
     """
+    if hint := known_hint(case):
+        return hint
+    repeat = f"To see it again without serving:\n    scorehost check {case.script.name}"
+    return f"{_BY_STAGE.get(case.stage, '')} {repeat}".strip()
+
+
+def known_hint(case: Case) -> str:
+    """Find what a rule says of a failure; "" when none knows it."""
     for link in case.chain():
         for rule in RULES:
             if hint := _asked(rule, link):
                 return hint
-    repeat = f"To see it again without serving:\n    scorehost check {case.script.name}"
-    return f"{_BY_STAGE.get(case.stage, '')} {repeat}".strip()
+    return ""
 
 
 def _asked(rule: Rule, case: Case) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import functools
 import importlib.metadata
 import importlib.util
+import pkgutil
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -241,12 +243,17 @@ def _not_in_package(wanted: str, module: str) -> str:
 # -- what there is ----------------------------------------------------------------------------
 
 
+def _installed() -> set[str]:
+    """Names of the installed top-level modules."""
+    folders = [entry for entry in sys.path if kind_of(str(Path(entry) / "x.py")) == "library"]
+    return {module.name for module in pkgutil.iter_modules(folders)}
+
+
 @functools.lru_cache(maxsize=1)
-def _installed() -> dict[str, list[str]]:
-    """Top-level module names to the packages that brought them."""
-    return {
-        name: list(found) for name, found in importlib.metadata.packages_distributions().items()
-    }
+def _packages() -> dict[str, list[str]]:
+    """Top-level modules and the packages that say they brought them."""
+    found = importlib.metadata.packages_distributions()
+    return {name: list(packages) for name, packages in found.items()}
 
 
 def _known(top: str) -> bool:
@@ -265,8 +272,10 @@ def _is_namespace(top: str) -> bool:
 
 def version_of(top: str) -> tuple[str, str]:
     """The package that brought a module, and its version; empty when unknown."""
-    for package in _installed().get(top, []):
-        return package, importlib.metadata.version(package)
+    for package in [*_packages().get(top, []), distribution_of(top)]:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found = importlib.metadata.metadata(package)
+            return found["Name"], found["Version"]
     return "", ""
 
 
