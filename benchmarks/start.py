@@ -1,6 +1,6 @@
 """How long from the command to the first right answer, and how much memory is that?
 
-Each sample is a fresh process; the answer is asked for every two milliseconds. Memory is the
+Each sample is a fresh process; the answer is asked for every five milliseconds. Memory is the
 proportional set size of the whole tree, with one worker, after that answer and again after a
 second of load.
 """

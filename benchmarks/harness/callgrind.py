@@ -8,18 +8,27 @@ request is the difference of a long run and a short one, divided by the differen
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
 import shutil
+import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from harness.servers import RunningServer, ServerSpec, Workload, running
 
+_FUNCTION = re.compile(
+    r"^ *(?P<count>[\d,]+)\s+\S*?:(?P<name>[^\s\[]+?)(?:'\d+)?(?: \[(?P<object>[^]]*)\])?$"
+)
+_SHIM = Path(__file__).with_name("under_valgrind")
+
 Drive: TypeAlias = Callable[[int], None]
 """Something that sends requests to a port."""
 
-START_LIMIT = 600
+START_LIMIT = 180
 """Seconds: everything is some fifty times slower under valgrind."""
 
 
@@ -35,7 +44,12 @@ def under_valgrind(spec: ServerSpec, folder: Path) -> ServerSpec:
         "valgrind", "--tool=callgrind", "--trace-children=yes", "--quiet",
         f"--callgrind-out-file={folder}/count.%p", *spec.command,
     )  # fmt: skip
-    environ = {**spec.environ, "PYTHONHASHSEED": "0"}
+    path = spec.environ.get("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+    environ = {
+        **spec.environ,
+        "PYTHONPATH": f"{_SHIM}{os.pathsep}{path}".rstrip(os.pathsep),
+        "PYTHONHASHSEED": "0",  # the same dictionaries in both runs
+    }
     return dataclasses.replace(spec, command=command, environ=environ)
 
 
@@ -56,7 +70,7 @@ def count_run(
         counts = {role: read_total(folder / f"count.{pid}") for role, pid in pids.items()}
         if keep is not None:
             for role, pid in pids.items():
-                shutil.copy(folder / f"count.{pid}", keep / f"{spec.name}.{role}.callgrind")
+                shutil.copy(folder / f"count.{pid}", keep / f"{role}.callgrind")
         return counts
 
 
@@ -81,6 +95,34 @@ def parse_total(text: str) -> int:
     if not totals:
         raise CountFailed("no total in the callgrind file")
     return int(totals[-1].split(":")[1].split()[0])
+
+
+def by_function(file: Path) -> dict[str, int]:
+    """Instructions of each C function itself, as callgrind_annotate tells them."""
+    shown = subprocess.run(
+        ["callgrind_annotate", "--auto=no", "--threshold=100", "--show-percs=no", file],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    return parse_functions(shown)
+
+
+def parse_functions(text: str) -> dict[str, int]:
+    """Read callgrind_annotate's list; recursive copies of a function are added up."""
+    found: Counter[str] = Counter()
+    for line in text.splitlines():
+        match = _FUNCTION.match(line)
+        if match:
+            found[f"{match['name']} ({Path(match['object'] or '?').name})"] += int(
+                match["count"].replace(",", "")
+            )
+    return dict(found)
+
+
+def hottest(short: Path, long: Path, more: int, limit: int) -> list[tuple[str, float]]:
+    """The C functions with the most instructions of their own per request."""
+    before, after = by_function(short), by_function(long)
+    spent = {name: (count - before.get(name, 0)) / more for name, count in after.items()}
+    return sorted(spent.items(), key=lambda item: item[1], reverse=True)[:limit]
 
 
 def per_request(short: dict[str, int], long: dict[str, int], more: int) -> dict[str, float]:

@@ -110,7 +110,7 @@ def running(
         process = subprocess.Popen(
             command,
             cwd=spec.folder,
-            env={**os.environ, **spec.environ},
+            env={**plain_environment(), **spec.environ},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -123,6 +123,16 @@ def running(
         stop(process, grace)
 
 
+def plain_environment() -> dict[str, str]:
+    """This environment without what would change how Python runs, PYTHONDONTWRITEBYTECODE say."""
+    kept = {"PYTHONPATH"}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in kept or not name.startswith("PYTHON")
+    }
+
+
 def free_port() -> int:
     """A port nobody listens on right now."""
     with socket.socket() as probe:
@@ -133,7 +143,7 @@ def free_port() -> int:
 def wait_for_answer(
     process: subprocess.Popen[bytes], port: int, workload: Workload, log: Path, until: float
 ) -> None:
-    """Ask again every two milliseconds until the answer is right."""
+    """Ask again every five milliseconds until the answer is right."""
     last = "no answer"
     while time.monotonic() < until:
         if process.poll() is not None:
@@ -146,7 +156,7 @@ def wait_for_answer(
             last = f"a wrong answer: {body[:200]!r}"
         elif status:
             last = f"status {status}: {body[:200]!r}"
-        time.sleep(0.002)
+        time.sleep(0.005)
     tail = log.read_text("utf-8", "replace")[-3000:]
     raise ServerDidNotStart(f"{' '.join(map(str, process.args))}: {last}. Its log ends:\n{tail}")  # type: ignore[arg-type]
 

@@ -240,3 +240,18 @@ def test_search_ends_when_nothing_is_kept():
 )
 def test_a_step_is_kept_when_all_three_hold(step, kept):
     assert step.kept(limit_ms=50) is kept
+
+
+def test_functions_are_read_and_recursive_copies_added_up():
+    shown = (
+        "Ir                file:function\n"
+        " 1,200 ( 9.36%)  not a line of the list\n"
+        "1,200  /src/ceval.c:_PyEval_EvalFrameDefault'2 [/lib/libpython3.11.so.1.0]\n"
+        "  300  /src/ceval.c:_PyEval_EvalFrameDefault [/lib/libpython3.11.so.1.0]\n"
+        "    7  ???:0x000000000001f4d0 []\n"
+    )
+
+    assert callgrind.parse_functions(shown) == {
+        "_PyEval_EvalFrameDefault (libpython3.11.so.1.0)": 1500,
+        "0x000000000001f4d0 (?)": 7,
+    }
