@@ -11,6 +11,8 @@ report. Only ``cli.py`` and ``worker/process.py`` end a process.
     ├── UsageError                  what was typed or set cannot be used; exit status 2
     │   ├── SettingError            a setting has a value that is not accepted
     │   └── MissingExtra            an optional feature's package is not installed
+    ├── EngineError                 the container engine is not there, or refuses
+    │   └── BuildFailed             a step of an image's build failed
     ├── EntryScriptError            the script failed before it could score; exit status 3
     │   ├── ScriptUnreadable        stage "read"
     │   ├── ScriptImportFailed      stage "import"
@@ -76,6 +78,28 @@ class MissingExtra(UsageError):
             f"Install it with: pip install 'scorehost[{extra}]'"
         )
         self.feature, self.package, self.extra = feature, package, extra
+
+
+class EngineError(ScorehostError):
+    """The container engine is not there, or refuses what it was asked.
+
+    Parameters
+    ----------
+    message : what happened and what to do.
+    output : what the engine said.
+    """
+
+    def __init__(self, message: str, output: str = "") -> None:
+        super().__init__(message)
+        self.output = output
+
+
+class BuildFailed(EngineError):
+    """A step of an image's build failed; ``step`` is it, as the Dockerfile has it."""
+
+    def __init__(self, message: str, output: str = "", *, step: str = "") -> None:
+        super().__init__(message, output)
+        self.step = step
 
 
 class EntryScriptError(ScorehostError):

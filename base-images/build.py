@@ -1,0 +1,291 @@
+"""Build the family of base images, in order.
+
+    python base-images/build.py                    all that need no GPU (`make images` does this)
+    python base-images/build.py inference-gpu      one, and what it is built from
+    python base-images/build.py lock               choose the newest versions of all packages
+    python base-images/build.py pin                ask the registry for the upstream images' digests
+
+Wheels are fetched here, on the host, checked against the lock files' hashes, and installed in the
+build without a network. What is built depends on the checkout alone, Debian's packages apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from scorehost import __version__
+from scorehost.errors import EngineError, UsageError
+from scorehost.images.engine import Engine, find_engine
+from scorehost.images.family import BaseImage, Family, Upstream, read_family
+from scorehost.images.wheels import Target, download, machine_of, that_apply
+
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parent
+TOOLS = ("overlay.py", "sbom.py")
+"""Files of the runtime that also work alone, inside images."""
+
+GLIBC = 36
+"""The oldest C library of the family is 2.36, Debian 12's."""
+
+NO_DATE = "315532800"  # 1980, the first year that a zip file can hold
+"""So that a wheel's bytes say only what is in it, and an unchanged one is found in the cache."""
+
+OWN_SOURCES = ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "runtime", "tools")
+
+
+def main() -> int:
+    """Do what was asked; the exit status."""
+    family = read_family()
+    arguments = parse(family)
+    try:
+        if arguments.names == ["lock"]:
+            return lock()
+        engine = find_engine(arguments.engine, os.environ)
+        engine.check()
+        if arguments.names == ["pin"]:
+            return pin(engine, family)
+        bases = dict(pair.split("=", 1) for pair in arguments.base)
+        build_all(engine, family, arguments.names or ["inference-cpu"], bases)
+    except (EngineError, UsageError) as error:
+        print(f"base-images: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parse(family: Family) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = [*family.images, "lock", "pin"]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"One of {', '.join(names)}.")
+    parser.add_argument(
+        "--base",
+        action="append",
+        default=[],
+        metavar="UPSTREAM=IMAGE",
+        help="Begin with another image: debian=registry.example/debian:bookworm-slim.",
+    )
+    parser.add_argument("--engine", metavar="COMMAND", help="docker, podman, or one like them.")
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.names if name not in names]
+    if unknown:
+        parser.error(f"{unknown[0]} is not in the family, which is {', '.join(family.images)}.")
+    return arguments
+
+
+# -- Building -------------------------------------------------------------------------------
+
+
+def build_all(engine: Engine, family: Family, names: list[str], bases: dict[str, str]) -> None:
+    """Build some images, each after the ones it is built from."""
+    order: list[BaseImage] = []
+    for name in names:
+        line: list[BaseImage] = []
+        image: BaseImage | None = family.images[name]
+        while image is not None:
+            line.insert(0, image)
+            image = image.parent
+        order += [each for each in line if each not in order]
+    for each in order:
+        build(engine, family, each, bases)
+
+
+def build(engine: Engine, family: Family, image: BaseImage, bases: dict[str, str]) -> None:
+    """Build one image."""
+    if image.parent is not None:
+        base = image.parent.reference
+    else:
+        base = bases.get(image.upstream.name) or upstream_image(engine, image.upstream)
+    facts = engine.image(base) or engine.pull(base)
+    target = Target(image.python, machine_of(facts.architecture), GLIBC)
+    print(f"{image.reference}: {image.description}, on {base}")
+    with tempfile.TemporaryDirectory(prefix="scorehost-") as folder:
+        context = Path(folder)
+        fill(context, image, target)
+        lines: list[str] = []
+        status = engine.build(
+            context,
+            dockerfile=context / "Dockerfile",
+            tag=image.reference,
+            options=options(family, image, base),
+            on_line=lines.append,
+        )
+    if status:
+        raise EngineError("\n".join(["the build failed:", *lines[-40:]]))
+    built = engine.image(image.reference)
+    assert built is not None
+    added = (built.size - facts.size) / 1e6
+    print(f"  {built.id[:19]}, {built.size / 1e6:.0f} MB, {added:.0f} of them on top of {base}")
+
+
+def upstream_image(engine: Engine, upstream: Upstream) -> str:
+    """The pinned image; or one of that name that somebody put here on purpose.
+
+    An image without a registry's digest was imported or built on this machine: where no
+    registry can be reached, that is all there is.
+    """
+    if engine.image(upstream.pinned):
+        return upstream.pinned
+    here = engine.image(upstream.tagged)
+    if here and not here.digests:
+        print(f"note: {upstream.tagged} is one made on this machine, not the pinned one")
+        return upstream.tagged
+    try:
+        engine.pull(upstream.pinned)
+    except EngineError as error:
+        raise EngineError(
+            f"{upstream.pinned} cannot be had. {error}\n"
+            f"Begin with another, '--base {upstream.name}=IMAGE', or see 'Without a registry' in "
+            "base-images/README.md."
+        ) from error
+    return upstream.pinned
+
+
+def options(family: Family, image: BaseImage, base: str) -> list[str]:
+    """What the recipe takes."""
+    values = {
+        "APP_UID": str(family.uid),
+        "APP_USER": family.user,
+        "BASE": base,
+        "BASE_NAME": base,
+        "DESCRIPTION": image.description,
+        "REVISION": revision(),
+        "TITLE": image.name,
+        "VERSION": __version__,
+    }
+    declared = set(re.findall(r"^ARG (\w+)", recipe(image).read_text("utf-8"), re.MULTILINE))
+    chosen = {name: value for name, value in values.items() if name in declared}
+    return [word for pair in chosen.items() for word in ("--build-arg", "=".join(pair))]
+
+
+def recipe(image: BaseImage) -> Path:
+    """An image's Dockerfile."""
+    return HERE / image.recipe / "Dockerfile"
+
+
+def revision() -> str:
+    """The commit, where the runtime and the recipes are as it has them; else nothing.
+
+    Only clean ones: a label that changes with every commit beside would make every layer that
+    is built on this image anew.
+    """
+    last = ["git", "-C", str(CHECKOUT), "log", "-1", "--format=%H", "--", *RELEVANT]
+    changed = ["git", "-C", str(CHECKOUT), "status", "--porcelain", "--", *RELEVANT]
+    if shutil.which("git") is None or _output(changed):
+        return ""
+    return _output(last)
+
+
+RELEVANT = ("base-images", *OWN_SOURCES)
+
+
+def _output(command: list[str]) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+# -- What a recipe needs beside it ----------------------------------------------------------
+
+
+def fill(context: Path, image: BaseImage, target: Target) -> None:
+    """Put recipe, tools, lock file and wheels into a build's folder."""
+    for file in (HERE / image.recipe).iterdir():
+        if file.is_file():
+            shutil.copy(file, context / file.name)
+    (context / "tools").mkdir()
+    for name in TOOLS:
+        shutil.copy(CHECKOUT / "runtime" / "scorehost" / "images" / name, context / "tools")
+    wheels = context / "wheels"
+    wheels.mkdir()
+    locked = context / "requirements.lock"
+    locked.write_text(that_apply(locked.read_text("utf-8"), target), "utf-8")
+    fetch(locked, wheels, target)
+    if image.serves:
+        own = own_wheel(wheels)
+        digest = hashlib.sha256(own.read_bytes()).hexdigest()
+        with locked.open("a", encoding="utf-8") as file:
+            file.write(f"scorehost=={__version__} --hash=sha256:{digest}\n")
+    for path in context.rglob("*"):  # whatever this machine's umask is
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def fetch(locked: Path, folder: Path, target: Target) -> None:
+    """Fetch the wheels of a lock file; their hashes are checked."""
+    failed = download(
+        locked,
+        folder,
+        target,
+        options=["--require-hashes"],
+        dependencies=False,
+        environ=os.environ,
+        on_line=lambda line: None,
+    )
+    if failed:
+        raise UsageError("\n".join([f"{locked.name}: wheels cannot be fetched", *failed[-10:]]))
+
+
+def own_wheel(folder: Path) -> Path:
+    """Build scorehost's wheel, from a copy: setuptools leaves things behind where it works."""
+    with tempfile.TemporaryDirectory(prefix="scorehost-wheel-") as place:
+        for name in OWN_SOURCES:
+            source = CHECKOUT / name
+            if source.is_dir():
+                leave = shutil.ignore_patterns("__pycache__", "*.egg-info")
+                shutil.copytree(source, Path(place, name), ignore=leave)
+            else:
+                shutil.copy(source, place)
+        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+        command += ["--no-build-isolation", "--wheel-dir", str(folder), place]
+        environ = {**os.environ, "SOURCE_DATE_EPOCH": NO_DATE}
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise UsageError(f"scorehost's own wheel cannot be built:\n{done.stderr[-3000:]}")
+    (wheel,) = folder.glob("scorehost-*.whl")
+    return wheel
+
+
+# -- Choosing versions ----------------------------------------------------------------------
+
+
+def lock() -> int:
+    """Write the lock files anew, with the newest versions that fit, for every architecture."""
+    for folder, wanted in (("foundation", ["pip"]), ("inference-cpu", core_requirements())):
+        file = HERE / folder / "requirements.lock"
+        oldest = min(tuple(map(int, i.python.split("."))) for i in read_family().images.values())
+        command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal"]
+        command += ["--python-version", ".".join(map(str, oldest)), "--generate-hashes"]
+        command += ["--no-header", "--no-annotate", "--upgrade", "--output-file", str(file), "-"]
+        subprocess.run(command, input="\n".join(wanted), text=True, check=True)
+        print(f"{file.relative_to(CHECKOUT)} is written")
+    return 0
+
+
+def core_requirements() -> list[str]:
+    """What the runtime needs, without extras."""
+    from importlib.metadata import requires
+
+    return [line for line in requires("scorehost") or () if "extra ==" not in line]
+
+
+def pin(engine: Engine, family: Family) -> int:
+    """Ask for the digests that the upstream tags have now, and write them down."""
+    data = HERE / "images.toml"
+    text = data.read_text("utf-8")
+    for upstream in {image.upstream.name: image.upstream for image in family.images.values()}.values():
+        digest = engine.pull(upstream.tagged).digests[0].rpartition("@")[2]
+        text = text.replace(upstream.digest, digest)
+        print(f"{upstream.tagged} is {digest}")
+    data.write_text(text, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Install packages with pip and set aside only what that changed.
+
+Runs inside a build, in a stage that is thrown away::
+
+    python overlay.py FOLDER [pip's arguments…]
+
+Installs into the Python that runs it, and copies every file that is new or different since then
+to FOLDER, under the path it has. The next stage copies FOLDER over its root: one layer that holds
+the packages and neither wheels nor pip's traces, nor a second copy of what the base has. What
+pip took away (the files of a version that was replaced) is listed in ``opt/scorehost/replaced``
+in there, one path a line, for that stage to remove.
+
+It needs nothing but Python, and does not follow what an installation does outside Python's own
+folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+REPLACED = Path("opt/scorehost/replaced")
+"""Where the list of what is gone lies, below the root of an image."""
+
+State: TypeAlias = "tuple[int, int, int]"
+"""What tells a file from the one it was: inode, size and time of change."""
+
+
+def main(arguments: list[str]) -> int:
+    """Install, then set aside; pip's exit status."""
+    folder, *pip_arguments = arguments
+    prefix = Path(sys.prefix)
+    before = snapshot(prefix)
+    command = [sys.executable, "-m", "pip", "install", *pip_arguments]
+    # Without bytecode of what pip itself imports; what it installs is compiled nevertheless.
+    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    status = subprocess.run(command, env=environ, check=False).returncode
+    if status == 0:
+        after = snapshot(prefix)
+        set_aside(changed(before, after), Path(folder))
+        list_replaced(gone(before, after), Path(folder))
+    return status
+
+
+def snapshot(folder: Path) -> dict[Path, State]:
+    """Every file and link below a folder, with its state."""
+    found = {}
+    for place, _, names in os.walk(folder):
+        for name in names:
+            file = Path(place, name)
+            status = file.lstat()
+            found[file] = (status.st_ino, status.st_size, status.st_ctime_ns)
+    return found
+
+
+def changed(before: Mapping[Path, State], after: Mapping[Path, State]) -> list[Path]:
+    """The files that are new or different."""
+    return sorted(file for file, state in after.items() if before.get(file) != state)
+
+
+def gone(before: Iterable[Path], after: Iterable[Path]) -> list[Path]:
+    """What is there no more: a folder of which nothing is left, else its files."""
+    left = set(after)
+    kept = {parent for file in left for parent in file.parents}
+    lost = set()
+    for file in set(before) - left:
+        vanished = [parent for parent in file.parents if parent not in kept]
+        lost.add(vanished[-1] if vanished else file)
+    return sorted(lost)
+
+
+def set_aside(files: Iterable[Path], folder: Path) -> None:
+    """Copy files, with their times and modes, to below a folder."""
+    for file in files:
+        target = folder / file.relative_to("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, target, follow_symlinks=False)
+
+
+def list_replaced(paths: Iterable[Path], folder: Path) -> None:
+    """Write the list of what is gone, an empty one too."""
+    listing = folder / REPLACED
+    listing.parent.mkdir(parents=True, exist_ok=True)
+    listing.write_text("".join(f"{path}\n" for path in paths), "utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,190 @@
+"""The packages of an image, Debian's and Python's, as a CycloneDX document.
+
+Runs inside the image, as a step of its build or later, and needs nothing but Python::
+
+    python sbom.py [FILE]
+
+Two runs over the same packages write the same bytes: no date, and a serial number made from the
+content. Not listed: files that no package brought (the app, models, what a ``curl`` in
+Dockerfile.steps left).
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import sys
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from email.parser import HeaderParser
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import quote, urlencode
+
+SPECIFICATION = "1.5"
+INSTALLED = "install ok installed"
+
+Component: TypeAlias = "dict[str, Any]"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the document to a file, or to standard output."""
+    text = as_text(document(Path("/"), metadata.distributions()))
+    if arguments:
+        Path(arguments[0]).write_text(text, "utf-8")
+    else:
+        sys.stdout.write(text)
+    return 0
+
+
+def document(root: Path, distributions: Iterable[metadata.Distribution]) -> dict[str, Any]:
+    """Put together what is installed.
+
+    Parameters
+    ----------
+    root : the folder that holds ``etc/os-release`` and ``var/lib/dpkg``.
+    distributions : what Python finds; the first of a name counts, as it does for import.
+    """
+    system = os_release(root / "etc/os-release")
+    components = [operating_system(system)]
+    components += debian_components(root / "var/lib/dpkg/status", system)
+    components += python_components(distributions)
+    components.sort(key=lambda component: str(component["bom-ref"]))
+    content = json.dumps(components, sort_keys=True)
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": SPECIFICATION,
+        "serialNumber": uuid.uuid5(uuid.NAMESPACE_OID, content).urn,
+        "version": 1,
+        "metadata": {
+            "component": {"type": "container", "bom-ref": "image", "name": "image"},
+            "tools": {"components": [_this_tool()]},
+        },
+        "components": components,
+    }
+
+
+def as_text(bom: Mapping[str, Any]) -> str:
+    """The document as it is written."""
+    return json.dumps(bom, indent=1, ensure_ascii=False) + "\n"
+
+
+def _this_tool() -> Component:
+    return {"type": "application", "name": "scorehost"}
+
+
+def operating_system(system: Mapping[str, str]) -> Component:
+    """What the image calls its system."""
+    name = system.get("ID", platform.system().lower())
+    version = system.get("VERSION_ID", "")
+    return {
+        "type": "operating-system",
+        "bom-ref": f"os:{name}@{version}",
+        "name": name,
+        "version": version,
+        "description": system.get("PRETTY_NAME", name),
+    }
+
+
+def os_release(file: Path) -> dict[str, str]:
+    """Read ``/etc/os-release``; nothing where there is none."""
+    if not file.is_file():
+        return {}
+    pairs = (line.partition("=") for line in file.read_text("utf-8").splitlines())
+    return {name: value.strip("\"'") for name, equals, value in pairs if equals}
+
+
+# -- Debian's packages ----------------------------------------------------------------------
+
+
+def debian_components(status: Path, system: Mapping[str, str]) -> Iterator[Component]:
+    """Each package that dpkg has installed."""
+    distribution = f"{system.get('ID', 'debian')}-{system.get('VERSION_ID', '')}".rstrip("-")
+    for entry in debian_packages(status):
+        name, version = entry["Package"], entry["Version"]
+        qualifiers = {"arch": entry["Architecture"], "distro": distribution}
+        purl = _purl("deb", system.get("ID", "debian"), name, version, qualifiers)
+        component = {
+            "type": "library",
+            "bom-ref": purl,
+            "name": name,
+            "version": version,
+            "purl": purl,
+        }
+        if "Maintainer" in entry:
+            component["supplier"] = {"name": entry["Maintainer"]}
+        yield component
+
+
+def debian_packages(status: Path) -> Iterator[Mapping[str, str]]:
+    """The entries of dpkg's database that are installed; none where there is no dpkg."""
+    if not status.is_file():
+        return
+    for paragraph in re.split(r"\n\n+", status.read_text("utf-8", "replace").strip()):
+        entry = dict(HeaderParser().parsestr(paragraph).items())
+        if entry.get("Status") == INSTALLED:
+            yield entry
+
+
+# -- Python's packages ----------------------------------------------------------------------
+
+
+def python_components(distributions: Iterable[metadata.Distribution]) -> Iterator[Component]:
+    """Each distribution, once."""
+    seen = set()
+    for distribution in distributions:
+        name = canonical(distribution.metadata["Name"] or "")
+        if name and name not in seen:  # without a name: what a removal left behind
+            seen.add(name)
+            yield python_component(name, distribution)
+
+
+def python_component(name: str, distribution: metadata.Distribution) -> Component:
+    """One distribution, with the licence it names."""
+    purl = _purl("pypi", None, name, distribution.version)
+    component: Component = {
+        "type": "library",
+        "bom-ref": purl,
+        "name": name,
+        "version": distribution.version,
+        "purl": purl,
+    }
+    licence = licence_of(distribution.metadata)
+    if licence:
+        component["licenses"] = [licence]
+    return component
+
+
+def licence_of(headers: metadata.PackageMetadata) -> dict[str, Any] | None:
+    """The licence as CycloneDX writes it: an expression, or whatever name there is."""
+    expression = headers.get("License-Expression")
+    if expression:
+        return {"expression": expression}
+    classifiers = headers.get_all("Classifier") or []
+    names = [line.rpartition(" :: ")[2] for line in classifiers if line.startswith("License :: ")]
+    name = names[0] if names else (headers.get("License") or "").partition("\n")[0].strip()
+    return {"license": {"name": name}} if name and name != "UNKNOWN" else None
+
+
+def canonical(name: str) -> str:
+    """A distribution's name as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _purl(
+    kind: str,
+    namespace: str | None,
+    name: str,
+    version: str,
+    qualifiers: Mapping[str, str] = {},
+) -> str:
+    """A package URL, which names a package across tools."""
+    path = "/".join(quote(part, safe="") for part in (namespace, name) if part)
+    suffix = f"?{urlencode(qualifiers)}" if qualifiers else ""
+    return f"pkg:{kind}/{path}@{quote(version, safe=':')}{suffix}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
