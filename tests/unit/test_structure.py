@@ -104,16 +104,28 @@ def test_the_probe_lets_pass(naughty: dict[str, list[str]], name: str):
 
 
 def documented_order() -> list[str]:
-    """The files of ``docs/architecture.md``'s list, in order."""
+    """The files of ``docs/architecture.md``'s list, in order; a folder by itself is all in it."""
     page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
     (listing,) = blocks(page.partition("## The order of the files")[2])
     order, folder = [], ""
     for line in listing.body.splitlines():
         words = line.split()
-        if words and words[0].endswith("/"):
+        named = bool(words) and words[0].endswith("/")
+        if named:
             folder = words.pop(0).removeprefix("./")
-        order += [folder + name for name in takewhile(lambda word: word.endswith(".py"), words)]
+        names = list(takewhile(lambda word: word.endswith(".py"), words))
+        order += [folder + name for name in names] or ([folder] if named else [])
     return order
+
+
+def places() -> dict[str, int]:
+    """Where each file stands in the list, those of a folder all in the same place."""
+    order, files = documented_order(), set(files_with_code())
+    found = {name: order.index(name) for name in files & set(order)}
+    for number, folder in enumerate(order):
+        if folder.endswith("/"):
+            found |= {name: number for name in files - set(order) if name.startswith(folder)}
+    return found
 
 
 def files_with_code() -> dict[str, ast.Module]:
@@ -168,20 +180,22 @@ def file_of(name: str, files: Iterable[str]) -> str | None:
 
 def test_every_file_has_its_place():
     """The list in docs/architecture.md holds each file of the package, once."""
-    order = documented_order()
+    order, files = documented_order(), set(files_with_code())
+    listed = {name for name in order if name.endswith(".py")}
 
-    assert sorted(order) == sorted(files_with_code())
+    assert files - set(places()) == set(), "not in the list: put them where they belong"
+    assert listed - files == set(), "in the list, and gone"
+    assert len(order) == len(set(order))
 
 
 def test_imports_follow_the_documented_order():
     """A file imports only from files above it, inside functions too."""
-    files = files_with_code()
-    place = {name: number for number, name in enumerate(documented_order())}
+    files, place = files_with_code(), places()
 
     against = [
         f"{name} imports {other}, which stands below it"
-        for name, tree in files.items()
-        for other in sorted({file_of(each, files) for each in imported_names(tree)} - {None, name})
+        for name in files.keys() & place.keys()
+        for other in {file_of(each, files) for each in imported_names(files[name])} & place.keys()
         if place[other] > place[name] and (name, other) not in LATE
     ]
     assert against == []
