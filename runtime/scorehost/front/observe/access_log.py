@@ -10,6 +10,7 @@ from scorehost.front.observe.log import Log
 from scorehost.front.observe.observer import Observer
 from scorehost.front.routes import PROBES
 
+_LINE: Final = b"%b %b %d run=%.3fms total=%.3fms in=%d out=%d id=%b\n"
 FLUSH_AFTER: Final = 0.05
 """Seconds a line may wait for company."""
 
@@ -35,11 +36,11 @@ class AccessLog(Observer):
             return
         log = self._log
         if log.is_json:
-            first = log.collect(b"", self._fields(exchange, now))
+            first = log.collect_fields(self._fields(exchange, now))
         else:
             first = log.collect(
-                b"%b %b %d run=%.3fms total=%.3fms in=%d out=%d id=%b"
-                % (
+                _LINE,
+                (
                     exchange.method,
                     exchange.path,
                     exchange.status,
@@ -49,7 +50,6 @@ class AccessLog(Observer):
                     exchange.sent,
                     exchange.request_id,
                 ),
-                None,
             )
         if first:
             self._later(FLUSH_AFTER, log.flush)

@@ -48,6 +48,11 @@ class Log:
         self._second = 0
         self._second_text = b""
         self._collected: list[bytes] = []
+        self._access = (
+            b" I [%d] %b - " % (self._pid, _DROP_IN_NAMES[ACCESS].encode())
+            if self._drop_in
+            else b" INFO  %b: " % ACCESS.encode()
+        )
 
     def enabled(self, level: int) -> bool:
         """Whether this level is logged."""
@@ -111,15 +116,15 @@ class Log:
 
     # -- the access log's way in --------------------------------------------------------------
 
-    def collect(self, message: bytes, fields: dict[str, Any] | None) -> bool:
+    def collect(self, form: bytes, values: tuple[Any, ...]) -> bool:
         """Keep one access line for the next flush; True if it is the first one kept."""
-        if fields is not None:
-            line = self._line(logging.INFO, ACCESS, "", str(fields.get("request_id", "")), 0, fields)
-        elif self._drop_in:
-            line = b"%b I [%d] azmlinfsrv.access - %b\n" % (self._stamp(time.time()), self._pid, message)
-        else:
-            line = b"%b INFO  scorehost.access: %b\n" % (self._stamp(time.time()), message)
-        self._collected.append(line)
+        self._collected.append(self._stamp(time.time()) + self._access + form % values)
+        return len(self._collected) == 1
+
+    def collect_fields(self, fields: dict[str, Any]) -> bool:
+        """Keep one access line in its JSON form."""
+        request_id = str(fields.pop("request_id", ""))
+        self._collected.append(self._line(logging.INFO, ACCESS, "", request_id, 0, fields))
         return len(self._collected) == 1
 
     def flush(self) -> None:

@@ -36,11 +36,6 @@ class Histogram:
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
-    def add(self, value: float) -> None:
-        """Count one value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
     def cumulative(self) -> list[tuple[str, float]]:
         """The buckets as Prometheus wants them: each holds those before it."""
         sums, so_far = [], 0
@@ -48,6 +43,11 @@ class Histogram:
             so_far += count
             sums.append(("+Inf" if bound == float("inf") else repr(float(bound)), float(so_far)))
         return sums
+
+
+def _add(histogram: Histogram, value: float) -> None:
+    histogram.counts[bisect_left(histogram.bounds, value)] += 1
+    histogram.total += value
 
 
 class Metrics(Observer):
@@ -80,13 +80,13 @@ class Metrics(Observer):
         self.requests[exchange.route, exchange.status] += 1
         if exchange.route != SCORE:
             return
-        self.total.add(now - exchange.arrived)
-        self.request_bytes.add(exchange.size)
-        self.response_bytes.add(exchange.sent)
+        _add(self.total, now - exchange.arrived)
+        _add(self.request_bytes, exchange.size)
+        _add(self.response_bytes, exchange.sent)
         if exchange.begun:
-            self.waited.add(exchange.begun - exchange.queued)
+            _add(self.waited, exchange.begun - exchange.queued)
             if exchange.run_ns >= 0:
-                self.run.add(exchange.run_ns * 1e-9)
+                _add(self.run, exchange.run_ns * 1e-9)
 
     def worker_ended(self, reason: str) -> None:
         """Count a death."""
