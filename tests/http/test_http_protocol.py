@@ -106,8 +106,6 @@ def test_many_connections_at_once(live_server: StartServer) -> None:
     answers = [connection.read_response().json() for connection in connections]
 
     assert answers == [str(number) for number in range(200)]
-    for connection in connections:
-        connection.close()
 
 
 # -- pipelining ---------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.client import ConnectionEnded
-from support.processes import alive, in_session, tree
+from support.processes import alive, in_session, listening_ports, tree
 from support.server import LiveServer, StartServer
 from support.wait import wait_until
 
@@ -108,6 +108,21 @@ def test_an_end_while_init_runs_does_not_wait_for_it(own_server: StartServer) ->
     assert in_session(server.pid) == []
 
 
+def test_a_signal_to_all_processes_drains_too(server: LiveServer) -> None:
+    """As supervisors send it that know only the group."""
+    with server.connect() as connection:
+        connection.send_request("POST", "/score", body=b'"inside"')
+        server.wait_for_file("inside.begun")
+
+        os.killpg(server.pid, signal.SIGTERM)
+        wait_until(lambda: not _accepts(server), what="the listener is closed")
+        assert connection.silent()
+        server.make("inside.go")
+
+        assert connection.read_response().status == 200
+    assert server.wait_exit(10) == 0
+
+
 def test_a_hostile_script_cannot_hold_the_server(own_server: StartServer) -> None:
     """It ignores the signals, breaks print and sockets and leaves its folder."""
     server = own_server("hostile.py")
@@ -153,8 +168,6 @@ def test_a_killed_worker_costs_only_the_request_inside(server: LiveServer) -> No
     assert served.status == 200
     assert served.json()["pid"] != killed
     assert "inside" in server.wait_for_line("SIGKILL")
-    for connection in (inside, waiting):
-        connection.close()
 
 
 def test_an_idle_worker_that_is_killed_costs_nothing(server: LiveServer) -> None:
@@ -239,6 +252,92 @@ def test_a_worker_is_replaced_after_its_number_of_requests(own_server: StartServ
     wait_until(lambda: not alive(seen[0]), what="the first has ended")
 
 
+def test_a_replacement_that_fails_is_tried_again(own_server: StartServer) -> None:
+    """With a pause that grows; meanwhile the reason is told, and the server lives on."""
+    server = own_server("heals.py")
+    server.make("broken")
+    os.kill(_worker(server), signal.SIGKILL)
+    wait_until(lambda: len(_attempts(server)) >= 3, what="tried twice")
+
+    ready, live, score = server.get("/readyz"), server.get("/livez"), server.post(json=None)
+    (server.folder / "broken").unlink()
+
+    assert (ready.status, live.status, score.status) == (503, 200, 503)
+    assert "broken for now" in ready.text
+    assert "pid" in server.wait_ready().score()
+
+
+def test_the_others_serve_while_a_replacement_fails(own_server: StartServer) -> None:
+    server = own_server("heals.py", settings={"WORKER_COUNT": "2"})
+    wait_until(lambda: len(_attempts(server)) == 2, what="both workers ran init()")
+    server.make("broken")
+    killed = _worker(server)
+
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: len(_attempts(server)) >= 4, what="tried twice")
+
+    assert server.get("/readyz").status == 200
+    assert _worker(server) != killed
+
+
+def test_a_worker_that_dies_in_a_stream_cuts_it(own_server: StartServer) -> None:
+    server = own_server("streams.py")
+    with server.connect() as connection:
+        body = b'[{"yield": "first"}, {"wait": "never"}]'
+        connection.send_request("POST", "/score", body=body)
+        connection.read_head()
+        assert connection.read_chunk() == b"first"
+
+        [worker] = [each.pid for each in tree(server.pid) if not _parents(server, each.pid)]
+        os.kill(worker, signal.SIGKILL)
+
+        with pytest.raises(ConnectionEnded):
+            connection.read_chunk()
+    assert server.wait_ready().post(json=[{"yield": "next"}]).body == b"next"
+
+
+@pytest.mark.parametrize("how", ["raise", "exit", "return"])
+def test_a_child_that_the_script_forks_does_not_answer(own_server: StartServer, how: str) -> None:
+    """Whatever it leaves run() with: only the worker itself goes on."""
+    server = own_server("forks.py")
+    worker = _worker(server)
+
+    answers = [server.score(value) for value in (how, None, how, None)]
+
+    assert answers == [{"pid": worker}] * 4
+
+
+def test_a_child_that_stays_does_not_hide_its_workers_end(own_server: StartServer) -> None:
+    server = own_server("forks.py")
+    killed = server.score("stay")["pid"]
+    children = [each.pid for each in tree(killed) if each.pid != killed]
+
+    os.kill(killed, signal.SIGKILL)
+
+    server.wait_for_line("SIGKILL")
+    assert server.wait_ready().score()["pid"] != killed
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+    assert len(children) == 1
+
+
+@pytest.mark.parametrize("way", ["fork", "spawn", "asyncio", "subprocess", "thread"])
+def test_a_script_may_use_processes_threads_and_loops(live_server: StartServer, way: str) -> None:
+    assert live_server("uses_processes.py").score(way) == 3
+
+
+def test_a_worker_holds_no_listener_and_leaves_no_zombie(server: LiveServer) -> None:
+    """Or the port would stay taken after the server's end."""
+    worker = _worker(server)
+    assert listening_ports(worker) == set()
+
+    os.kill(worker, signal.SIGKILL)
+    server.wait_for_line("SIGKILL")
+    server.wait_ready()
+
+    wait_until(lambda: not [each for each in tree(server.pid) if each.ended], what="no zombie")
+
+
 # -- the front's end ----------------------------------------------------------------------
 
 
@@ -281,6 +380,16 @@ def test_nothing_is_written_to_the_home_folder(own_server: StartServer, tmp_path
     server.check_stopped()
 
     assert list(tmp_path.iterdir()) == []
+
+
+def _attempts(server: LiveServer) -> str:
+    """A character for each time that init() was begun."""
+    return (server.folder / "init.log").read_text()
+
+
+def _parents(server: LiveServer, pid: int) -> list[int]:
+    """The processes of the server whose parent is this one."""
+    return [each.pid for each in tree(server.pid) if each.parent == pid]
 
 
 def _accepts(server: LiveServer) -> bool:

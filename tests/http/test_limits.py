@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from support.client import ConnectionEnded, Response, chunked, request_bytes
-from support.processes import alive
+from support.client import Connection, ConnectionEnded, Response, chunked, request_bytes
+from support.processes import alive, open_files, resident_bytes, tree
 from support.server import LiveServer, StartServer
 from support.wait import wait_until
 
@@ -197,8 +198,6 @@ def test_a_full_queue_refuses_with_retry_after(own_server: StartServer) -> None:
     assert "2" in refused.message
     assert [answer.status for answer in answers] == [200, 200, 200]
     assert not (server.folder / "refused.begun").exists()
-    for connection in waiting:
-        connection.close()
 
 
 def test_a_wait_over_the_limit_is_refused_with_retry_after(own_server: StartServer) -> None:
@@ -218,7 +217,32 @@ def test_a_wait_over_the_limit_is_refused_with_retry_after(own_server: StartServ
     assert not (server.folder / "second.begun").exists()
 
 
-def test_a_client_that_has_left_the_queue_is_not_scored(own_server: StartServer) -> None:
+def test_bodies_that_wait_are_bounded_in_bytes(own_server: StartServer) -> None:
+    server = own_server("gated.py", settings={"SCOREHOST_MAX_QUEUE_BYTES": "100_000"})
+    first = server.connect()
+    first.send_request("POST", "/score", body=b'"first"')
+    server.wait_for_file("first.begun")
+    waiting = [server.connect() for _ in range(20)]
+    for connection in waiting:
+        connection.send_request("POST", "/score", body=b'"later"' + b" " * 20_000)
+    _wait_queued(server, 1)
+
+    server.make("later.go")
+    server.make("first.go")
+    answers = [connection.read_response() for connection in waiting]
+
+    refused = [answer for answer in answers if answer.status != 200]
+    assert first.read_response().status == 200
+    assert 0 < len(refused) < 20
+    assert {answer.status for answer in refused} == {503}
+    assert all("SCOREHOST_MAX_QUEUE_BYTES" in answer.message for answer in refused)
+    assert all(int(answer.header("Retry-After") or 0) >= 1 for answer in refused)
+
+
+@pytest.mark.parametrize("leave", [Connection.close, Connection.reset])
+def test_a_client_that_has_left_the_queue_is_not_scored(
+    own_server: StartServer, leave: Callable[[Connection], None]
+) -> None:
     server = own_server("gated.py")
     with server.connect() as first:
         first.send_request("POST", "/score", body=b'"first"')
@@ -226,7 +250,7 @@ def test_a_client_that_has_left_the_queue_is_not_scored(own_server: StartServer)
         gone = server.connect()
         gone.send_request("POST", "/score", body=b'"gone"')
         _wait_queued(server, 1)
-        gone.reset()
+        leave(gone)
         _wait_queued(server, 1)
 
         server.make("first.go")
@@ -268,6 +292,39 @@ def test_a_body_that_arrives_slowly_is_waited_for(live_server: StartServer) -> N
             assert connection.silent(0.2)
             connection.send(b"x")
         assert connection.read_response().json() == "xxxxxx"
+
+
+def test_a_client_that_takes_no_answer_is_given_up(live_server: StartServer) -> None:
+    """Its answer would stay in memory until it comes back."""
+    server = live_server("evaluates.py", settings={"SCOREHOST_BODY_TIMEOUT": "0.5"})
+
+    with server.connect() as connection:
+        connection.send_request("POST", "/score", body=b"\"'x' * 50_000_000\"")
+        [front] = [each.pid for each in tree(server.pid) if each.parent == server.pid]
+        wait_until(lambda: resident_bytes(front) > 60 << 20, what="the answer is there")
+        wait_until(lambda: resident_bytes(front) < 60 << 20, what="the answer is let go")
+
+        assert len(connection.read_to_end()) < 50_000_000
+
+
+def test_bodies_leave_nothing_open(own_server: StartServer) -> None:
+    """Large ones are kept in files: those of clients that left in the middle are closed too."""
+    server = own_server("raw_text.py")
+    body = b"x" * 2_000_000
+    whole = request_bytes("POST", "/score", body=body)
+
+    def descriptors() -> int:
+        assert server.post(body=body).status == 200
+        return sum(len(open_files(process.pid)) for process in tree(server.pid))
+
+    before = descriptors()
+    for _ in range(20):
+        assert server.post(body=body).status == 200
+        connection = server.connect()
+        connection.send(whole[:1_000_000])
+        connection.reset()
+
+    wait_until(lambda: descriptors() <= before, what="as many files as before")
 
 
 def test_an_idle_connection_is_closed_in_silence(live_server: StartServer) -> None:

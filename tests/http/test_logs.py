@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 
 import pytest
@@ -94,6 +95,28 @@ def test_a_line_that_looks_like_ours_cannot_forge_a_record(live_server: StartSer
 
     server.wait_for_line("forged")
     assert [record for record in server.records() if record.get("message") == "forged"] == []
+
+
+@pytest.mark.parametrize("closing", ["<&- >&- 2>&-", ">/dev/full 2>/dev/full"])
+def test_a_server_without_a_log_serves(own_server: StartServer, closing: str) -> None:
+    """No descriptor of the server's may take the place of those that are closed."""
+    server = own_server("prints.py", shell=f'exec "$@" {closing}')
+
+    assert server.score("x") == "x"
+
+
+def test_a_log_that_nobody_reads_does_not_stop_the_server(own_server: StartServer) -> None:
+    """Whoever reads our pipe may hang, and go; the clients must not notice."""
+    reader, writer = os.pipe()
+    server = own_server("prints.py", output=writer)
+    os.close(writer)
+
+    with server.connect(5.0) as connection:
+        for _ in range(1000):
+            assert connection.request("POST", "/score", body=b'"x"').status == 200
+        os.close(reader)
+        for _ in range(100):
+            assert connection.request("POST", "/score", body=b'"x"').status == 200
 
 
 # -- loggers and levels -------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from support.client import Connection, ConnectionEnded
+from support.processes import resident_bytes, tree
 from support.server import LiveServer, StartServer
 
 
@@ -220,6 +221,4 @@ def test_a_raw_script_streams_through_its_own_response(own_server: StartServer) 
 
 def _resident(server: LiveServer) -> int:
     """Bytes of memory of the largest process of the server."""
-    from support.processes import resident_bytes, tree
-
     return max(resident_bytes(process.pid) for process in tree(server.pid))

@@ -289,6 +289,11 @@ class Connection:
         """Close our side."""
         self.socket.close()
 
+    @property
+    def is_closed(self) -> bool:
+        """We have closed it."""
+        return self.socket.fileno() < 0
+
     def __enter__(self) -> Connection:
         return self
 

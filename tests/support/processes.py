@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,16 +88,19 @@ def _listeners() -> Iterator[tuple[str, int]]:
                 yield fields[9], int(fields[1].rpartition(":")[2], 16)
 
 
-def _sockets(pid: int) -> set[str]:
-    found = set()
-    try:
+def open_files(pid: int) -> list[str]:
+    """What a process has open, as /proc names it."""
+    found = []
+    with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
         for descriptor in (PROC / str(pid) / "fd").iterdir():
-            target = os.readlink(descriptor)
-            if target.startswith("socket:["):
-                found.add(target[len("socket:[") : -1])
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        pass
+            with suppress(FileNotFoundError):
+                found.append(os.readlink(descriptor))
     return found
+
+
+def _sockets(pid: int) -> set[str]:
+    names = open_files(pid)
+    return {name[len("socket:[") : -1] for name in names if name.startswith("socket:[")}
 
 
 def resident_bytes(pid: int) -> int:

@@ -88,6 +88,7 @@ class LiveServer:
     folder : the working directory; logs are kept beside it.
     settings : environment variables besides the ordinary ones.
     address : where it will listen.
+    output : a descriptor that takes both outputs instead of the files.
     """
 
     def __init__(
@@ -96,8 +97,10 @@ class LiveServer:
         folder: Path,
         settings: Mapping[str, str],
         address: Address,
+        output: int | None = None,
     ) -> None:
         self.folder, self.address, self.command = folder, address, tuple(command)
+        self._connections: list[Connection] = []
         self._out = folder.with_name(folder.name + ".out")
         self._err = folder.with_name(folder.name + ".err")
         with self._out.open("wb") as out, self._err.open("wb") as err:
@@ -106,8 +109,8 @@ class LiveServer:
                 cwd=folder,
                 env=clean_environment(settings),
                 stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
+                stdout=out if output is None else output,
+                stderr=err if output is None else output,
                 start_new_session=True,
             )
 
@@ -121,6 +124,8 @@ class LiveServer:
         arguments: Iterable[str] = (),
         files: Mapping[str, str | bytes] = {},
         address: Address | None = None,
+        shell: str = "",
+        output: int | None = None,
     ) -> LiveServer:
         """Put a script into an app root of its own and serve it.
 
@@ -131,6 +136,8 @@ class LiveServer:
         settings, arguments : environment variables and command line.
         files : more files of the app root.
         address : where to listen; a free port unless given.
+        shell : a line for bash that runs the command, which it finds as ``"$@"``.
+        output : see the class.
         """
         folder.mkdir()
         fill(folder, files)
@@ -139,7 +146,10 @@ class LiveServer:
         address = address or Address(port=free_port())
         listen = ["--port", str(address.port)] if address.path is None else []
         command = [*SERVE, *([script] if script else []), *listen, *arguments]
-        return cls(command, folder, {"AML_APP_ROOT": str(folder)} | dict(settings), address)
+        if shell:
+            command = ["bash", "-c", shell, "serve", *command]
+        environment = {"AML_APP_ROOT": str(folder)} | dict(settings)
+        return cls(command, folder, environment, address, output)
 
     # -- its log --------------------------------------------------------------------------
 
@@ -203,8 +213,11 @@ class LiveServer:
     # -- requests -------------------------------------------------------------------------
 
     def connect(self, timeout: float = 20.0) -> Connection:
-        """A new connection."""
-        return Connection(self.address, timeout)
+        """A new connection; one that a test leaves open is closed when the server ends."""
+        connection = Connection(self.address, timeout)
+        self._connections = [each for each in self._connections if not each.is_closed]
+        self._connections.append(connection)
+        return connection
 
     def request(
         self,
@@ -289,6 +302,8 @@ class LiveServer:
 
     def kill(self) -> None:
         """End every process of it at once."""
+        for connection in self._connections:
+            connection.close()
         for process in in_session(self.pid):
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
