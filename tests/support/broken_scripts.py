@@ -5,7 +5,8 @@ as a person sees it. What differs from machine to machine is replaced by a name 
 brackets; since a longer path moves line ends, prose is compared without them.
 
 Run as a script, with the names of cases or none for all, it writes what ``scorehost check`` says
-now into those files; read the difference before you commit it.
+now into those files, and those that the troubleshooting page shows into that page; read the
+difference before you commit it.
 """
 
 from __future__ import annotations
@@ -13,14 +14,20 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from scorehost.diagnosis.deaths import explain_exit
+from scorehost.diagnosis.report import report_death
 from support.server import clean_environment
 
 BROKEN = Path(__file__).parents[1] / "scripts" / "broken"
+PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
+
+_ON_PAGE = re.compile(r"(?s)(?P<head>```text report=(?P<name>\w+)\n)(?P<report>.*?)```\n")
 
 SETTINGS: dict[str, dict[str, str]] = {"slow_init": {"WORKER_TIMEOUT": "4"}}
 """Variables of the cases that need one; a crowded machine needs seconds to reach ``init()``."""
@@ -122,14 +129,36 @@ def expected(case: str) -> str:
     return (BROKEN / f"{case}.txt").read_text("utf-8").rstrip("\n")
 
 
+def drawn(name: str) -> str:
+    """The report of a case, or one that no script can bring about everywhere."""
+    if name != "out_of_memory":
+        return expected(name)
+    death = explain_exit(
+        -signal.SIGKILL, oom_before=0, oom_after=1, memory_limit=512 << 20, peak_bytes=498 << 20
+    )
+    report = report_death(
+        stage="init()", script=Path("<app>/score.py"), cause=death.text, hint=death.hint
+    )
+    return report.text().rstrip("\n")
+
+
+def reports_on(page: str) -> dict[str, str]:
+    """The reports that stand on a page, by the name of their case."""
+    return {match["name"]: match["report"] for match in _ON_PAGE.finditer(page)}
+
+
 def main(names: list[str]) -> None:
-    """Write the reports of these cases."""
+    """Write the reports of these cases, and the page that shows some."""
     for case in names or cases():
         with tempfile.TemporaryDirectory() as folder:
             app = lay_out(case, Path(folder))
             report = report_in(run("check", case, app).stdout)
             (BROKEN / f"{case}.txt").write_text(normalised(report, app) + "\n", "utf-8")
             print(case if report else f"{case}: NO REPORT")
+    page = PAGE.read_text("utf-8")
+    PAGE.write_text(
+        _ON_PAGE.sub(lambda match: f"{match['head']}{drawn(match['name'])}\n```\n", page), "utf-8"
+    )
 
 
 if __name__ == "__main__":
