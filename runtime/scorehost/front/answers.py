@@ -78,13 +78,16 @@ class Answers:
             return self.complete(exchange, 200, body, JSON, run_ns=run_ns, failed=False)
         exchange.status = 200
         exchange.sent = len(body)
-        return b"%b%b\r\nx-ms-request-id: %b\r\nx-ms-run-fn-exec-ms: %.3f\r\nContent-Length: %d\r\n\r\n%b" % (  # noqa: E501
-            self._ok,
-            exchange.request_id,
-            exchange.legacy_id,
-            run_ns / 1e6,
-            len(body),
-            body,
+        return (
+            b"%b%b\r\nx-ms-request-id: %b\r\nx-ms-run-fn-exec-ms: %.3f\r\nContent-Length: %d\r\n\r\n%b"
+            % (
+                self._ok,
+                exchange.request_id,
+                exchange.legacy_id,
+                run_ns / 1e6,
+                len(body),
+                body,
+            )
         )
 
     def complete(
@@ -266,4 +269,5 @@ def _header_name(name: str) -> bytes:
 
 def _header_value(value: str) -> bytes:
     # A line break in a value would let a script's input write headers of its own.
-    return value.replace("\r", " ").replace("\n", " ").replace("\0", " ").encode("latin-1", "replace")
+    one_line = value.replace("\r", " ").replace("\n", " ").replace("\0", " ")
+    return one_line.encode("latin-1", "replace")

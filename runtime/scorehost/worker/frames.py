@@ -25,7 +25,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from scorehost.errors import FrameError
-from scorehost.messages import Answer, Failure, HeaderList, ScoringRequest, Stream
+from scorehost.messages import Answer, Failure, HeaderList, Outcome, ScoringRequest, Stream
 
 # -- requests: front to worker ----------------------------------------------------------------
 
@@ -88,7 +88,7 @@ class RequestReader:
         start = REQUEST_PREFIX + id_size
         view = self._view
         body = bytes(view[start + meta_size : size])
-        if kind == SCORE_PLAIN or kind == SCORE_FULL:
+        if kind in (SCORE_PLAIN, SCORE_FULL):
             request_id = str(view[REQUEST_PREFIX:start], "latin-1")
             if in_file:
                 body = read_memory_file(received_files(ancillary)[0])
@@ -190,14 +190,12 @@ def pack_frame(
     return b"".join((prefix, meta, body))
 
 
-def pack_outcome(number: int, outcome: Answer | Failure) -> bytes:
+def pack_outcome(number: int, outcome: Outcome) -> bytes:
     """Make the frame of a complete result."""
     if type(outcome) is Answer:
         if not outcome.own_response:
             body = outcome.body
-            return (
-                _ANSWER.pack(ANSWER, _PLAIN_OK, 200, 0, len(body), number, outcome.run_ns) + body
-            )
+            return _ANSWER.pack(ANSWER, _PLAIN_OK, 200, 0, len(body), number, outcome.run_ns) + body
         return pack_frame(
             ANSWER,
             number,
@@ -291,7 +289,7 @@ class AnswerReader:
 
 # -- shared state -----------------------------------------------------------------------------
 
-_BEGUN, _BEGUN_AT, _VICTIM, MARK_ALL = range(4)
+_BEGUN, _BEGUN_AT, _VICTIM, MARK_ALL, _DEBUGGED, _DEBUGGER_PORT = range(6)
 SHARED_BYTES: Final = mmap.PAGESIZE
 
 
@@ -350,6 +348,24 @@ class SharedState:
     @mark_all.setter
     def mark_all(self, value: bool) -> None:
         self.words[MARK_ALL] = value
+
+    @property
+    def debugged(self) -> bool:
+        """Whether a client is attached to a debugger that the script itself opened."""
+        return bool(self.words[_DEBUGGED])
+
+    @debugged.setter
+    def debugged(self, value: bool) -> None:
+        self.words[_DEBUGGED] = value
+
+    @property
+    def debugger_port(self) -> int:
+        """Where on 127.0.0.1 the worker's debugger listens; 0: nowhere."""
+        return self.words[_DEBUGGER_PORT]
+
+    @debugger_port.setter
+    def debugger_port(self, port: int) -> None:
+        self.words[_DEBUGGER_PORT] = port
 
     def close(self) -> None:
         """Unmap."""

@@ -52,5 +52,5 @@ def apply_logging_file(file: Path) -> None:
     except Exception as error:
         raise ScriptImportFailed(
             f"{file} cannot be applied: {error}. It takes one JSON object in the form of "
-            "Python's logging.config.dictConfig, with \"version\": 1."
+            'Python\'s logging.config.dictConfig, with "version": 1.'
         ) from error

@@ -10,6 +10,7 @@ id: nobody knows which request they work for.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import logging
@@ -79,9 +80,10 @@ class Output:
 
     def install(self) -> None:
         """Put the marked streams in the place of the interpreter's."""
-        sys.stdout = sys.__stdout__ = _text(MarkedPipe(1, self))  # type: ignore[misc] # both, or
-        sys.stderr = sys.__stderr__ = _text(MarkedPipe(2, self))  # type: ignore[misc] # none
-        self._streams = (sys.stdout, sys.stderr)
+        out, err = _text(MarkedPipe(1, self)), _text(MarkedPipe(2, self))
+        sys.stdout = sys.__stdout__ = out  # type: ignore[misc,assignment] # declared final
+        sys.stderr = sys.__stderr__ = err  # type: ignore[misc,assignment]
+        self._streams = (out, err)
 
     def write(self, data: bytes) -> int:
         """Write for one of the streams, whichever thread asks."""
@@ -135,7 +137,7 @@ def _text(pipe: MarkedPipe) -> TextIO:
 def _flush(stream: Any) -> None:
     try:
         stream.flush()
-    except Exception:  # noqa: BLE001,S110 - a script may close or replace its streams
+    except Exception:
         pass
 
 
@@ -155,5 +157,5 @@ class RecordHandler(logging.Handler):
             sys.stderr.flush()
             sys.__stderr__.buffer.write(mark(RECORD, document))  # type: ignore[union-attr]
             sys.__stderr__.flush()  # type: ignore[union-attr]
-        except Exception:  # noqa: BLE001 - as logging's own handlers do
+        except Exception:
             self.handleError(record)

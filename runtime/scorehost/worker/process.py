@@ -33,6 +33,7 @@ from scorehost.worker import frames
 from scorehost.worker.interrupts import Interrupts
 from scorehost.worker.logs import set_up_logging
 from scorehost.worker.output import Output
+from scorehost.worker.own_debuggers import watch_imports
 
 if TYPE_CHECKING:
     from scorehost.diagnosis.report import Report
@@ -52,7 +53,7 @@ def main() -> None:
     document = orjson.loads(first.body)
     settings = Settings.from_json(document["settings"])
     worker = Worker(channel, settings)
-    if not worker.start():
+    if not worker.start(warm_up=document["warm_up"], first=document["first"]):
         worker.leave(EXIT_FAILED)
     if document["role"] == "loader":
         from scorehost.worker.loader import Loader
@@ -111,11 +112,18 @@ class Worker:
         self._stage = "read"
         self._pipeline: Pipeline | None = None
         self._description = b""
+        self._sample: object = None
 
     # -- starting -----------------------------------------------------------------------------
 
-    def start(self) -> bool:
-        """Load the script and run ``init()``; tell the front how it went."""
+    def start(self, *, warm_up: bool = False, first: bool = True) -> bool:
+        """Load the script and run ``init()``; tell the front how it went.
+
+        Parameters
+        ----------
+        warm_up : answer the script's own sample before it is ready.
+        first : whether no other worker was started before.
+        """
         self._output.install()
         self._interrupts.install()
         settings = self.settings
@@ -123,18 +131,44 @@ class Worker:
         try:
             set_environment(settings)
             set_up_logging(settings.log_level, settings.root)
+            self._set_up_debugging(first)
             script = load_entry_script(settings.script, settings.root, self._tell_stage)
             self._tell_stage("init()")
             run_init(script)
             self._tell_stage("describe")
-            self._pipeline = Pipeline(script, nan=settings.nan)
+            self._pipeline = Pipeline(script, nan=settings.nan, explain=settings.debug)
             self._description = self._describe(script, time.monotonic() - began)
-        except BaseException as error:  # noqa: BLE001 - whatever ends a start is explained
+        except BaseException as error:
             self._tell_failure(error)
+            return False
+        if warm_up and not self._warm_up():
             return False
         gc.collect()
         gc.freeze()  # the model never becomes garbage: don't walk it at every collection
         return True
+
+    def _set_up_debugging(self, first: bool) -> None:
+        """Only what was asked for; the rest is not even imported."""
+        settings, shared = self.settings, self._channel.shared
+        if settings.debug or settings.debug_on_demand:
+            from scorehost.dev.debugger import Debugger
+
+            Debugger(settings, shared).set_up(self._tell_stage, wait=first)
+        if not settings.debug:
+            watch_imports(shared)
+
+    def _warm_up(self) -> bool:
+        """Answer the script's own sample, if it has one; a reload must not switch to less."""
+        if self._sample is None:
+            return True
+        from scorehost.dev.warming import warm_up
+
+        assert self._pipeline is not None
+        self._tell_stage("warm-up")
+        report = warm_up(self._pipeline, self._sample, self.settings.script)
+        if report is not None:
+            self._send_report(report)
+        return report is None
 
     def announce(self) -> None:
         """Tell the front that this process can score."""
@@ -148,6 +182,7 @@ class Worker:
         from scorehost.scoring.describe import describe
 
         description = describe(script, self.settings)
+        self._sample = description.sample
         for warning in description.warnings:
             logging.getLogger("scorehost").warning(warning)
         return orjson.dumps(
@@ -162,7 +197,9 @@ class Worker:
         )
 
     def _tell_failure(self, error: BaseException) -> None:
-        report = self._report(error)
+        self._send_report(self._report(error))
+
+    def _send_report(self, report: Report) -> None:
         self._output.end()
         self._channel.send(
             frames.pack_frame(frames.FAILED, body=orjson.dumps(report.to_dict(), default=str))
@@ -183,13 +220,13 @@ class Worker:
         following = self._channel.reader.next
         while True:
             packet = following()
-            if type(packet) is tuple:
+            if isinstance(packet, tuple):
                 self._score(*packet)
             elif packet is None or packet.kind == frames.STOP:
                 return
 
     def _score(self, number: int, request: ScoringRequest) -> None:
-        assert self._pipeline is not None  # noqa: S101 - run() comes after start()
+        assert self._pipeline is not None
         channel, output, interrupts = self._channel, self._output, self._interrupts
         channel.shared.begin(number, time.monotonic_ns())
         output.begin(request.request_id)
@@ -215,7 +252,7 @@ class Worker:
                 channel.send(frames.pack_frame(frames.STREAM_CHUNK, number, chunk))
         except Interrupted:
             failure = interrupted().log
-        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             failure = self._stream_failure(error)
         finally:
             close = getattr(stream.chunks, "close", None)

@@ -11,5 +11,7 @@ from typing import Final
 
 DUMP_SIGNAL: Final = signal.SIGRTMIN + 5
 """Write the stacks of all threads."""
+DEBUG_SIGNAL: Final = signal.SIGRTMIN + 4
+"""Open a debugger, where SCOREHOST_DEBUG_ON_DEMAND allows it."""
 INTERRUPT_SIGNAL: Final = signal.SIGRTMIN + 6
 """Raise in the request that the shared state names."""

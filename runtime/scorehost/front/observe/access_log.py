@@ -25,7 +25,9 @@ class AccessLog(Observer):
     later : calls a function after some seconds.
     """
 
-    def __init__(self, log: Log, *, probes: bool, later: Callable[[float, Callable[[], None]], object]) -> None:
+    def __init__(
+        self, log: Log, *, probes: bool, later: Callable[[float, Callable[[], None]], object]
+    ) -> None:
         self._log = log
         self._probes = probes
         self._later = later

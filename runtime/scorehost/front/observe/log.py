@@ -145,7 +145,13 @@ class Log:
         return b"%b,%03d" % (self._second_text, (now - second) * 1000)
 
     def _line(
-        self, level: int, logger: str, message: str, request_id: str, pid: int, fields: dict[str, Any]
+        self,
+        level: int,
+        logger: str,
+        message: str,
+        request_id: str,
+        pid: int,
+        fields: dict[str, Any],
     ) -> bytes:
         name = logging.getLevelName(level)
         now = time.time()
@@ -174,7 +180,8 @@ class Log:
         fields: dict[str, Any],
     ) -> bytes:
         document: dict[str, Any] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z",
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+            + f".{int(now % 1 * 1000):03d}Z",
             "level": name,
             "logger": logger,
         }
@@ -206,5 +213,5 @@ class LogBridge(logging.Handler):
         """Pass the record on."""
         try:
             self._log.event(record.levelno, record.name, self.format(record))
-        except Exception:  # noqa: BLE001 - as logging's own handlers do
+        except Exception:
             self.handleError(record)

@@ -23,7 +23,19 @@ TIME_BUCKETS: Final = (
     0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
 )  # fmt: skip
 """Seconds. Prometheus' usual ones end where many models begin and begin where ours end."""
-SIZE_BUCKETS: Final = (64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20)  # noqa: E501
+SIZE_BUCKETS: Final = (
+    64,
+    256,
+    1 << 10,
+    4 << 10,
+    16 << 10,
+    64 << 10,
+    256 << 10,
+    1 << 20,
+    4 << 20,
+    16 << 20,
+    64 << 20,
+)
 
 
 class Histogram:
@@ -104,7 +116,7 @@ class Metrics(Observer):
         from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(self)  # type: ignore[arg-type] # anything with collect() will do
+        registry.register(self)
         return generate_latest(registry), CONTENT_TYPE_LATEST
 
     def collect(self) -> Iterator[Metric]:
@@ -118,7 +130,8 @@ class Metrics(Observer):
             (((route, str(status)), n) for (route, status), n in sorted(self.requests.items())),
         )  # fmt: skip
         yield self._counter(
-            CounterMetricFamily, "scorehost_worker_deaths", "Scoring processes that ended, by reason.",
+            CounterMetricFamily, "scorehost_worker_deaths",
+            "Scoring processes that ended, by reason.",
             ("reason",), (((reason,), n) for reason, n in sorted(self.deaths.items())),
         )  # fmt: skip
         yield self._counter(
@@ -147,7 +160,7 @@ class Metrics(Observer):
         for name, text, histogram in (
             ("scorehost_run_seconds", "Time in run().", self.run),
             ("scorehost_queue_wait_seconds", "Wait for a worker.", self.waited),
-            ("scorehost_request_seconds", "First byte of a request to last of its answer.", self.total),
+            ("scorehost_request_seconds", "Request's first byte to answer's last.", self.total),
             ("scorehost_request_bytes", "Size of request bodies.", self.request_bytes),
             ("scorehost_response_bytes", "Size of answers, heads included.", self.response_bytes),
         ):
