@@ -135,10 +135,8 @@ def _text(pipe: MarkedPipe) -> TextIO:
 
 
 def _flush(stream: Any) -> None:
-    try:
+    with contextlib.suppress(Exception):  # a script may close its streams
         stream.flush()
-    except Exception:
-        pass
 
 
 class RecordHandler(logging.Handler):
