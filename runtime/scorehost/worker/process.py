@@ -52,6 +52,7 @@ def main() -> None:
         return
     document = orjson.loads(first.body)
     settings = Settings.from_json(document["settings"])
+    sys.argv = [str(settings.script)]  # a script that parses arguments finds none of ours
     worker = Worker(channel, settings)
     if not worker.start(warm_up=document["warm_up"], first=document["first"]):
         worker.leave(EXIT_FAILED)
