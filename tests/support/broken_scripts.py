@@ -98,7 +98,7 @@ def normalised(report: str, app: Path) -> str:
     replacements = {
         r"Python 3\.\d+": "Python <version>",
         rf"(version|this is) {re.escape(version)}": r"\1 <version>",
-        r"\S*/site-packages/": "<packages>/",
+        r"[^\s(]*/site-packages/": "<packages>/",
         r"(raised in \S+, line) \d+": r"\1 <line>",
         r"(\b(?:ctypes|signal)\S*\.py):\d+": r"\1:<line>",
         r"\.\.\. \d+ more frames": "... <many> more frames",

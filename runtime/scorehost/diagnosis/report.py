@@ -18,9 +18,7 @@ from scorehost import errors
 from scorehost.diagnosis import layout
 from scorehost.diagnosis.case import Case, cause_of, own_error
 from scorehost.diagnosis.frames import Frame, beneath, format_frames, our_fault, user_frames
-from scorehost.diagnosis.hints import hint_for
 from scorehost.diagnosis.stacks import frames_of_stacks, without_our_frames
-from scorehost.diagnosis.trees import tree_for
 
 TERMINATION_LIMIT = 4096
 """Bytes of a termination message that Kubernetes keeps."""
@@ -144,6 +142,10 @@ def report_exception(error: BaseException, *, stage: str, script: Path, app_root
     script : the entry script.
     app_root : the app root, for short paths and for the models below it.
     """
+    # Only a process that failed pays for what hints need; the front never does.
+    from scorehost.diagnosis.hints import hint_for
+    from scorehost.diagnosis.trees import tree_for
+
     shown = own_error(error)
     frames = _list(lambda: user_frames(shown, app_root))
     case = Case(shown, stage, script, app_root, frames)
