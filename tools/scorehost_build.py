@@ -22,7 +22,7 @@ PTH_LINE = (
     "import sys; sys.meta_path.append(type('ScorehostStandIns', (), {'find_spec': "
     "lambda name, path=None, target=None: "
     "__import__('azureml_stand_ins').find_spec(name, path, target) "
-    "if name.split('.')[0] in ('azureml', 'azureml_inference_server_http') else None}))\n"
+    "if name.split('.')[0] in ('azureml', 'azureml_inference_server_http', 'ptvsd') else None}))\n"
 )
 
 

@@ -20,6 +20,7 @@ FINDER_NAME: Final = "ScorehostStandIns"
 
 _SDK: Final = "azureml_stand_ins.sdk"
 _EXCEPTIONS: Final = "azureml_stand_ins.exceptions"
+_PTVSD: Final = "scorehost.dev.ptvsd_calls"
 _API: Final = "scorehost.api"
 
 _CATCHABLE: Final = (
@@ -62,6 +63,19 @@ EXPORTS: Final[dict[str, dict[str, str]]] = {
     "azureml.contrib.services": {"rawhttp": _API},
     "azureml.contrib.services.aml_request": _REQUEST,
     "azureml.contrib.services.aml_response": _RESPONSE,
+    "ptvsd": dict.fromkeys(
+        (
+            "__scorehost__",
+            "attach",
+            "break_into_debugger",
+            "debug_this_thread",
+            "enable_attach",
+            "is_attached",
+            "tracing",
+            "wait_for_attach",
+        ),
+        _PTVSD,
+    ),
     "azureml_inference_server_http": {},
     "azureml_inference_server_http.api": {},
     "azureml_inference_server_http.api.aml_request": _REQUEST,
@@ -88,6 +102,7 @@ _DISTRIBUTIONS: Final = {
     "azureml.train": "azureml-train-core",
     "azureml.train.automl": "azureml-train-automl-client",
     "azureml_inference_server_http": "azureml-inference-server-http",
+    "ptvsd": "ptvsd",
 }
 """Which distribution has a module and those below it."""
 
@@ -134,7 +149,8 @@ def _provider(distribution: str) -> str:
     sdk = "the retired Azure Machine Learning SDK"
     if not distribution:
         return sdk
-    return distribution if "server" in distribution else f"{sdk} ({distribution})"
+    own = "server" in distribution or distribution == "ptvsd"
+    return distribution if own else f"{sdk} ({distribution})"
 
 
 class _Loader(Loader):

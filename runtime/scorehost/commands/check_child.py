@@ -259,41 +259,17 @@ class Check:
         if failure.stage == "encode" and self.teller.step == "run":
             self.teller.done(origin(self.sample))
             self.teller.begin("encode")
+        from scorehost.scoring.failure import report_of
+
         self._failed = True
-        self.teller.failed(report_of(failure, self.settings.script).to_dict())
+        report = report_of(failure, self.settings.script, unfit=UNFIT)
+        self.teller.failed(report.to_dict())
 
 
 def answer_as_data(answer: Answer) -> dict[str, Any]:
     """An answer for machines."""
     body = answer.body[:LARGEST_ANSWER].decode("utf-8", "replace")
     return {"status": answer.status, "content_type": answer.content_type, "body": body}
-
-
-def report_of(failure: Failure, script: Path) -> Report:
-    """The report on a sample that got no answer."""
-    from scorehost.diagnosis.frames import Frame
-    from scorehost.diagnosis.report import Report
-
-    detail = failure.detail
-    frames = [
-        Frame(item["file"], item["line"], item["function"], ((item["line"], item["code"]),))
-        for item in detail.get("frames", ())
-    ]
-    return Report(
-        stage=failure.stage,
-        error_type=detail.get("type", ""),
-        message=detail.get("message", failure.log),
-        frames=frames,
-        hint=UNFIT if failure.stage in {"decode", "validate"} else called_with(detail),
-        script=str(script),
-    )
-
-
-def called_with(detail: dict[str, Any]) -> str:
-    """What ``run()`` got, by type and shape."""
-    shapes = detail.get("input", {})
-    got = ", ".join(f"{name} = {shape}" for name, shape in shapes.items())
-    return f"run() was called with {got}.".replace("'", "") if got else ""
 
 
 def log_as_text() -> None:

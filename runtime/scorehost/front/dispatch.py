@@ -247,6 +247,10 @@ class Dispatcher:
             and now - worker.shared.begun_at_ns * 1e-9 >= STALL
         ]
 
+    def suspended(self) -> bool:
+        """Whether a debugger is attached: time spent at a breakpoint does not count."""
+        return self.deadlines_suspended or any(worker.shared.debugged for worker in self.serving)
+
     # -- watching -----------------------------------------------------------------------------
 
     def _look_for_stalls(self) -> None:
@@ -271,9 +275,12 @@ class Dispatcher:
     def _end_waits(self) -> None:
         """Refuse whoever has waited for too long; the queue is in the order of arrival."""
         self._waiting_watched = False
-        if self._wait is None or self.deadlines_suspended:
+        if self._wait is None:
             return
         now = self._clock.now()
+        if self.suspended():
+            for exchange in self.queue:
+                exchange.queued = now
         while self.queue and now - self.queue[0].queued >= self._wait:
             exchange = self.queue.popleft()
             waited = now - exchange.queued
@@ -294,7 +301,10 @@ class Dispatcher:
             return
         left = worker.head_since + self._limit - self._clock.now()
         exchange = worker.outstanding[0]
-        if left <= 0 and not self.deadlines_suspended:
+        if left <= 0 and self.suspended():
+            worker.head_since = self._clock.now()
+            left = self._limit
+        if left <= 0:
             if worker.expired != exchange.number:
                 worker.expired = exchange.number
                 worker.service = max(worker.service, self._limit)

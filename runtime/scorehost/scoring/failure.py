@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from scorehost.errors import (
     RequestError,
@@ -20,6 +20,9 @@ from scorehost.errors import (
 from scorehost.messages import RUN_FAILED_MESSAGE, Failure
 from scorehost.scoring.shapes import shape_of
 
+if TYPE_CHECKING:
+    from scorehost.diagnosis.report import Report
+
 _LONGEST_MESSAGE: Final = 2000
 
 
@@ -29,6 +32,8 @@ def failure_of(
     app_root: Path,
     arguments: Mapping[str, Any] | None = None,
     run_ns: int | None = None,
+    *,
+    explained_for: Path | None = None,
 ) -> Failure:
     """Turn whatever ended a request into the value that the front answers with.
 
@@ -39,11 +44,28 @@ def failure_of(
     app_root : for short paths.
     arguments : what ``run()`` was called with, as far as that was known.
     run_ns : what ``run()`` took, when it returned.
+    explained_for : in debug mode the entry script; the detail then has a hint and every frame.
     """
     if isinstance(error, RunFailed) and error.__cause__ is not None:
         error, stage, run_ns = error.__cause__, "run", None
     if isinstance(error, (UnusableBody, WrongContentType)) and stage in ("decode", "run"):
-        return _of_the_caller(error, app_root, arguments)
+        failure = _of_the_caller(error, app_root, arguments)
+    else:
+        failure = _of_the_script(error, stage, app_root, arguments, run_ns)
+    if explained_for is not None:
+        from scorehost.scoring.explanation import explain
+
+        failure.detail |= explain(error, failure.stage, explained_for, app_root)
+    return failure
+
+
+def _of_the_script(
+    error: BaseException,
+    stage: str,
+    app_root: Path,
+    arguments: Mapping[str, Any] | None,
+    run_ns: int | None,
+) -> Failure:
     return Failure(
         status=500,
         stage=stage,
@@ -70,6 +92,40 @@ def _of_the_caller(
         error_type=type(error).__name__,
         detail=_detail(error, stage, app_root, arguments),
     )
+
+
+def report_of(failure: Failure, script: Path, *, unfit: str = "") -> Report:
+    """The report on a sample that got no answer.
+
+    Parameters
+    ----------
+    failure : what came instead.
+    script : the entry script.
+    unfit : the hint when the sample itself was refused.
+    """
+    from scorehost.diagnosis.frames import Frame
+    from scorehost.diagnosis.report import Report
+
+    detail = failure.detail
+    frames = [
+        Frame(item["file"], item["line"], item["function"], ((item["line"], item["code"]),))
+        for item in detail.get("frames", ())
+    ]
+    return Report(
+        stage=failure.stage,
+        error_type=detail.get("type", ""),
+        message=detail.get("message", failure.log),
+        frames=frames,
+        hint=unfit if failure.stage in {"decode", "validate"} else called_with(detail),
+        script=str(script),
+    )
+
+
+def called_with(detail: dict[str, Any]) -> str:
+    """What ``run()`` got, by type and shape."""
+    shapes = detail.get("input", {})
+    got = ", ".join(f"{name} = {shape}" for name, shape in shapes.items())
+    return f"run() was called with {got}.".replace("'", "") if got else ""
 
 
 def _log(error: BaseException, app_root: Path) -> str:

@@ -30,10 +30,12 @@ class Pipeline:
     ----------
     script : loaded, and ``init()`` done.
     nan : what NaN and infinity become: "null", "literal" or "error".
+    explain : debug mode: tell everything of a failure.
     """
 
-    def __init__(self, script: EntryScript, *, nan: str = "null") -> None:
+    def __init__(self, script: EntryScript, *, nan: str = "null", explain: bool = False) -> None:
         self._script = script
+        self._explained_for = script.path if explain else None
         self._decode = decoder(script)
         self._invoke = invocation(script)
         self._encode = Encoder(nan).encode
@@ -54,7 +56,14 @@ class Pipeline:
         except BaseException as error:  # sys.exit() too fails only its request
             if was_interrupted(error):
                 raise Interrupted from error
-            return failure_of(error, stage, self._script.app_root, arguments, run_ns)
+            return failure_of(
+                error,
+                stage,
+                self._script.app_root,
+                arguments,
+                run_ns,
+                explained_for=self._explained_for,
+            )
 
     def _answer(self, result: Any, run_ns: int) -> Answer | Stream:
         """Answer with a result that may be more than a value."""

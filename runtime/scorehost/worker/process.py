@@ -54,7 +54,7 @@ def main() -> None:
     settings = Settings.from_json(document["settings"])
     sys.argv = [str(settings.script)]  # a script that parses arguments finds none of ours
     worker = Worker(channel, settings)
-    if not worker.start(warm_up=document["warm_up"], first=document["first"]):
+    if not worker.start(warm_up=document.get("warm_up", False), first=document.get("first", True)):
         worker.leave(EXIT_FAILED)
     if document["role"] == "loader":
         from scorehost.worker.loader import Loader

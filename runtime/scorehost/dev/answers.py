@@ -1,0 +1,106 @@
+"""Debug mode's answer to a request that failed: everything, as JSON or as a page.
+
+In production none of this is imported, and the client sees only what the contract says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import orjson
+
+from scorehost.front.exchange import Exchange
+
+DOCS: Final = "docs/debugging.md#a-request-that-fails"
+_STYLE: Final = """
+:root { color-scheme: light dark; }
+body { font-family: sans-serif; line-height: 1.5; margin: 2rem auto; max-width: 60rem;
+  padding: 0 1.25rem; }
+pre, code { font-family: monospace; }
+pre { background: #1b2631; border-radius: 4px; color: #e8eef4; overflow-x: auto;
+  padding: .8rem 1rem; }
+dt { font-weight: bold; margin-top: .8rem; }
+dd { margin-left: 0; }
+"""
+POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"
+
+
+def error_document(
+    request_id: str, message: str, stage: str, detail: Mapping[str, Any], *, every_frame: bool
+) -> dict[str, Any]:
+    """Make the structured error.
+
+    Parameters
+    ----------
+    request_id : the request.
+    message : what the client sees in production.
+    stage : "decode", "validate", "run" or "encode".
+    detail : what the worker told.
+    every_frame : ours, Python's and the libraries' frames too.
+    """
+    frames = detail.get("all_frames" if every_frame else "frames", [])
+    return {
+        "message": message,
+        "error": {
+            "id": request_id,
+            "stage": stage,
+            "type": detail.get("type", ""),
+            "message": detail.get("message", ""),
+            "frames": frames,
+            "input": detail.get("input", {}),
+            "hint": detail.get("hint", ""),
+            "docs": DOCS,
+        },
+    }
+
+
+def wants_every_frame(exchange: Exchange) -> bool:
+    """Whether the address ends in ``?frames=all``."""
+    query = parse_qs(exchange.target.partition(b"?")[2].decode("latin-1"))
+    return query.get("frames") == ["all"]
+
+
+def wants_html(exchange: Exchange) -> bool:
+    """Whether a browser asks."""
+    return b"text/html" in exchange.known.get(b"accept", b"").lower()
+
+
+def as_page(document: Mapping[str, Any], script: str) -> bytes:
+    """Write the structured error as a page that loads nothing."""
+    error = document["error"]
+    rows = "".join(
+        f"<dt>{escape(label)}</dt><dd>{content}</dd>"
+        for label, content in (
+            ("Stage", escape(error["stage"])),
+            ("What it was called with", _input(error["input"])),
+            ("Hint", f"<pre>{escape(error['hint'])}</pre>" if error["hint"] else ""),
+            ("Request", f"<code>{escape(error['id'])}</code>"),
+        )
+        if content
+    )
+    title = f"{error['type']}: {error['message']}"
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>"
+        f"<h1>{escape(script)}: {escape(error['type'])}</h1><p>{escape(error['message'])}</p>"
+        f"{''.join(map(_frame, error['frames']))}<dl>{rows}</dl>"
+        '<p><a href="debug">Debug page</a></p>'
+        "</main></body></html>\n"
+    ).encode()
+
+
+def _frame(frame: Mapping[str, Any]) -> str:
+    where = f"{frame['file']}:{frame['line']}"
+    function = f" in {frame['function']}()" if frame["function"] else ""
+    return f"<pre>{escape(where + function)}\n    {escape(frame['code'])}</pre>"
+
+
+def _input(shapes: Mapping[str, Any]) -> str:
+    if not shapes:
+        return ""
+    text = orjson.dumps(shapes, option=orjson.OPT_INDENT_2).decode()
+    return f"<pre>{escape(text)}</pre>"

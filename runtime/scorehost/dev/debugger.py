@@ -1,0 +1,96 @@
+"""The debugger in a scoring worker: debugpy, listening on a private port of 127.0.0.1.
+
+The front relays the public port to it, so that it knows when a client is attached and can offer
+the port to the next worker after a reload. What it cannot do: follow child processes, whose
+debuggers would listen where no client can reach them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from scorehost.dev.script_debuggers import answer_as_done
+from scorehost.settings import Settings
+from scorehost.worker.frames import SharedState
+from scorehost.worker.signals import DEBUG_SIGNAL
+
+_log = logging.getLogger("scorehost")
+
+
+class Debugger:
+    """debugpy in this process.
+
+    Parameters
+    ----------
+    settings : debug mode, the public port, how long to wait.
+    shared : where the front finds the private port.
+    """
+
+    def __init__(self, settings: Settings, shared: SharedState) -> None:
+        self._settings = settings
+        self._shared = shared
+        self._debugpy: Any = None
+
+    def set_up(self, tell_stage: Callable[[str], None], *, wait: bool) -> None:
+        """Open now, in debug mode; or listen for the signal to open later.
+
+        Parameters
+        ----------
+        tell_stage : told what is waited for.
+        wait : whether --debug-wait holds; it does for the first worker only.
+        """
+        if importlib.util.find_spec("debugpy") is None:
+            return  # the front has said so
+        if not self._settings.debug:
+            signal.signal(DEBUG_SIGNAL, self._open_on_demand)
+            return
+        tell_stage("debugger")
+        self.open()
+        self._stand_in()
+        if self._settings.debug_wait and wait:
+            tell_stage("waiting for a debugger")
+            self._wait(self._settings.debug_wait)
+
+    def open(self) -> None:
+        """Listen, once."""
+        if self._debugpy is not None:
+            return
+        # The notice about frozen modules would stand in every log; breakpoints are in the
+        # script's files, which are not frozen.
+        os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+        import debugpy
+
+        debugpy.configure(subProcess=False)
+        _, port = debugpy.listen(("127.0.0.1", 0))
+        self._debugpy = debugpy
+        self._shared.debugger_port = port
+
+    def _open_on_demand(self, _signal: int, _frame: FrameType | None) -> None:
+        try:
+            self.open()
+        except Exception as error:
+            _log.error(f"the debugger could not be opened: {error}")
+
+    def _stand_in(self) -> None:
+        """Answer the script's own calls, of debugpy and of ptvsd alike."""
+        from scorehost.dev import ptvsd_calls
+
+        self._listen, self._waiting = self._debugpy.listen, self._debugpy.wait_for_client
+        answer_as_done(self._debugpy, self._settings.debug_port)
+        sys.modules["ptvsd"] = ptvsd_calls  # two debuggers in one process disturb each other
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for a client, but not for ever."""
+        timer = threading.Timer(seconds, self._waiting.cancel)
+        timer.daemon = True
+        timer.start()
+        self._waiting()
+        timer.cancel()

@@ -1,0 +1,197 @@
+"""Requests kept for later: what came, what was answered, and what went wrong.
+
+Each is one JSON file that only its owner may read, with what is secret in headers masked. The
+number and the size of all together are bounded; the oldest go first. Bodies are kept as they
+came: they may hold what should not be kept, which is why production records nothing unless told.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import re
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from scorehost.errors import UsageError
+from scorehost.settings import MASK
+
+FORMAT: Final = 1
+LARGEST_ANSWER: Final = 256 << 10
+"""Bytes of an answer that are kept; longer ones are compared by their beginning and length."""
+
+_SECRET: Final = re.compile(
+    r"auth|cookie|token|secret|passw|credential|signature|session|api-?key|-key$|^key$|jwt|bearer",
+    re.IGNORECASE,
+)
+_SECRET_IN_QUERY: Final = re.compile(
+    r"(?i)(?<=[?&])((?:[\w.-]*(?:token|secret|passw|signature|api_?key|credential)[\w.-]*"
+    r"|sig|code|key)=)[^&]*"
+)
+
+
+def masked_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The headers, with a mask where a secret stands."""
+    return [(name, MASK if _SECRET.search(name) else value) for name, value in headers]
+
+
+def masked_target(target: str) -> str:
+    """Path and query, with a mask where the query names a secret."""
+    return _SECRET_IN_QUERY.sub(rf"\g<1>{MASK}", target)
+
+
+def as_value(body: bytes) -> Any:
+    """A body as JSON can hold it: text, or an object with base64."""
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(body).decode("ascii")}
+
+
+def as_bytes(value: Any) -> bytes:
+    """What :func:`as_value` made, as it was."""
+    if isinstance(value, Mapping):
+        return base64.b64decode(value["base64"])
+    return str(value).encode("utf-8")
+
+
+class Recorder:
+    """Keeps requests in a folder, and their documents at hand.
+
+    Parameters
+    ----------
+    folder : made when the first request comes.
+    count, size : the most requests, and bytes, that are kept.
+    """
+
+    def __init__(self, folder: Path, count: int, size: int) -> None:
+        self._folder, self._count, self._size = folder, count, size
+        self._files: deque[tuple[Path, int]] = deque()
+        self._bytes = 0
+        self._number = 0
+        for path in sorted(folder.glob("*.json")):
+            with contextlib.suppress(OSError):
+                self._add(path, path.stat().st_size)
+
+    def keep(self, document: Mapping[str, Any]) -> Path | None:
+        """Write one request; None when it is too large to be kept.
+
+        Raises
+        ------
+        OSError
+            The folder cannot be written.
+        """
+        data = json.dumps(document, ensure_ascii=False, default=str).encode("utf-8", "replace")
+        if len(data) > self._size // 4:
+            return None
+        self._make_folder()
+        self._number += 1
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        name = f"{stamp}-{self._number % 10**6:06d}-{file_part(document['id'])}.json"
+        path = self._folder / name
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(data)
+        self._add(path, len(data))
+        return path
+
+    def _make_folder(self) -> None:
+        if self._folder.is_dir():
+            return
+        self._folder.mkdir(mode=0o700, parents=True)
+        if self._folder.parent.name == ".scorehost":
+            (self._folder.parent / ".gitignore").write_text("*\n")
+
+    def _add(self, path: Path, size: int) -> None:
+        self._files.append((path, size))
+        self._bytes += size
+        while len(self._files) > self._count or self._bytes > self._size:
+            oldest, freed = self._files.popleft()
+            self._bytes -= freed
+            oldest.unlink(missing_ok=True)
+
+
+def file_part(request_id: str) -> str:
+    """An id as a part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9-]", "_", request_id)[:80]
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read one recorded request.
+
+    Raises
+    ------
+    UsageError
+        It is not there, or is something else.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON: {error}.") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise UsageError(f"{path} is not a request that scorehost recorded.")
+    return document
+
+
+def find_records(folder: Path, wanted: str) -> list[Path]:
+    """The files of one id, or of the file or folder of that name; oldest first.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
+    path = Path(wanted)
+    if path.is_dir():
+        found = sorted(path.glob("*.json"))
+    elif path.is_file():
+        found = [path]
+    else:
+        found = sorted(folder.glob(f"*-{file_part(wanted)}*.json"))[-1:]
+    if not found:
+        raise UsageError(
+            f"No recorded request {wanted}: it is neither a file nor an id of {folder}."
+        )
+    return found
+
+
+# -- comparing ------------------------------------------------------------------------------
+
+
+def outcome_of(status: int, content_type: str, body: bytes, error_type: str = "") -> dict[str, Any]:
+    """What is compared of an answer."""
+    return {
+        "status": status,
+        "content_type": content_type,
+        "body": as_value(body[:LARGEST_ANSWER]),
+        "bytes": len(body),
+        "error": error_type,
+    }
+
+
+def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Say in one word how an outcome has changed: same, fixed, broken or changed."""
+    failed_before, failed_after = before["status"] >= 400, after["status"] >= 400
+    if failed_before and not failed_after:
+        return "fixed"
+    if failed_after and not failed_before:
+        return "broken"
+    if failed_after:
+        same = (before["status"], before["error"]) == (after["status"], after["error"])
+        return "same" if same else "changed"
+    same = before["status"] == after["status"] and _content(before) == _content(after)
+    return "same" if same else "changed"
+
+
+def _content(outcome: Mapping[str, Any]) -> Any:
+    """A body by its value where it is JSON: spaces and the order of names mean nothing."""
+    try:
+        return json.loads(as_bytes(outcome["body"]))
+    except ValueError:
+        return outcome["body"], outcome["bytes"]

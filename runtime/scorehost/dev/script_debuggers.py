@@ -1,0 +1,139 @@
+"""What a script's own calls of ptvsd and debugpy do in a scoring worker.
+
+In debug mode the server's debugger listens already: the calls are answered as done, with a
+notice. Otherwise they do what they say; of several workers the first gets the port, and the
+others go on with a notice. While a client is attached, the front is told through the shared
+state, so that no deadline ends a request at a breakpoint.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Final
+
+from scorehost.worker.frames import SharedState
+
+_LOOK_EVERY: Final = 0.1
+"""Seconds between two looks whether a client is attached."""
+_log = logging.getLogger("scorehost")
+
+
+def adapt(module: ModuleType, shared: SharedState) -> None:
+    """Adapt a debugger that was just imported, outside debug mode."""
+    if module.__name__ == "debugpy":
+        own = _Own(module, "listen", "wait_for_client", module.is_client_connected, shared)
+    elif hasattr(module, "__scorehost__"):
+        return  # the stand-in calls debugpy, which is adapted itself
+    else:
+        own = _Own(module, "enable_attach", "wait_for_attach", module.is_attached, shared)
+    own.install()
+
+
+class _Own:
+    """A debugger that the script opens itself.
+
+    Parameters
+    ----------
+    module : debugpy or ptvsd.
+    listen, wait : the names of its two functions.
+    attached : tells whether a client is attached.
+    shared : where the front looks.
+    """
+
+    def __init__(
+        self,
+        module: ModuleType,
+        listen: str,
+        wait: str,
+        attached: Callable[[], bool],
+        shared: SharedState,
+    ) -> None:
+        self._module, self._shared, self._attached = module, shared, attached
+        self._names = listen, wait
+        self._listen: Callable[..., Any] = getattr(module, listen)
+        self._wait: Any = getattr(module, wait)
+        self._refused = False
+
+    def install(self) -> None:
+        """Put ours in the place of both functions."""
+        listen, wait = self._names
+        setattr(self._module, listen, self.listen)
+
+        def waiting(*arguments: Any, **options: Any) -> Any:
+            return None if self._refused else self._wait(*arguments, **options)
+
+        if hasattr(self._wait, "cancel"):
+            waiting.cancel = self._wait.cancel  # type: ignore[attr-defined]
+        setattr(self._module, wait, waiting)
+
+    def listen(self, address: Any = ("0.0.0.0", 5678), *arguments: Any, **options: Any) -> Any:  # noqa: S104 - ptvsd's
+        """Listen, unless another worker does."""
+        try:
+            result = self._listen(address, *arguments, **options)
+        except (OSError, RuntimeError):
+            if not port_taken(address):
+                raise
+            self._refused = True
+            _log.warning(
+                f"{self._module.__name__}: {shown(address)} is taken, most likely by another "
+                "worker; this one goes on without a debugger. With one worker (--workers 1) or "
+                "--debug every request reaches it."
+            )
+            return address
+        watcher = threading.Thread(target=self._watch, name="scorehost-debugger", daemon=True)
+        # The debugger must neither trace nor stop this thread.
+        watcher.pydev_do_not_trace = watcher.is_pydev_daemon_thread = True  # type: ignore[attr-defined]
+        watcher.start()
+        _log.info(f"{self._module.__name__}: the script's debugger listens on {shown(address)}")
+        return result
+
+    def _watch(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(_LOOK_EVERY):
+            self._shared.debugged = self._attached()
+
+
+def port_taken(address: Any) -> bool:
+    """Whether somebody listens there."""
+    host, port = address if isinstance(address, tuple) else ("127.0.0.1", address)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
+
+
+def shown(address: Any) -> str:
+    """An address as people write it."""
+    return ":".join(map(str, address)) if isinstance(address, tuple) else str(address)
+
+
+# -- debug mode -----------------------------------------------------------------------------
+
+
+def answer_as_done(debugpy: ModuleType, port: int) -> None:
+    """In debug mode: the script's own calls change nothing, and say so."""
+
+    def listen(*_: Any, **__: Any) -> tuple[str, int]:
+        _log.warning(
+            f"the script opens a debugger; in debug mode one listens already, on port {port}, "
+            "and the call is answered as done"
+        )
+        return "127.0.0.1", port
+
+    def wait_for_client(*_: Any, **__: Any) -> None:
+        _log.warning(
+            "the script waits for a debugger; in debug mode --debug-wait SECONDS does that, and "
+            "the call is answered as done"
+        )
+
+    wait_for_client.cancel = lambda: None  # type: ignore[attr-defined]
+    for name, answer in (("listen", listen), ("wait_for_client", wait_for_client)):
+        setattr(debugpy, name, answer)

@@ -1,0 +1,41 @@
+"""The warm-up of a reload: the new worker answers its own sample before it gets requests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from scorehost.messages import Failure, ScoringRequest, Stream
+from scorehost.scoring.failure import report_of
+from scorehost.scoring.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from scorehost.diagnosis.report import Report
+
+_UNFIT: Final = (
+    "The sample in the decorators is not what run() takes. After a reload the new workers answer "
+    "it before they get requests: mend the sample or run()."
+)
+
+
+def warm_up(pipeline: Pipeline, sample: Any, script: Path) -> Report | None:
+    """Score the sample; returns the report when it failed.
+
+    Parameters
+    ----------
+    pipeline : of the script that was just loaded.
+    sample : the decorators' own.
+    script : the entry script, for the report.
+    """
+    body = json.dumps(sample, default=str).encode()
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    outcome = pipeline.score(
+        ScoringRequest("POST", "/score", headers, "application/json", body, "warm-up", "127.0.0.1")
+    )
+    if isinstance(outcome, Stream):
+        next(iter(outcome.chunks), None)
+        close = getattr(outcome.chunks, "close", None)
+        if close is not None:
+            close()
+    return report_of(outcome, script, unfit=_UNFIT) if isinstance(outcome, Failure) else None
