@@ -226,7 +226,7 @@ def fetch(locked: Path, folder: Path, target: Target) -> None:
         options=["--require-hashes"],
         dependencies=False,
         environ=os.environ,
-        on_line=lambda line: None,
+        on_line=lambda _: None,
     )
     if failed:
         raise UsageError("\n".join([f"{locked.name}: wheels cannot be fetched", *failed[-10:]]))
@@ -279,7 +279,9 @@ def pin(engine: Engine, family: Family) -> int:
     """Ask for the digests that the upstream tags have now, and write them down."""
     data = HERE / "images.toml"
     text = data.read_text("utf-8")
-    for upstream in {image.upstream.name: image.upstream for image in family.images.values()}.values():
+    for upstream in {
+        image.upstream.name: image.upstream for image in family.images.values()
+    }.values():
         digest = engine.pull(upstream.tagged).digests[0].rpartition("@")[2]
         text = text.replace(upstream.digest, digest)
         print(f"{upstream.tagged} is {digest}")

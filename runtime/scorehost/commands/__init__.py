@@ -11,5 +11,7 @@ COMMANDS = {
     "check": "Do all that serving does up to the first answer, without a port.",
     "config": "Show every setting, its value and where it came from.",
     "models": "Show how a model name resolves.",
+    "build": "Make a container image of a folder with an entry script.",
+    "sbom": "List the packages that are installed, here or in an image.",
 }
 """Each by the name of its module here, with what it does."""

@@ -115,8 +115,7 @@ class Engine:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         ) as process:
-            assert process.stdout is not None
-            for line in lines_of(process.stdout):
+            for line in lines_of(process.stdout or ()):
                 on_line(line)
             return process.wait()
 

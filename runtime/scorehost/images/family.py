@@ -5,18 +5,13 @@ The file lies in ``base-images/`` of the repository, and beside this one in an i
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scorehost import __version__
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from scorehost.images import toml
 
 DATA = Path(__file__).with_name("images.toml")
 
@@ -100,7 +95,7 @@ class Family:
 
 def read_family(file: Path = DATA, version: str = __version__) -> Family:
     """Read the data."""
-    data = tomllib.loads(file.read_text("utf-8"))
+    data = toml.loads(file.read_text("utf-8"))
     upstream = {name: Upstream(name, **facts) for name, facts in data["upstream"].items()}
     images: dict[str, BaseImage] = {}
     for name, facts in data["image"].items():

@@ -106,7 +106,7 @@ def debian_components(status: Path, system: Mapping[str, str]) -> Iterator[Compo
         name, version = entry["Package"], entry["Version"]
         qualifiers = {"arch": entry["Architecture"], "distro": distribution}
         purl = _purl("deb", system.get("ID", "debian"), name, version, qualifiers)
-        component = {
+        component: Component = {
             "type": "library",
             "bom-ref": purl,
             "name": name,
@@ -159,12 +159,13 @@ def python_component(name: str, distribution: metadata.Distribution) -> Componen
 
 def licence_of(headers: metadata.PackageMetadata) -> dict[str, Any] | None:
     """The licence as CycloneDX writes it: an expression, or whatever name there is."""
-    expression = headers.get("License-Expression")
+    (expression,) = (headers.get_all("License-Expression") or [""])[:1]
     if expression:
         return {"expression": expression}
     classifiers = headers.get_all("Classifier") or []
     names = [line.rpartition(" :: ")[2] for line in classifiers if line.startswith("License :: ")]
-    name = names[0] if names else (headers.get("License") or "").partition("\n")[0].strip()
+    names += headers.get_all("License") or [""]
+    name = str(names[0]).partition("\n")[0].strip()
     return {"license": {"name": name}} if name and name != "UNKNOWN" else None
 
 

@@ -118,8 +118,7 @@ def download(
         text=True,
         errors="replace",
     ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
+        for line in process.stdout or ():
             said.append(line.rstrip())
             on_line(line.rstrip())
     return said if process.returncode else []
@@ -154,5 +153,3 @@ def name_and_version(wheel: Path) -> tuple[str, str]:
     """What a wheel's file name says it is; the name as indexes compare it."""
     name, version, *_ = wheel.name.split("-")
     return name.replace("_", "-").replace(".", "-").lower(), version
-
-

@@ -1,0 +1,228 @@
+"""``scorehost build``: make a container image of a folder with an entry script."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scorehost.commands.arguments import Formatter, Parser
+from scorehost.errors import BuildFailed, EngineError, MissingExtra, UsageError
+
+if TYPE_CHECKING:
+    from scorehost.images.plan import Wishes
+
+ENGINE_STATUS = 1
+CHECK_STATUS = 3
+
+EXTRA = {"yaml": "pyyaml"}
+"""Modules whose package has another name."""
+
+
+def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Build an image; status 3 when its script fails the check, 1 when the engine fails."""
+    parser = make_parser()
+    typed = parser.parse_args(arguments)
+    if typed.help:
+        parser.print_help()
+        return 0
+    if typed.tag is None and not typed.dry_run:
+        raise UsageError("The image needs a name: -t my-model:1")
+    try:
+        return build(typed, environ)
+    except ModuleNotFoundError as error:
+        name = (error.name or "").partition(".")[0]
+        if name == "scorehost":
+            raise
+        raise MissingExtra("scorehost build", EXTRA.get(name, name), "images") from error
+    except EngineError as error:
+        print(f"scorehost build: {error}", file=sys.stderr)
+        failed_check = isinstance(error, BuildFailed) and error.step == "check"
+        return CHECK_STATUS if failed_check else ENGINE_STATUS
+
+
+def make_parser() -> Parser:
+    """What can be typed."""
+    parser = Parser(
+        prog="scorehost build",
+        usage="scorehost build [options] FOLDER -t NAME",
+        description="Make a container image of a folder with an entry script and its models.",
+        formatter_class=Formatter,
+        add_help=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "folder", metavar="FOLDER", nargs="?", default=".", help="It holds score.py."
+    )
+    parser.add_argument("-h", "--help", action="store_true", help="Show this help and exit.")
+    _add_what(parser.add_argument_group("What"))
+    _add_packages(parser.add_argument_group("Packages"))
+    _add_how(parser.add_argument_group("How"))
+    return parser
+
+
+def _add_what(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("-t", "--tag", metavar="NAME", help="The image's name: my-model:1.")
+    group.add_argument(
+        "--entry-script", metavar="FILE", help="In the folder; score.py or main.py without it."
+    )
+    group.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="NAME[:VERSION]=PATH",
+        help="A file or folder that becomes azureml-models/NAME/VERSION/…; may be repeated.",
+    )
+    group.add_argument(
+        "--docker-file",
+        metavar="FILE",
+        help="Build steps of your own, run as root before the app is copied; Dockerfile.steps "
+        "in the folder is taken without being named.",
+    )
+    group.add_argument(
+        "--base-image",
+        metavar="IMAGE",
+        default="inference-cpu",
+        help="What it begins with: inference-cpu, inference-gpu, or an image built on one.",
+    )
+    group.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="A variable of the image, any setting of scorehost's among them; may be repeated.",
+    )
+    group.add_argument(
+        "--debug",
+        action="store_true",
+        help="Add debugger and live reload, and switch both on in the image.",
+    )
+    group.add_argument(
+        "--allow-secret",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="Let a file in that looks like a secret; may be repeated.",
+    )
+
+
+def _add_packages(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--environment",
+        "--conda-file",
+        metavar="FILE",
+        help="myenv.yml, requirements.txt or pyproject.toml; the folder's without it.",
+    )
+    group.add_argument(
+        "--wheelhouse", metavar="FOLDER", help="Take all wheels from here; no index is asked."
+    )
+    group.add_argument("--index-url", metavar="URL", help="The package index to ask.")
+    group.add_argument(
+        "--ca-bundle", metavar="FILE", help="Certificates to trust when packages are fetched."
+    )
+    group.add_argument(
+        "--fetch",
+        choices=["auto", "host", "build"],
+        default="auto",
+        metavar="auto|host|build",
+        help="Where pip runs that fetches packages; auto: here, if this Python is the image's.",
+    )
+    group.add_argument(
+        "--upgrade", action="store_true", help="Look for newer versions of what is not pinned."
+    )
+
+
+def _add_how(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--no-check",
+        action="store_true",
+        help="Leave out the last step, in which scorehost check runs in the image.",
+    )
+    group.add_argument(
+        "--sample", metavar="FILE", help="In the folder: a request that the check sends."
+    )
+    group.add_argument(
+        "--dry-run", action="store_true", help="Show the Dockerfile, and build nothing."
+    )
+    group.add_argument(
+        "--no-cache", action="store_true", help="Make every layer anew, also those unchanged."
+    )
+    group.add_argument(
+        "--engine", metavar="COMMAND", help="docker, podman, or a command that is like them."
+    )
+
+
+def build(typed: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Plan and build, or only show."""
+    # Only now: what it needs comes with an extra.
+    from scorehost.images.build import Builder, How, recipe_of
+    from scorehost.images.display import make_display
+    from scorehost.images.dockerfile import render
+    from scorehost.images.engine import find_engine
+    from scorehost.images.family import read_family
+    from scorehost.images.plan import make_plan
+
+    family = read_family()
+    plan = make_plan(wishes(typed), family)
+    if typed.dry_run:
+        owner = f"{family.uid}:0"
+        print(render(recipe_of(plan, owner, on_host=typed.fetch != "build")), end="")
+        return 0
+    engine = find_engine(typed.engine, environ)
+    engine.check()
+    how = How(cache_folder(environ), environ, typed.fetch, typed.upgrade, not typed.no_cache)
+    display = make_display(sys.stdout)
+    try:
+        Builder(engine, plan, how, display).build(family)
+    finally:
+        display.close()
+    return 0
+
+
+def wishes(typed: argparse.Namespace) -> Wishes:
+    """What was typed, as values."""
+    from scorehost.images.plan import Wishes
+    from scorehost.images.wheelhouse import Sources
+
+    sources = Sources(
+        existing(typed.wheelhouse, "--wheelhouse", folder=True),
+        typed.index_url,
+        existing(typed.ca_bundle, "--ca-bundle"),
+    )
+    if sources.wheelhouse is not None and typed.fetch == "build":
+        raise UsageError("--wheelhouse has all wheels here; --fetch build would ignore it.")
+    return Wishes(
+        folder=Path(typed.folder),
+        tag=typed.tag or "app",
+        entry_script=typed.entry_script,
+        environment=Path(typed.environment) if typed.environment else None,
+        docker_file=Path(typed.docker_file) if typed.docker_file else None,
+        models=typed.model,
+        base_image=typed.base_image,
+        debug=typed.debug,
+        check=not typed.no_check,
+        sample=typed.sample,
+        variables=typed.env,
+        allowed_secrets=typed.allow_secret,
+        sources=sources,
+    )
+
+
+def existing(typed: str | None, flag: str, *, folder: bool = False) -> Path | None:
+    """A file or folder that is there, as an absolute path."""
+    if typed is None:
+        return None
+    path = Path(typed).expanduser().absolute()
+    if not (path.is_dir() if folder else path.is_file()):
+        raise UsageError(f"{flag} {typed} is not there{', or is no folder' if folder else ''}.")
+    return path
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Where wheels and logs are kept."""
+    base = environ.get("XDG_CACHE_HOME") or str(
+        Path(environ.get("HOME", "~")).expanduser() / ".cache"
+    )
+    return Path(base) / "scorehost"

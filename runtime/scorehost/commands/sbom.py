@@ -1,0 +1,68 @@
+"""``scorehost sbom``: what is installed, here or in an image, as a CycloneDX document."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from scorehost.commands.arguments import Formatter, Parser
+from scorehost.errors import EngineError
+from scorehost.images import sbom
+
+ENGINE_STATUS = 1
+
+
+def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Print the document."""
+    parser = make_parser()
+    typed = parser.parse_args(arguments)
+    if typed.help:
+        parser.print_help()
+        return 0
+    output = [typed.output] if typed.output else []
+    if typed.image is None:
+        return sbom.main(output)
+    try:
+        text = of_image(typed.image, typed.engine, environ)
+    except EngineError as error:
+        print(f"scorehost sbom: {error}", file=sys.stderr)
+        return ENGINE_STATUS
+    return write(text, typed.output)
+
+
+def make_parser() -> Parser:
+    """What can be typed."""
+    parser = Parser(
+        prog="scorehost sbom",
+        usage="scorehost sbom [options] [IMAGE]",
+        description="List every Debian and Python package as a CycloneDX document (JSON).",
+        formatter_class=Formatter,
+        add_help=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "image", metavar="IMAGE", nargs="?", help="An image; without it, this very machine."
+    )
+    parser.add_argument("-h", "--help", action="store_true", help="Show this help and exit.")
+    parser.add_argument("--output", metavar="FILE", help="Write it there.")
+    parser.add_argument("--engine", metavar="COMMAND", help="docker, podman, or one like them.")
+    return parser
+
+
+def of_image(image: str, engine: str | None, environ: Mapping[str, str]) -> str:
+    """Ask the image itself, whatever was put into it since it was built."""
+    from scorehost.images.engine import find_engine
+
+    asked = find_engine(engine, environ)
+    words = ("run", "--rm", "--network", "none", "--entrypoint", "python", image)
+    return asked.ask(*words, "-m", "scorehost.images.sbom") + "\n"
+
+
+def write(text: str, file: str | None) -> int:
+    """To a file, or to standard output."""
+    if file is None:
+        sys.stdout.write(text)
+    else:
+        with open(file, "w", encoding="utf-8") as stream:  # noqa: PTH123 - as it was typed
+            stream.write(text)
+    return 0

@@ -1,0 +1,100 @@
+"""Following a build: which step it is at, what it said there, and the whole of it in a file.
+
+Understands what docker's classic builder, BuildKit (in plain form) and podman print.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+CLASSIC = re.compile(r"Step (?P<at>\d+)/(?P<of>\d+) : (?P<what>.*)")
+PODMAN = re.compile(r"(\[\d+/\d+\] )?STEP (?P<at>\d+)/(?P<of>\d+): (?P<what>.*)")
+BUILDKIT = re.compile(r"#(?P<id>\d+) \[(?:\S+ )?\s*(?P<at>\d+)/(?P<of>\d+)\] (?P<what>.*)")
+BUILDKIT_ERROR = re.compile(r"#(?P<id>\d+) ERROR")
+BUILDKIT_OUTPUT = re.compile(r"#(?P<id>\d+) (?:[\d.]+ )?(?P<text>.*)")
+CACHED = re.compile(r" ---> Using cache|--> Using cache .*|#\d+ CACHED")
+
+NOISE = re.compile(
+    r" --->|-->|Removing intermediate container|#\d+ (DONE|CACHED|sha256:|extracting|transferring)"
+)
+KEPT_LINES = 400
+
+
+@dataclass
+class Step:
+    """A step of a build, and what was said during it."""
+
+    what: str
+    said: list[str] = field(default_factory=list)
+
+    def last_words(self, count: int) -> list[str]:
+        """The last lines."""
+        return self.said[-count:]
+
+
+class BuildLog:
+    """The log of one build.
+
+    Parameters
+    ----------
+    file : gets every line.
+    on_step : told each step as it begins: its number, of how many, and its text.
+    """
+
+    def __init__(self, file: Path, on_step: Callable[[int, int, str], None]) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self.path = file
+        self._stream = file.open("w", encoding="utf-8")
+        self._on_step = on_step
+        self._by_id: dict[str, Step] = {}  # BuildKit's steps run beside each other
+        self.step = Step("")
+        self.cached = 0
+
+    def __enter__(self) -> BuildLog:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stream.close()
+
+    def line(self, text: str) -> None:
+        """Take one line of the build's output."""
+        self._stream.write(text + "\n")
+        found = CLASSIC.match(text) or PODMAN.match(text) or BUILDKIT.match(text)
+        if found:
+            self._begin(found)
+        elif CACHED.match(text):
+            self.cached += 1
+        elif failed := BUILDKIT_ERROR.match(text):
+            self.step = self._by_id.get(failed["id"], self.step)
+        else:
+            self._output(text)
+
+    def _begin(self, found: re.Match[str]) -> None:
+        number = found.groupdict().get("id")
+        if number in self._by_id:
+            return  # BuildKit names a step again, before more of its output
+        self.step = Step(found["what"])
+        if number:
+            self._by_id[number] = self.step
+        self._on_step(int(found["at"]), int(found["of"]), self.step.what)
+
+    def _output(self, text: str) -> None:
+        found = BUILDKIT_OUTPUT.match(text)
+        step = self._by_id.get(found["id"], self.step) if found else self.step
+        if text.strip() and not NOISE.match(text):
+            step.said.append(found["text"] if found else text)
+            del step.said[:-KEPT_LINES]
+
+
+def name_for(tag: str) -> str:
+    """A file name for an image's name."""
+    return re.sub(r"[^\w.-]+", "-", tag).strip("-") or "image"

@@ -1,0 +1,179 @@
+"""conda's environment files (``myenv.yml``), read as requirements for pip.
+
+What is understood: ``dependencies`` with ``name``, ``name=version``, ``channel::name>=1,<2``,
+``python=…`` and a nested ``pip:`` list. Channels and build strings mean nothing to pip and are
+left out; packages that only conda has are refused, all of them at once, each with what to do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scorehost.errors import UsageError
+from scorehost.images.conda_names import SETUP_TOOLS, pip_name, remedy
+from scorehost.names import nearest
+
+KEYS = ("name", "channels", "dependencies", "prefix", "variables")
+
+_SPEC = re.compile(
+    r"""(?:[\w./-]+::)?              # the channel
+        (?P<name>[A-Za-z0-9_][\w.-]*)
+        (?:\[version=['"]?(?P<bracketed>[^'"\]]*)['"]?\])?
+        \s*(?P<rest>.*)$""",
+    re.VERBOSE,
+)
+_CONSTRAINT = re.compile(r"(?P<operator>==|!=|>=|<=|~=|=|>|<)?\s*(?P<version>[\w.!*+]+)$")
+
+
+@dataclass
+class CondaEnvironment:
+    """What a file asks for.
+
+    Parameters
+    ----------
+    requirements : for pip, in the file's order.
+    python : version constraint for Python, "" when there is none.
+    variables : environment variables that the environment sets.
+    notes : what was left out or renamed, for the person to hear.
+    """
+
+    requirements: list[str] = field(default_factory=list)
+    python: str = ""
+    variables: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_conda(file: Path) -> CondaEnvironment:
+    """Read a file.
+
+    Raises
+    ------
+    UsageError
+        It is not YAML, not an environment, or asks for what only conda has.
+    """
+    data = _load(file)
+    environment = CondaEnvironment()
+    for name, value in (data.get("variables") or {}).items():
+        environment.variables[str(name)] = str(value)
+    refused: list[str] = []
+    for entry in _dependencies(file, data):
+        if isinstance(entry, dict):
+            environment.requirements += _pip_list(file, entry)
+        else:
+            _add(environment, refused, file, str(entry))
+    if refused:
+        raise UsageError(_refusal(file, refused))
+    return environment
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(file.read_text("utf-8"))
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file} is not text in UTF-8: {error}.") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "an unknown place"
+        raise UsageError(
+            f"{file} is not YAML: {error.problem} at {place}. "
+            "Indent with blanks, two for each level, and never with tabs."
+        ) from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{file} is not YAML: {error}.") from error
+    if not isinstance(data, dict):
+        raise UsageError(
+            f"{file} is no conda environment: it holds {_kind(data)}, not keys such as "
+            "'dependencies:'."
+        )
+    return data
+
+
+def _kind(value: object) -> str:
+    return "nothing" if value is None else f"a {type(value).__name__}"
+
+
+def _dependencies(file: Path, data: dict[str, Any]) -> list[Any]:
+    entries = data.get("dependencies")
+    if entries is None:
+        near = next((key for key in data if nearest(str(key), ["dependencies"])), None)
+        hint = f" Did you mean it by {near!r}?" if near else f" It has {', '.join(map(str, data))}."
+        raise UsageError(f"{file} has no list 'dependencies:'.{hint}")
+    if not isinstance(entries, list):
+        raise UsageError(
+            f"{file}: 'dependencies' holds {_kind(entries)}; it takes a list, one '- name' a line."
+        )
+    return entries
+
+
+def _pip_list(file: Path, entry: dict[str, Any]) -> list[str]:
+    lines = entry.get("pip")
+    if set(entry) != {"pip"} or not isinstance(lines, list | type(None)):
+        raise UsageError(
+            f"{file}: '{next(iter(entry), '')}:' among the dependencies is not understood. Only "
+            "'pip:' with a list below it may stand there."
+        )
+    return [str(line) for line in lines or ()]
+
+
+def _add(environment: CondaEnvironment, refused: list[str], file: Path, entry: str) -> None:
+    name, constraint, build = parse(entry, file)
+    if name == "python":
+        environment.python = constraint
+    elif name in SETUP_TOOLS:
+        environment.notes.append(f"{entry}: left out, the image brings its own")
+    elif (what_to_do := remedy(name)) is not None:
+        refused.append(f"{name}: {what_to_do}")
+    else:
+        environment.requirements.append(pip_name(name) + constraint)
+        if pip_name(name) != name:
+            environment.notes.append(f"{name} is {pip_name(name)} for pip")
+        if build:
+            environment.notes.append(f"{entry}: the build {build} is conda's; left out")
+
+
+def _refusal(file: Path, refused: Sequence[str]) -> str:
+    listed = "\n".join(f"  {line}" for line in refused)
+    return f"{file} asks for what only conda has; images are made with pip.\n{listed}"
+
+
+def parse(entry: str, file: Path) -> tuple[str, str, str]:
+    """A dependency's name, its version for pip, and its build string.
+
+    ``numpy=1.26`` means any 1.26, as it does to conda, and ``numpy==1.26.4`` that very one.
+    """
+    found = _SPEC.match(entry.strip())
+    if found is None:
+        raise UsageError(f"{file}: {entry!r} is no dependency. Write '- name' or '- name=version'.")
+    rest = (found["bracketed"] or found["rest"]).strip()
+    version, build = _without_build(rest)
+    if "|" in version:
+        raise UsageError(
+            f"{file}: {entry!r} lets conda choose between versions; pip has no word for that. "
+            "Name one version, or a range: name>=1,<3."
+        )
+    parts = [part.strip() for part in version.split(",") if part.strip() not in {"", "*"}]
+    return found["name"].lower(), ",".join(_for_pip(part, entry, file) for part in parts), build
+
+
+def _without_build(text: str) -> tuple[str, str]:
+    """``=1.2=py311_0`` and ``1.2 py311_0`` end in a build string."""
+    match = re.fullmatch(r"(=?[\w.*+!]+)(?:=|\s+)([\w*]+)", text)
+    return (match[1], match[2]) if match and not text.startswith("==") else (text, "")
+
+
+def _for_pip(part: str, entry: str, file: Path) -> str:
+    found = _CONSTRAINT.match(part)
+    if found is None:
+        raise UsageError(f"{file}: the version in {entry!r} is not understood: {part!r}.")
+    operator, version = found["operator"] or "=", found["version"]
+    if operator in {"=", "=="} and version.endswith("*"):
+        return "==" + version.rstrip("*").rstrip(".") + ".*"
+    if operator == "=" and version.count(".") < 2:
+        return f"=={version}.*"
+    return ("==" if operator == "=" else operator) + version

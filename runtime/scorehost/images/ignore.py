@@ -1,0 +1,123 @@
+"""Which files of a folder stay out of the image.
+
+Three kinds of list are honoured: ``.dockerignore`` (docker's rules: every pattern begins at the
+top), and ``.amlignore``, or where there is none ``.gitignore`` (git's rules). Caches, version
+control and virtual environments stay out in any case. What git must not have is often what the
+image needs, so ``.gitignore`` never leaves out ``azureml-models/``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pathspec
+
+from scorehost.errors import UsageError
+
+MODELS_FOLDER = "azureml-models"
+
+ALWAYS = (
+    ".git/",
+    ".hg/",
+    ".svn/",
+    "__pycache__/",
+    "*.py[co]",
+    ".venv/",
+    ".ipynb_checkpoints/",
+    ".mypy_cache/",
+    ".pytest_cache/",
+    ".ruff_cache/",
+    ".scorehost/",
+    ".DS_Store",
+)
+"""Left out without being asked."""
+
+IGNORE_FILES = (".dockerignore", ".amlignore", ".gitignore")
+
+
+@dataclass(frozen=True)
+class Found:
+    """The files of a folder.
+
+    Parameters
+    ----------
+    kept : what goes into the image, relative, sorted.
+    left_out : how many files each ignore list took, by its name; not those of ``ALWAYS``.
+    """
+
+    kept: Sequence[PurePosixPath]
+    left_out: dict[str, int]
+
+
+def find_files(folder: Path) -> Found:
+    """Sort a folder's files into those that go into the image and those that don't."""
+    lists = dict(ignore_lists(folder))
+    always = pathspec.GitIgnoreSpec.from_lines(ALWAYS)
+    kept: list[PurePosixPath] = []
+    left_out = dict.fromkeys(lists, 0)
+    for file in walk(folder, always):
+        name = next((name for name, rules in lists.items() if _leaves_out(name, rules, file)), None)
+        if name is None:
+            kept.append(file)
+        else:
+            left_out[name] += 1
+    return Found(sorted(kept), {name: count for name, count in left_out.items() if count})
+
+
+def _leaves_out(name: str, rules: pathspec.PathSpec[Any], file: PurePosixPath) -> bool:
+    if name == ".gitignore" and file.parts[0] == MODELS_FOLDER:
+        return False
+    return rules.match_file(str(file))
+
+
+def ignore_lists(folder: Path) -> Iterator[tuple[str, pathspec.PathSpec[Any]]]:
+    """The lists that count here, by name."""
+    names = [name for name in IGNORE_FILES if (folder / name).is_file()]
+    if ".amlignore" in names and ".gitignore" in names:
+        names.remove(".gitignore")
+    for name in names:
+        lines = (folder / name).read_text("utf-8", "replace").splitlines()
+        if name == ".dockerignore":
+            yield name, pathspec.PathSpec.from_lines("gitwildmatch", docker_rules(lines))
+        else:
+            yield name, pathspec.GitIgnoreSpec.from_lines(lines)
+
+
+def docker_rules(lines: Iterable[str]) -> Iterator[str]:
+    """Docker's patterns as git writes them: ``*.pyc`` is only those at the top, ``/*.pyc``."""
+    for line in lines:
+        pattern = line.strip()
+        if not pattern or pattern.startswith("#"):
+            continue
+        sign = "!" if pattern.startswith("!") else ""
+        path = pattern.removeprefix("!").strip().removeprefix("./").strip("/")
+        if path and path != ".":
+            yield f"{sign}/{path}"
+
+
+def walk(folder: Path, always: pathspec.PathSpec[Any]) -> Iterator[PurePosixPath]:
+    """Every file, relative to the folder; links are followed, but not round in circles."""
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=_unreadable):
+        here = PurePosixPath(Path(place).relative_to(folder).as_posix())
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not always.match_file(f"{here / name}/")
+            and not Path(place, name, "pyvenv.cfg").is_file()
+            and not _leads_up(Path(place, name))
+        )
+        for name in sorted(files):
+            if not always.match_file(str(here / name)) and Path(place, name).is_file():
+                yield here / name
+
+
+def _leads_up(folder: Path) -> bool:
+    return folder.is_symlink() and folder.resolve() in {*folder.absolute().parents}
+
+
+def _unreadable(error: OSError) -> None:
+    raise UsageError(f"{error.filename} cannot be read: {error.strerror}.")

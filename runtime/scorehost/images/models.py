@@ -1,0 +1,92 @@
+"""``--model NAME[:VERSION]=PATH``: models laid out as a deployment lays them out.
+
+``azureml-models/NAME/VERSION/`` holds exactly one entry: the file, or the folder, that was given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from scorehost.errors import UsageError
+from scorehost.images.ignore import MODELS_FOLDER
+from scorehost.names import nearest
+
+_FORM = re.compile(r"(?P<name>[^:=]+)(?::(?P<version>[^=]*))?=(?P<path>.+)$")
+_NAME = re.compile(r"[\w][\w.-]*$")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that goes into the image."""
+
+    name: str
+    version: int
+    path: Path
+
+    @property
+    def folder(self) -> PurePosixPath:
+        """The folder that is this model and version, below the app root."""
+        return PurePosixPath(MODELS_FOLDER, self.name, str(self.version))
+
+    def files(self) -> Iterator[tuple[Path, PurePosixPath]]:
+        """Its files, each with its place below the app root."""
+        entry = self.folder / self.path.resolve().name
+        if self.path.is_file():
+            yield self.path, entry
+            return
+        for file in sorted(self.path.rglob("*")):
+            if file.is_file():
+                yield file, entry / file.relative_to(self.path).as_posix()
+
+
+def read_models(values: Iterable[str], folder: Path) -> list[Model]:
+    """Read what was typed.
+
+    Raises
+    ------
+    UsageError
+        A value is not of the form, its path is not there, or the place is taken.
+    """
+    models: list[Model] = []
+    for value in values:
+        model = read_model(value)
+        if any(other.folder == model.folder for other in models):
+            raise UsageError(f"--model {value}: {model.name}:{model.version} is given twice.")
+        if (folder / model.folder).exists():
+            raise UsageError(
+                f"--model {value}: {folder / model.folder} is there already. Give another version, "
+                f"{model.name}:{model.version + 1}=…, or take that folder away."
+            )
+        models.append(model)
+    return models
+
+
+def read_model(value: str) -> Model:
+    """Read one of them."""
+    found = _FORM.match(value)
+    if found is None:
+        raise UsageError(f"--model {value} is not of the form NAME[:VERSION]=PATH.")
+    name, version, path = found["name"], found["version"], Path(found["path"]).expanduser()
+    if not _NAME.match(name):
+        raise UsageError(f"--model {value}: {name!r} is no name. It takes letters, digits, . _ -")
+    if version is not None and not version.isdigit():
+        raise UsageError(f"--model {value}: the version {version!r} is no whole number.")
+    if not path.exists():
+        raise UsageError(f"--model {value}: {path} is not there.{_instead(path)}")
+    if path.is_dir() and not any(file.is_file() for file in path.rglob("*")):
+        raise UsageError(f"--model {value}: the folder {path} holds no file.")
+    return Model(name, int(version or 1), path)
+
+
+def _instead(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f" Nor is {path.parent}."
+    siblings: Sequence[str] = sorted(each.name for each in path.parent.iterdir())
+    near = nearest(path.name, siblings, like=0.5)
+    if near:
+        return f" Did you mean {path.parent / near}?"
+    shown = ", ".join(siblings[:8])
+    return f" {path.parent} holds {shown or 'nothing'}{', …' if len(siblings) > 8 else ''}."
