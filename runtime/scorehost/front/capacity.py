@@ -1,16 +1,23 @@
 """How many scoring workers, and why.
 
 ``auto`` takes the CPUs the container may use, rounded down, at least one. Memory only lowers
-that: workers are started one by one until the next would not fit.
+that: workers are started one by one until the next would not fit, judged by what a loaded one
+holds for itself. What it cannot know: how much ``run()`` will need; a part of the limit is
+kept free for it.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from scorehost.diagnosis.cgroup import Limits
 from scorehost.settings import Settings
+
+KEPT_FREE: Final = 0.1
+"""Part of the memory limit that no worker may plan with: requests need memory too."""
 
 
 @dataclass(frozen=True)
@@ -23,26 +30,97 @@ class Plan:
     cpus : CPUs they share.
     explanation : for the log.
     memory_bytes : the limit that may lower the count, None when there is none.
+    oom_kills : the control group's count of processes killed for want of memory until now.
     """
 
     count: int
     cpus: float
     explanation: str
     memory_bytes: int | None = None
+    oom_kills: int | None = None
 
 
-def plan_workers(settings: Settings, limits: Limits) -> Plan:
-    """Decide the number of workers from the setting and the container's limits."""
-    available = float(len(os.sched_getaffinity(0)))
-    cpus = min(available, limits.cpus) if limits.cpus else available
-    where = f"the control group allows {limits.cpus:g}" if limits.cpus else "no quota"
+def plan_workers(settings: Settings, limits: Limits, available: int | None = None) -> Plan:
+    """Decide the number of workers from the setting and the container's limits.
+
+    Parameters
+    ----------
+    settings : WORKER_COUNT.
+    limits : of the control groups.
+    available : CPUs this process may run on; asked of the kernel unless given.
+    """
+    here = float(len(os.sched_getaffinity(0)) if available is None else available)
+    cpus = min(here, limits.cpus) if limits.cpus else here
     if settings.worker_count is not None:
         count = settings.worker_count
-        text = f"{count} scoring worker{'s' if count != 1 else ''}, as set (WORKER_COUNT)"
-        return Plan(count, cpus, text)
+        text = f"{workers_text(count)}, as set (WORKER_COUNT)"
+        return Plan(count, cpus, text, oom_kills=limits.oom_kills)
     count = max(1, int(cpus))
-    text = (
-        f"{count} scoring worker{'s' if count != 1 else ''} (WORKER_COUNT=auto): "
-        f"{available:g} CPUs, {where}"
-    )
-    return Plan(count, cpus, text, limits.memory_bytes)
+    where = f"the control group allows {limits.cpus:g}" if limits.cpus else "no quota"
+    memory = ""
+    if limits.memory_bytes and count > 1:
+        memory = f", {mib(limits.memory_bytes)} of memory: one after the other while they fit"
+    text = f"{workers_text(count)} (WORKER_COUNT=auto): {here:g} CPUs, {where}{memory}"
+    decides = limits.memory_bytes if count > 1 else None
+    return Plan(count, cpus, text, decides, limits.oom_kills)
+
+
+def workers_text(count: int) -> str:
+    """How many workers, for people."""
+    return f"{count} scoring worker{'s' if count != 1 else ''}"
+
+
+def mib(amount: int) -> str:
+    """Bytes for people."""
+    return f"{amount >> 20} MiB"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What some processes hold, and what one more like the newest would.
+
+    Parameters
+    ----------
+    used : bytes of all of them, what they share counted once.
+    another : bytes the newest worker holds for itself alone.
+    """
+
+    used: int
+    another: int
+
+    def fits(self, limit: int) -> bool:
+        """Whether one more worker fits under the limit."""
+        return self.used + self.another <= limit * (1 - KEPT_FREE)
+
+    def how_many_more(self, limit: int) -> int:
+        """How many more workers would fit, as things are."""
+        free = limit * (1 - KEPT_FREE) - self.used
+        return max(0, int(free // max(1, self.another)))
+
+
+def measure(processes: Iterable[int], newest: int) -> Memory:
+    """Measure processes; takes about a millisecond for each 100 MB they hold.
+
+    Parameters
+    ----------
+    processes : pids of all of the server's.
+    newest : pid of the scoring worker that became ready last.
+    """
+    used = sum(_rollup(pid)[0] for pid in processes)
+    return Memory(used, _rollup(newest)[1])
+
+
+def _rollup(pid: int) -> tuple[int, int]:
+    """Proportional and private bytes of a process (proc(5), smaps_rollup); 0 when it is gone."""
+    shared_out = private = 0
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:  # noqa: PTH123 - proc
+            for line in file:
+                name, _, rest = line.partition(":")
+                if name == "Pss":
+                    shared_out = int(rest.split()[0]) << 10
+                elif name in ("Private_Clean", "Private_Dirty"):
+                    private += int(rest.split()[0]) << 10
+    except (OSError, ValueError, IndexError):
+        return 0, 0
+    return shared_out, private

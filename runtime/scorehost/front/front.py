@@ -27,14 +27,14 @@ from scorehost.front.dispatch import Dispatcher
 from scorehost.front.exchange import DONE, WAITING, WRITTEN, Exchange
 from scorehost.front.handle import WorkerHandle
 from scorehost.front.heads import Heads
-from scorehost.front.launcher import Launcher, thread_variables
+from scorehost.front.launcher import Launcher
 from scorehost.front.observe.access_log import AccessLog
 from scorehost.front.observe.log import SCRIPT, Log
 from scorehost.front.observe.metrics import Metrics
 from scorehost.front.observe.observer import Observer
 from scorehost.front.pages.runner import PagesRunner
 from scorehost.front.pool import Pool
-from scorehost.front.probes import RETRY_STARTING, Status
+from scorehost.front.probes import Status
 from scorehost.messages import RUN_FAILED_MESSAGE
 from scorehost.profile import Profile
 from scorehost.settings import Settings
@@ -87,9 +87,8 @@ class Front:
         plan = plan_workers(settings, read_limits())
         log.info(plan.explanation)
         self.dispatcher = Dispatcher(settings, self.admission, self, self)
-        variables = thread_variables(environ, plan.cpus, plan.count)
-        launcher = Launcher(settings, {**environ, **variables})
-        self.pool = Pool(settings, plan.count, loop, self.dispatcher, launcher, log, self)
+        self.launcher = Launcher(settings, environ, plan.cpus, plan.count)
+        self.pool = Pool(settings, plan, loop, self.dispatcher, self.launcher, log, self)
         self.status = Status(self.pool, self.dispatcher)
         self.pages = PagesRunner(self)
         self.metrics = Metrics(self._gauges, self._info)
@@ -205,7 +204,7 @@ class Front:
             body = {"message": str(error), **error.numbers}
             retry_after = self._retry_after()
         elif isinstance(error, NotReady):
-            retry_after = RETRY_STARTING
+            retry_after = self.status.retry_after()
             body = {"message": str(error), **self.status.document()}
         self.reply(
             exchange, self.answers.error(exchange, error, retry_after=retry_after, body=body)
@@ -268,7 +267,7 @@ class Front:
 
     def _score(self, exchange: Exchange) -> None:
         dispatcher = self.dispatcher
-        if not dispatcher.serving and not self._will_serve():
+        if not dispatcher.serving and not self.pool.will_serve():
             self.fail(exchange, NotReady(self.status.not_ready()))
         elif exchange.method in _PLAIN_METHODS or self._raw():
             dispatcher.submit(exchange)
@@ -277,10 +276,6 @@ class Front:
             self.reply(exchange, self.answers.complete(exchange, 200, b"", TEXT, headers))
         else:
             self.fail(exchange, _not_allowed(exchange, ("GET", "HEAD", "OPTIONS", "POST")))
-
-    def _will_serve(self) -> bool:
-        """Between the death of the last worker and its replacement the queue goes on."""
-        return self.pool.ever_ready and self.pool.last_failure is None and not self.status.failed
 
     def _raw(self) -> bool:
         return self.pool.description.get("style") == "raw"
@@ -440,15 +435,8 @@ class Front:
             )
             worker.kill("deadline")
 
-    def became_ready(self) -> None:
-        """A worker can score."""
-        self.status.failed = False
-
     def start_failed(self, report: dict[str, Any]) -> None:
         """The script has failed before anything could score."""
-        if self.status.failed or self.pool.stopping:
-            return
-        self.status.failed = True
         if self.settings.on_init_failure == "hold":
             self.log_report(report)
             self.log.warning("the server stays up, live but not ready, as it was told to")
@@ -504,7 +492,7 @@ class Front:
         if self.pool.ever_ready:
             self.reply(exchange, self.answers.complete(exchange, 200, b"Healthy", TEXT))
         else:
-            self._json(exchange, 503, self.status.document(), RETRY_STARTING)
+            self._json(exchange, 503, self.status.document(), self.status.retry_after())
 
     def _live(self, exchange: Exchange) -> None:
         """The server answers; nothing else is meant."""
@@ -515,14 +503,14 @@ class Front:
         if self.dispatcher.serving and not self.status.draining:
             self._json(exchange, 200, self.status.document())
         else:
-            self._json(exchange, 503, self.status.document(), RETRY_STARTING)
+            self._json(exchange, 503, self.status.document(), self.status.retry_after())
 
     def _startup(self, exchange: Exchange) -> None:
         """``init()`` is done, or what it is doing."""
         if self.pool.ever_ready:
             self._json(exchange, 200, self.status.document())
         else:
-            self._json(exchange, 503, self.status.document(), RETRY_STARTING)
+            self._json(exchange, 503, self.status.document(), self.status.retry_after())
 
     def _metrics(self, exchange: Exchange) -> None:
         body, content_type = self.metrics.text()

@@ -6,6 +6,7 @@ what the worker has not begun: the kernel gives a packet to one of the two, neve
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from scorehost.worker import frames
 from scorehost.worker.signals import DUMP_SIGNAL, INTERRUPT_SIGNAL
 
 STARTING: Final = "starting"
+READY: Final = "ready"
 SERVING: Final = "serving"
 RETIRING: Final = "retiring"
 ENDED: Final = "ended"
@@ -29,6 +31,11 @@ _READ_SIZE: Final = 256 << 10
 _BUFFER: Final = bytearray(_READ_SIZE)
 _VIEW: Final = memoryview(_BUFFER)
 _MAX_SERVICE_WEIGHT: Final = 8
+_SEND_BUFFER: Final = 256 << 10
+"""Asked for, so that the largest packet fits where the system's default is small; the kernel
+grants at most net.core.wmem_max."""
+KEPT_LINES: Final = 40
+"""Last lines of a process's output, for the report on its end."""
 
 
 class WorkerHandle:
@@ -37,12 +44,18 @@ class WorkerHandle:
     Attributes
     ----------
     index : 1 for the first of a generation.
-    state : STARTING, SERVING, RETIRING or ENDED.
+    state : STARTING, READY (it could score, and is not asked to), SERVING, RETIRING or ENDED.
     stage : what a starting worker is doing.
     outstanding : exchanges written to it and not answered, oldest first.
     head_since : when the oldest of them could begin (seconds, monotonic).
     service : recent time in ``run()`` (seconds); it rises at once and falls slowly.
     depth : how many may be outstanding.
+    replaces : the worker that goes when this one is ready.
+    recycle_at : number of scored requests after which it is replaced; 0 never.
+    fresh_bytes : what it held when it became ready.
+    share : workers among which the CPUs were divided when it started.
+    last_lines : the end of its output.
+    silent : it has closed its end of the answers.
     """
 
     def __init__(self, index: int, generation: int) -> None:
@@ -63,8 +76,15 @@ class WorkerHandle:
         self.expired = 0
         self.deadline_watched = False
         self.is_loader = False
+        self.warms_up = False
         self.refusal = ""
         self.recycling = False
+        self.recycle_at = 0
+        self.fresh_bytes = 0
+        self.replaces: WorkerHandle | None = None
+        self.share = 0
+        self.silent = False
+        self.last_lines: deque[str] = deque(maxlen=KEPT_LINES)
         self.kill_reason = ""
         self.returncode: int | None = None
         self.paused_stream: Exchange | None = None
@@ -75,6 +95,7 @@ class WorkerHandle:
         self.requests, self._their_requests = socket.socketpair(
             socket.AF_UNIX, socket.SOCK_SEQPACKET
         )
+        self.requests.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self.answers, self._their_answers = socket.socketpair()
         self._shared_file = frames.SharedState.create()
         self.shared = frames.SharedState(self._shared_file)
@@ -145,8 +166,12 @@ class WorkerHandle:
         """Read what is there."""
         try:
             size = self.answers.recv_into(_BUFFER)
-        except OSError:
+        except BlockingIOError:
             return []
+        except OSError:
+            size = 0
+        if not size:
+            self.silent = True
         return self.reader.feed(bytes(_VIEW[:size]))
 
     def drain_answers(self) -> list[frames.AnswerFrame]:
@@ -183,10 +208,8 @@ class WorkerHandle:
     def signal(self, number: int) -> None:
         """Send a signal, if the process is still there."""
         if self.pid and self.state != ENDED:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
-            except ProcessLookupError:
-                pass
 
     def kill(self, reason: str) -> None:
         """End the process at once; its end is explained by the reason."""

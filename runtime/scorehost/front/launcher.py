@@ -53,10 +53,16 @@ class Launcher:
     ----------
     settings : handed to each process.
     environ : the environment of each process.
+    cpus : CPUs the workers share.
+    workers : how many do; may be changed later, for those that start then.
     """
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], cpus: float, workers: int
+    ) -> None:
+        self.settings = settings
+        self.workers = workers
+        self._cpus = cpus
         self._environ = dict(environ)
 
     def start(self, handle: WorkerHandle, role: str = "worker") -> subprocess.Popen[bytes]:
@@ -69,12 +75,17 @@ class Launcher:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=self._environ,
+            env=self._environ | thread_variables(self._environ, self._cpus, self.workers),
             # A terminal's Ctrl-C is the server's to handle, not the script's.
             start_new_session=True,
         )
         handle.pid = process.pid
-        document = {"settings": self._settings.to_json(), "role": role}
+        document = {
+            "settings": self.settings.to_json(),
+            "role": role,
+            "warm_up": handle.warms_up,
+            "first": handle.index <= 1,
+        }
         handle.send_control(frames.SETTINGS, orjson.dumps(document))
         handle.handed_over()
         return process

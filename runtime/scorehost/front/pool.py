@@ -1,8 +1,8 @@
-"""The scoring processes: started, watched, replaced, reloaded, ended.
+"""The scoring workers: how many there are, and which of them serve.
 
-A process that ends is explained, counted, and replaced while there is work; one that keeps
-ending is replaced after a growing pause. New generations (a reload) and replacements (a worker
-that is recycled) are started and proved beside the old ones, which serve until then.
+A worker that ends is explained, counted, and replaced; those that keep ending are replaced
+after a growing pause. New generations (a reload) and replacements (a worker that is recycled)
+are started and proved beside the old ones, which serve until then.
 """
 
 from __future__ import annotations
@@ -11,39 +11,37 @@ import asyncio
 import contextlib
 import logging
 import os
-import random
 import signal
-import subprocess
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 
 from scorehost.errors import WorkerLost
+from scorehost.front.capacity import Memory, Plan, measure, mib, workers_text
 from scorehost.front.dispatch import Dispatcher
 from scorehost.front.exchange import Exchange
-from scorehost.front.handle import RETIRING, SERVING, STARTING, WorkerHandle
+from scorehost.front.handle import READY, RETIRING, SERVING, STARTING, WorkerHandle
 from scorehost.front.launcher import Launcher
 from scorehost.front.observe.log import SCRIPT, Log
-from scorehost.front.script_output import KEPT_LINES, ScriptOutput
+from scorehost.front.pauses import QUIET, Pauses
+from scorehost.front.processes import Processes
+from scorehost.front.recycling import Recycling
 from scorehost.settings import Settings
 from scorehost.worker import frames
 
 if TYPE_CHECKING:
     from scorehost.front.ends import End
 
-LONGEST_PAUSE: Final = 30.0
-"""Seconds between two attempts to replace a worker that keeps dying."""
-_QUIET: Final = 60.0
-"""Seconds without a death after which the pause starts small again."""
+_SOON: Final = 2.0
+"""Seconds until the next start for which requests wait; before longer ones they are refused."""
 _STOP_GRACE: Final = 5.0
 """Seconds an idle process may take to end before it is killed."""
 _STACKS_TAKE: Final = 0.3
 """Seconds a process gets to write its stacks before it is killed."""
-_JITTER: Final = 0.1
-"""Part of SCOREHOST_MAX_REQUESTS by which workers differ, so that they don't go at once."""
+LOADER_LOST: Final = "loader"
+"""The kernel ends workers that were forked when the process they were forked from ends."""
 
 
 class Owner(Protocol):
@@ -55,11 +53,8 @@ class Owner(Protocol):
     def fail(self, exchange: Exchange, error: WorkerLost) -> None:
         """A request was inside a worker that ended."""
 
-    def became_ready(self) -> None:
-        """A worker can score; called each time."""
-
     def start_failed(self, report: dict[str, Any]) -> None:
-        """No worker has ever been ready, and one has failed to start."""
+        """The script has failed before anything could score; told once for each attempt."""
 
     def log_report(self, report: dict[str, Any]) -> None:
         """A later start has failed; others go on."""
@@ -79,19 +74,30 @@ class Pool:
 
     Parameters
     ----------
-    settings : counts, limits, preload.
-    wanted : scoring workers to keep.
+    settings : limits and preload.
+    plan : how many workers, and the memory that may lower it.
     loop : the front's event loop.
     dispatcher : gets the workers that can score.
     launcher : starts processes.
     log : where ends are explained.
     owner : told what happens.
+
+    Attributes
+    ----------
+    wanted : scoring workers to keep.
+    workers : every process, loaders included, until its end has been noticed.
+    generation : rises with every reload.
+    ever_ready : some worker has been able to score.
+    failed : nothing can score, and the script is why.
+    reloading : a new generation is proved beside the old.
+    last_failure, last_death : report and text of the last failed start and the last end.
+    next_start : when the next worker starts (seconds, monotonic), after a pause.
     """
 
     def __init__(
         self,
         settings: Settings,
-        wanted: int,
+        plan: Plan,
         loop: asyncio.AbstractEventLoop,
         dispatcher: Dispatcher,
         launcher: Launcher,
@@ -99,131 +105,230 @@ class Pool:
         owner: Owner,
     ) -> None:
         self._settings = settings
-        self.wanted = wanted
+        self._plan = plan
+        self.wanted = plan.count
         self._loop = loop
         self._dispatcher = dispatcher
         self._launcher = launcher
         self._log = log
         self._owner = owner
+        self._processes = Processes(loop, launcher, log, self)
+        self._recycling = Recycling(settings, log.warning)
+        self._pauses = Pauses()
         self.workers: list[WorkerHandle] = []
         self.generation = 0
         self.ever_ready = False
+        self.failed = False
         self.stopping = False
         self.reloading = False
         self.last_failure: dict[str, Any] | None = None
         self.last_death = ""
         self.description: dict[str, Any] = {}
-        self._loader: WorkerHandle | None = None
-        self._processes: dict[WorkerHandle, subprocess.Popen[bytes]] = {}
-        self._outputs: dict[WorkerHandle, ScriptOutput] = {}
-        self._last_lines: dict[WorkerHandle, deque[str]] = {}
-        self._pid_files: dict[WorkerHandle, int] = {}
-        self._replaces: dict[WorkerHandle, WorkerHandle] = {}
-        self._forking: deque[WorkerHandle] = deque()
-        self._recycle_at: dict[WorkerHandle, int] = {}
-        self._deaths: deque[float] = deque(maxlen=16)
-        self._index = 0
-        self._reload_again = False
         self.next_start = 0.0
         self.on_empty: Callable[[], None] | None = None
-        self._oom_kills: int | None = None
+        self.answer_frame = owner.answer_frame
+        self.listen = self._processes.listen
+        self._index = 0
+        self._refused = 0
+        """Generation whose loader must not be forked."""
+        self._reload_again = False
+        self._measuring: asyncio.Task[None] | None = None
+        self._settled_for = 0
+        self._oom_kills = plan.oom_kills
 
     # -- starting -----------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start the first generation."""
         self.generation += 1
-        self._start_generation(self.wanted)
+        self._fill()
 
-    def _start_generation(self, count: int) -> None:
-        if self._settings.worker_preload:
-            self._start_loader()
-        else:
-            for _ in range(count):
-                self._start_worker()
+    def _fill(self) -> None:
+        """Start the workers that are missing: all at once, or one by one as memory allows."""
+        if self.stopping:
+            return
+        limit = self._plan.memory_bytes
+        if limit is None or not self._count():
+            for _ in range(self.missing() if limit is None else 1):
+                if not self._start_one():
+                    return
+        elif self.missing() and self._measuring is None and not self._any_starting():
+            self._measuring = self._loop.create_task(self._start_if_it_fits(limit))
+
+    def _start_one(self, replaces: WorkerHandle | None = None) -> bool:
+        """Start one scoring worker of the current generation; False if that can't be now."""
+        loader = None
+        if self._settings.worker_preload and self._refused != self.generation:
+            loader = self._loader()
+            if loader is None:
+                self._start_loader()
+                return False
+            if loader.state == STARTING:
+                return False  # _fill() is called again when it is ready
+        try:
+            handle = self._new_handle()
+            if loader is None:
+                self._processes.start(handle)
+            else:
+                self._processes.fork(loader, handle)
+        except OSError as error:
+            self._cannot_start(error)
+            return False
+        handle.replaces = replaces
+        self._watch(handle)
+        return True
 
     def _start_loader(self) -> None:
-        loader = WorkerHandle(0, self.generation)
-        loader.is_loader = True
-        self._loader = loader
-        self._run(loader, "loader")
+        try:
+            handle = self._new_handle()
+            handle.is_loader = True
+            self._processes.start(handle, "loader")
+        except OSError as error:
+            self._cannot_start(error)
+            return
+        self._watch(handle)
 
-    def _start_worker(self, replaces: WorkerHandle | None = None) -> WorkerHandle | None:
-        """Start one scoring worker of the current generation."""
-        loader = self._loader
-        if self._settings.worker_preload and loader is None:
-            self._start_loader()
-        if self._loader is not None and self._loader.state == STARTING:
-            return None  # it starts the workers when it is ready
+    def _new_handle(self) -> WorkerHandle:
         self._index += 1
         handle = WorkerHandle(self._index, self.generation)
-        if replaces is not None:
-            self._replaces[handle] = replaces
-        if loader is None or loader.refusal:
-            self._run(handle, "worker")
-        else:
-            self._launcher.fork(loader, handle)
-            self._forking.append(handle)
-            self._watch(handle)
+        handle.share = self._launcher.workers
+        handle.warms_up = self.reloading and self._settings.develops
         return handle
-
-    def _run(self, handle: WorkerHandle, role: str) -> None:
-        process = self._launcher.start(handle, role)
-        self._processes[handle] = process
-        self._watch(handle)
-        descriptor = os.pidfd_open(process.pid)
-        self._pid_files[handle] = descriptor
-        self._loop.add_reader(descriptor, self._process_ended, handle)
 
     def _watch(self, handle: WorkerHandle) -> None:
         self.workers.append(handle)
-        kept: deque[str] = deque(maxlen=KEPT_LINES)
-        self._last_lines[handle] = kept
-        pipe = ScriptOutput(handle.output, self._log, handle.shared, kept)
-        pipe.pid = handle.pid
-        self._outputs[handle] = pipe
-        self._loop.add_reader(handle.output, self._read_output, handle, pipe)
-        self.listen(handle)
         limit = self._settings.worker_timeout
         if limit:
-            self._loop.call_later(limit, self._check_start, handle)
+            self._loop.call_later(limit + self._settings.debug_wait, self._check_start, handle)
 
-    def listen(self, handle: WorkerHandle) -> None:
-        """Read the worker's answers as they come."""
-        if handle in self.workers:
-            self._loop.add_reader(handle.answers.fileno(), self._read_answers, handle)
+    def _check_start(self, handle: WorkerHandle) -> None:
+        """End a process whose ``init()`` takes longer than WORKER_TIMEOUT."""
+        if handle.state == STARTING and handle in self.workers:
+            if self._dispatcher.suspended() or handle.shared.debugged:
+                self._loop.call_later(self._settings.worker_timeout, self._check_start, handle)
+                return
+            handle.dump_stacks()
+            self._loop.call_later(_STACKS_TAKE, handle.kill, "start-timeout")
 
-    def _read_output(self, handle: WorkerHandle, pipe: ScriptOutput) -> None:
-        begun = handle.shared.begun
-        inside = ""
-        if begun and handle.outstanding:
-            inside = next(
-                (
-                    exchange.request_id.decode("latin-1")
-                    for exchange in handle.outstanding
-                    if exchange.number == begun
-                ),
-                "",
+    def _cannot_start(self, error: OSError) -> None:
+        self.last_death = f"A scoring process could not be started: {error}."
+        self._log.error(self.last_death)
+        self._fill_later()
+
+    def _fill_later(self) -> None:
+        """Start what is missing: at once the first time, later and later when they keep dying."""
+        now = time.monotonic()
+        pause = self._pauses.after_end(now)
+        self.next_start = now + pause
+        if pause >= 1:
+            self._log.warning(
+                f"{self._pauses.recent} scoring processes have ended within {QUIET:.0f} s; "
+                f"the next one starts in {pause:.0f} s"
             )
-        if not pipe.read(inside):
-            self._loop.remove_reader(handle.output)
+        self._loop.call_later(pause, self._fill)
 
-    def _read_answers(self, handle: WorkerHandle) -> None:
-        for frame in handle.read_answers():
-            if frame.kind <= frames.STREAM_END:
-                self._owner.answer_frame(handle, frame)
-            else:
-                self._control(handle, frame)
+    # -- which there are ----------------------------------------------------------------------
 
-    def _control(self, handle: WorkerHandle, frame: frames.AnswerFrame) -> None:
+    def _loader(self) -> WorkerHandle | None:
+        """The process to fork workers from now, if there is one."""
+        for worker in self.workers:
+            alive = worker.is_loader and worker.state in (STARTING, READY)
+            if alive and worker.generation == self.generation:
+                return worker
+        return None
+
+    def _counted(self) -> list[WorkerHandle]:
+        """Workers that count towards those wanted: replacements are not counted twice."""
+        return [
+            worker
+            for worker in self.workers
+            if worker.state in (STARTING, READY, SERVING)
+            and not worker.is_loader
+            and worker.replaces is None
+            and (worker.generation == self.generation or not self.reloading)
+        ]
+
+    def _count(self) -> int:
+        return len(self._counted())
+
+    def missing(self) -> int:
+        """Workers that should be there and have not even been started."""
+        return max(0, self.wanted - self._count())
+
+    def _any_starting(self) -> bool:
+        return any(worker.state == STARTING for worker in self._counted())
+
+    def _children_of(self, loader: WorkerHandle) -> list[WorkerHandle]:
+        return [
+            worker
+            for worker in self.workers
+            if worker.generation == loader.generation and not worker.is_loader
+        ]
+
+    def will_serve(self) -> bool:
+        """Whether a request may wait for a worker although there is none."""
+        soon = self.next_start - time.monotonic() <= _SOON
+        return self.ever_ready and self.last_failure is None and soon
+
+    # -- as memory allows ---------------------------------------------------------------------
+
+    async def _start_if_it_fits(self, limit: int) -> None:
+        """Measure what there is, away from the event loop; start one more, or settle for these."""
+        newest = max(self._counted(), key=lambda worker: worker.ready_at, default=None)
+        pids = [os.getppid(), os.getpid(), *(worker.pid for worker in self.workers if worker.pid)]
+        pid = newest.pid if newest is not None else 0
+        memory = await self._loop.run_in_executor(None, measure, pids, pid)
+        self._measuring = None
+        if not memory.another or self._any_starting():
+            return self._fill()  # things have changed since
+        if self.stopping or self._count() >= self.wanted:
+            return None
+        if memory.fits(limit):
+            self._launcher.workers = min(
+                self._plan.count, self._count() + memory.how_many_more(limit)
+            )
+            self._start_one()
+        elif self.reloading:
+            self._switch()  # the others come when the old ones have made room
+        else:
+            self._settle(memory, limit)
+        return None
+
+    def _settle(self, memory: Memory, limit: int) -> None:
+        """There is no room for another: these are enough."""
+        self.wanted = self._launcher.workers = self._count()
+        if self.wanted != self._settled_for:
+            self._settled_for = self.wanted
+            self._log.info(
+                f"{workers_text(self.wanted)} instead of {self._plan.count} (WORKER_COUNT=auto): "
+                f"one more would need {mib(memory.another)}, {mib(memory.used)} of {mib(limit)} "
+                "are in use, and a tenth is kept free for requests"
+            )
+        self._even_out()
+
+    def _even_out(self) -> None:
+        """Start a worker anew, in its place, that has a smaller share of the CPUs than is due."""
+        serving = self._dispatcher.serving
+        if self._settings.worker_preload or len(serving) < 2:
+            return
+        for worker in serving:
+            if worker.share > self._launcher.workers:
+                self._log.info(
+                    f"worker {worker.index} (pid {worker.pid}) is started anew with its share of "
+                    "the CPUs"
+                )
+                self.retire(worker)
+                return
+
+    # -- what processes say -------------------------------------------------------------------
+
+    def control_frame(self, handle: WorkerHandle, frame: frames.AnswerFrame) -> None:
+        """A process says something about itself."""
         if frame.kind == frames.STAGE:
             handle.stage = frame.body.decode()
-            self._log.event(
-                logging.DEBUG if self.ever_ready else logging.INFO,
-                SCRIPT,
-                f"{handle.stage}: {self._settings.script.name}",
-                pid=handle.pid,
-            )
+            level = logging.DEBUG if self.ever_ready else logging.INFO
+            text = f"{handle.stage}: {self._settings.script.name}"
+            self._log.event(level, SCRIPT, text, pid=handle.pid)
         elif frame.kind == frames.READY:
             handle.pid = frame.number
             self._ready(handle, orjson.loads(frame.body))
@@ -232,113 +337,151 @@ class Pool:
         elif frame.kind == frames.FORKED:
             self._forked(handle, frame)
         elif frame.kind == frames.CHILD_ENDED:
-            for child in list(self.workers):
-                if child.pid == frame.number and child is not handle:
-                    self._ended(child, int(orjson.loads(frame.body)["code"]))
+            code = int(orjson.loads(frame.body)["code"])
+            for child in self._children_of(handle):
+                if child.pid == frame.number:
+                    self._processes.ended(child, code)
 
     def _forked(self, loader: WorkerHandle, frame: frames.AnswerFrame) -> None:
-        if frame.number != loader.pid:
-            child = self._forking.popleft()
-            child.pid = frame.number
-            self._outputs[child].pid = frame.number
+        if frame.number == loader.pid:
+            self._loader_ready(loader, str(orjson.loads(frame.body)["refusal"]))
             return
-        loader.state = SERVING
+        child = self._processes.forked(loader, frame.number)
+        if not frame.number:
+            self._log.error(f"the loader could not fork: {orjson.loads(frame.body)['error']}")
+            self._processes.ended(child, 1)
+
+    def _loader_ready(self, loader: WorkerHandle, refusal: str) -> None:
+        if loader.state != STARTING:
+            return  # it was told to end in the meantime
+        loader.state = READY
         loader.ready_at = time.monotonic()
-        loader.refusal = str(orjson.loads(frame.body)["refusal"])
-        if loader.refusal:
+        loader.refusal = refusal
+        if refusal:
+            self._refused = loader.generation
             self._log.warning(
-                f"WORKER_PRELOAD is set, but the workers are not forked: {loader.refusal}. "
+                f"WORKER_PRELOAD is set, but the workers are not forked: {refusal}. "
                 "Each worker runs init() itself. To share the model, start no threads and no "
                 "CUDA in init() or at import."
             )
             self.stop_worker(loader)
-        for _ in range(self.wanted - (0 if self.reloading else self.count())):
-            self._start_worker()
-
-    # -- ready --------------------------------------------------------------------------------
+        self._fill()
 
     def _ready(self, handle: WorkerHandle, description: dict[str, Any]) -> None:
+        if handle.state != STARTING:
+            return  # it was told to end in the meantime
         handle.description = description
         handle.stage = "ready"
         handle.ready_at = time.monotonic()
-        handle.state = SERVING
-        if self._settings.max_requests:
-            spread = int(self._settings.max_requests * _JITTER)
-            self._recycle_at[handle] = self._settings.max_requests - random.randint(0, spread)  # noqa: S311
+        handle.state = READY
+        self._recycling.begin(handle)
         if self.reloading and handle.generation == self.generation:
-            self._switch_when_all_ready()
+            self._switch_if_proved()
         else:
             self._serve(handle)
-            old = self._replaces.pop(handle, None)
+            old, handle.replaces = handle.replaces, None
             if old is not None:
                 self.retire(old)
+        self._fill()
 
     def _serve(self, handle: WorkerHandle) -> None:
         first = not self.ever_ready
         self.ever_ready = True
+        self.failed = False
         self.last_failure = None
         self.description = handle.description
+        handle.state = SERVING
         self._dispatcher.serving.append(handle)
         if first:
             seconds = time.monotonic() - handle.started
             self._log.info(f"ready to score after {seconds:.2f} s (worker pid {handle.pid})")
         else:
             self._log.debug(f"worker {handle.index} (pid {handle.pid}) is ready")
-        self._owner.became_ready()
         self._dispatcher.pump()
-
-    def _switch_when_all_ready(self) -> None:
-        new = [
-            worker
-            for worker in self.workers
-            if worker.generation == self.generation and not worker.is_loader
-        ]
-        if len(new) < self.wanted or any(worker.state != SERVING for worker in new):
-            return
-        self.reloading = False
-        old = [worker for worker in self.workers if worker.generation < self.generation]
-        for worker in new:
-            self._serve(worker)
-        for worker in old:
-            self.retire(worker)
-        self._log.info(f"reloaded: {len(new)} new worker(s) serve")
-        self._owner.reloaded(True)
-        if self._reload_again:
-            self._reload_again = False
-            self.reload()
 
     # -- reloading ----------------------------------------------------------------------------
 
-    def reload(self) -> None:
-        """Start a new generation beside the old; switch when all of it can score."""
+    def reload(self, *, anew: bool = False) -> None:
+        """Start a new generation beside the old; switch when all of it can score.
+
+        Parameters
+        ----------
+        anew : give up a reload that is under way; otherwise another one follows it.
+        """
         if self.stopping:
             return
+        if self.reloading and anew:
+            self.reloading = False
+            for worker in self._new_workers():
+                self.stop_worker(worker, now=True)
         if self.reloading:
             self._reload_again = True
             return
         self._log.info("reloading: new workers are starting beside the old")
-        self.reloading = bool(self._dispatcher.serving)
+        self._stop_starting()  # they may be half way through what has just changed
         self.generation += 1
-        if not self.reloading:  # nothing serves: whatever is half started is not wanted either
-            for worker in list(self.workers):
+        self.reloading = bool(self._dispatcher.serving)
+        self.failed = False
+        self.wanted = self._plan.count
+        self._fill()
+        self._stop_idle_loaders()
+
+    def _stop_starting(self) -> None:
+        for worker in list(self.workers):
+            if worker.replaces is not None:
+                worker.replaces.recycling, worker.replaces = False, None
+            if worker.state == STARTING:
                 self.stop_worker(worker, now=True)
-        self._loader = None
-        self._start_generation(self.wanted)
+
+    def _new_workers(self) -> list[WorkerHandle]:
+        return [
+            worker
+            for worker in self.workers
+            if worker.generation == self.generation and not worker.is_loader
+        ]
+
+    def _switch_if_proved(self) -> None:
+        new = self._new_workers()
+        if len(new) >= self.wanted and all(worker.state == READY for worker in new):
+            self._switch()
+
+    def _switch(self) -> None:
+        """The new generation has proved itself: it serves, and the old one goes."""
+        self.reloading = False
+        old = [worker for worker in self.workers if worker.generation < self.generation]
+        new = [worker for worker in self._new_workers() if worker.state == READY]
+        for worker in new:
+            self._serve(worker)
+        for worker in old:
+            self.retire(worker)
+        self._log.info(f"reloaded: {len(new)} new worker{'s' if len(new) != 1 else ''} serve")
+        self._reload_is_over(True)
 
     def _reload_failed(self, report: dict[str, Any]) -> None:
+        """Something of the new generation has ended: the old one stays."""
         self.reloading = False
         self.last_failure = report
         for worker in list(self.workers):
             if worker.generation == self.generation:
                 self.stop_worker(worker, now=True)
-        serving = self._dispatcher.serving
-        if serving:
-            self.generation = serving[0].generation
+        self.generation = max(worker.generation for worker in self._dispatcher.serving)
         self._log.error("the reload failed; the workers from before go on serving")
-        self._owner.reloaded(False)
+        self._reload_is_over(False)
+        self._fill()
+
+    def _reload_is_over(self, succeeded: bool) -> None:
+        self._owner.reloaded(succeeded)
+        self._stop_idle_loaders()
         if self._reload_again:
             self._reload_again = False
             self.reload()
+
+    def _stop_proving(self) -> None:
+        """None of the old generation is left: the new workers serve as soon as each can."""
+        for worker in self._new_workers():
+            if worker.state == READY:
+                self._serve(worker)
+        self._reload_is_over(True)
 
     # -- recycling ----------------------------------------------------------------------------
 
@@ -347,34 +490,41 @@ class Pool:
         if worker.state == RETIRING:
             if not worker.outstanding:
                 self.stop_worker(worker)
-        elif self._recycle_at and worker.scored >= self._recycle_at.get(worker, 1 << 62):
+        elif worker.recycle_at and worker.scored >= worker.recycle_at:
             self.recycle(worker, f"it has scored {worker.scored} requests")
 
     def check_memory(self) -> None:
         """Note peaks; recycle workers above their mark. Called once a second."""
-        limit = self._settings.max_worker_memory
         for worker in list(self.workers):
             size = worker.memory()
             worker.peak_bytes = max(worker.peak_bytes, size)
-            if limit and size > limit and worker.state == SERVING and not worker.is_loader:
-                self.recycle(worker, f"it holds {size >> 20} MiB of memory")
+            if worker.state == SERVING:
+                why = self._recycling.too_large(worker, size)
+                if why:
+                    self.recycle(worker, why)
 
     def recycle(self, worker: WorkerHandle, why: str) -> None:
         """Start a replacement; the worker serves until that is ready."""
-        if worker in self._replaces.values() or self.stopping or worker.recycling:
-            return
-        worker.recycling = True
-        self._recycle_at.pop(worker, None)
-        self._log.info(f"worker {worker.index} (pid {worker.pid}) is replaced: {why}")
-        self._start_worker(replaces=worker)
+        paused = time.monotonic() < self.next_start
+        if worker.recycling or self.stopping or self.reloading or paused:
+            return  # it is asked for again, at its next answer or in a second
+        in_place = self.wanted < self._plan.count and len(self._dispatcher.serving) > 1
+        if in_place or self._start_one(replaces=worker):
+            worker.recycling = True
+            self._log.info(f"worker {worker.index} (pid {worker.pid}) is replaced: {why}")
+        if in_place:
+            self.retire(worker)  # memory is what limits their number: there is no room beside it
 
     def retire(self, worker: WorkerHandle) -> None:
         """Let a worker finish what it has begun, then end it."""
         if worker.is_loader:
             return  # it ends after its children
-        self._dispatcher.retire(worker)
-        if not worker.outstanding:
-            self.stop_worker(worker)
+        if worker.state == SERVING:
+            self._dispatcher.retire(worker)
+            if not worker.outstanding:
+                self.stop_worker(worker)
+        elif worker.state == STARTING:
+            self.stop_worker(worker, now=True)
 
     # -- ending -------------------------------------------------------------------------------
 
@@ -389,14 +539,17 @@ class Pool:
         self._loop.call_later(_STOP_GRACE, worker.kill, "stopped")
 
     def stop(self) -> None:
-        """End every process; ``on_empty`` is called when the last one is gone."""
+        """End every process; ``on_empty`` is called when the last one is gone.
+
+        Whatever is still inside a worker, or only starting, is not waited for.
+        """
         self.stopping = True
         for worker in list(self.workers):
-            if not (worker.is_loader and worker.state == SERVING):
-                self.stop_worker(worker, now=worker.state == STARTING)
+            if not (worker.is_loader and worker.state == READY):
+                busy = worker.state == STARTING or bool(worker.outstanding)
+                self.stop_worker(worker, now=busy)
         self._stop_idle_loaders()
-        if not self.workers and self.on_empty is not None:
-            self.on_empty()
+        self._tell_if_empty()
 
     def kill_all(self) -> None:
         """End every process at once."""
@@ -404,78 +557,50 @@ class Pool:
         for worker in list(self.workers):
             worker.kill("stopped")
 
-    def _process_ended(self, handle: WorkerHandle) -> None:
-        process = self._processes[handle]
-        code = process.poll()
-        if code is not None:
-            self._ended(handle, code)
-
-    def _ended(self, handle: WorkerHandle, code: int) -> None:
-        """A process has ended: hear it out, give its requests on, explain, replace."""
-        handle.returncode = code
-        was = handle.state
-        for frame in handle.drain_answers():
-            if frame.kind <= frames.STREAM_END:
-                self._owner.answer_frame(handle, frame)
-            else:
-                self._control(handle, frame)
-        self._unwatch(handle)
+    def process_ended(self, handle: WorkerHandle, code: int) -> None:
+        """A process has ended: give its requests on, explain, replace."""
+        expected = handle.state == RETIRING
+        self.workers.remove(handle)
         inside = self._dispatcher.lost(handle)
-        expected = was == RETIRING and not inside
-        end = None if expected else self._explain(handle, code, inside)
+        end = None if expected and not inside else self._explain(handle, code, inside)
         for exchange in inside:
-            self._owner.fail(exchange, WorkerLost(end.client_text if end else "ended"))
-        handle.close()
-        self._last_lines.pop(handle)
-        if handle.is_loader:
-            self._loader_ended(handle)
-        if end is None:
-            self._log.debug(f"worker {handle.index} (pid {handle.pid}) has ended")
+            self._owner.fail(exchange, WorkerLost(end.client_text if end else ""))
+        if handle.is_loader and not handle.refusal:
+            self._loader_lost(handle)
+        if end is None or self.stopping:
+            kind = "loader" if handle.is_loader else f"worker {handle.index}"
+            self._log.debug(f"{kind} (pid {handle.pid}) has ended")
+            self._room_was_made()
         else:
             self._unexpected(handle, end)
         self._stop_idle_loaders()
-        if self.stopping and not self.workers and self.on_empty is not None:
-            self.on_empty()
+        self._tell_if_empty()
 
-    def _unwatch(self, handle: WorkerHandle) -> None:
-        loop = self._loop
-        loop.remove_reader(handle.answers.fileno())
-        loop.remove_reader(handle.output)
-        self._outputs.pop(handle).drain()
-        pid_file = self._pid_files.pop(handle, None)
-        if pid_file is not None:
-            loop.remove_reader(pid_file)
-            os.close(pid_file)
-        self._processes.pop(handle, None)
-        self.workers.remove(handle)
-        self._recycle_at.pop(handle, None)
-        if handle in self._forking:
-            self._forking.remove(handle)
-
-    def _loader_ended(self, loader: WorkerHandle) -> None:
-        if self._loader is loader and not loader.refusal:
-            self._loader = None
-        if not loader.refusal:
-            for child in self._children_of(loader):
-                self._ended(child, -signal.SIGKILL)  # the kernel ends them with the loader
-
-    def _children_of(self, loader: WorkerHandle) -> list[WorkerHandle]:
-        return [
-            worker
-            for worker in self.workers
-            if worker.generation == loader.generation and not worker.is_loader
-        ]
+    def _loader_lost(self, loader: WorkerHandle) -> None:
+        """The kernel ends its children with it; nobody else would notice them end."""
+        for child in self._children_of(loader):
+            child.kill(LOADER_LOST)
+            self._processes.ended(child, -signal.SIGKILL)
 
     def _stop_idle_loaders(self) -> None:
         """End the loaders whose children have ended; before that they would take them along."""
+        current = None if self.stopping else self._loader()
         for worker in list(self.workers):
-            if (
-                worker.is_loader
-                and worker.state == SERVING
-                and (self.stopping or worker is not self._loader)
-                and not self._children_of(worker)
-            ):
+            idle = worker.is_loader and worker.state == READY and not self._children_of(worker)
+            if idle and worker is not current:
                 self.stop_worker(worker)
+
+    def _tell_if_empty(self) -> None:
+        if self.stopping and not self.workers and self.on_empty is not None:
+            self.on_empty()
+
+    def _room_was_made(self) -> None:
+        """A worker has gone as it was meant to: whoever was kept out for want of memory may fit."""
+        if self._plan.memory_bytes is not None and not self.stopping and not self.reloading:
+            self.wanted = self._plan.count
+            self._fill()
+
+    # -- unexpected ends ----------------------------------------------------------------------
 
     def _explain(self, handle: WorkerHandle, code: int, inside: list[Exchange]) -> End:
         from scorehost.front.ends import explain_end  # not before the first death: it knows much
@@ -484,7 +609,7 @@ class Pool:
             handle,
             code,
             request_id=inside[0].request_id.decode("latin-1") if inside else "",
-            output="\n".join(self._last_lines[handle]),
+            output="\n".join(handle.last_lines),
             settings=self._settings,
             oom_before=self._oom_kills,
         )
@@ -493,68 +618,39 @@ class Pool:
 
     def _unexpected(self, handle: WorkerHandle, end: End) -> None:
         """A process ended that was not told to: say why, and replace it."""
-        if self.stopping:
-            return
         self._owner.worker_ended(end.reason)
         self.last_death = end.text
+        report = handle.report or end.report
         if handle.ready_at:
             self._log.error(end.text, reason=end.reason)
-            if not handle.is_loader:
-                self._replace(handle)
-        else:
-            self._start_ended(handle, handle.report or end.report)
-
-    def _start_ended(self, handle: WorkerHandle, report: dict[str, Any]) -> None:
-        """A process ended before it could score."""
-        self.last_failure = report
-        if not self.ever_ready:
-            self._owner.start_failed(report)
+        elif not self.ever_ready:
+            self._first_start_failed(report)
             return
-        self._owner.log_report(report)
+        else:
+            self.last_failure = report
+            self._owner.log_report(report)
         if self.reloading and handle.generation == self.generation:
             self._reload_failed(report)
-        else:
-            replaced = self._replaces.pop(handle, None)
-            self._replace(handle, replaces=replaced)
-            if not self._dispatcher.serving:
-                self._owner.nobody_serves()
-
-    def _replace(self, handle: WorkerHandle, replaces: WorkerHandle | None = None) -> None:
-        """Start another worker, at once the first time, later and later when they keep dying."""
-        now = time.monotonic()
-        while self._deaths and now - self._deaths[0] > _QUIET:
-            self._deaths.popleft()
-        self._deaths.append(now)
-        recent = len(self._deaths)
-        pause = 0.0 if recent == 1 else min(LONGEST_PAUSE, 0.25 * 2 ** (recent - 2))
-        self.next_start = now + pause
-        if pause >= 1:
-            self._log.warning(
-                f"{recent} workers have ended within {_QUIET:.0f} s; "
-                f"the next one starts in {pause:.0f} s"
-            )
-        self._loop.call_later(pause, self._start_missing, replaces)
-
-    def _start_missing(self, replaces: WorkerHandle | None) -> None:
-        if self.stopping or self.reloading:
             return
-        if replaces is not None and replaces in self.workers:
-            self._start_worker(replaces=replaces)
-        elif self.count() < self.wanted:
-            self._start_worker()
+        self._replace(handle)
 
-    def count(self) -> int:
-        """Scoring workers that serve or are starting to, replacements not counted twice."""
-        return sum(
-            1
-            for worker in self.workers
-            if worker.state in (STARTING, SERVING)
-            and not worker.is_loader
-            and worker not in self._replaces
-        )
+    def _first_start_failed(self, report: dict[str, Any]) -> None:
+        self.last_failure = report
+        if not self.failed:
+            self.failed = True
+            self._owner.start_failed(report)
 
-    def _check_start(self, handle: WorkerHandle) -> None:
-        """End a process whose ``init()`` takes longer than WORKER_TIMEOUT."""
-        if handle.state == STARTING and handle in self.workers:
-            handle.dump_stacks()
-            self._loop.call_later(_STACKS_TAKE, handle.kill, "start-timeout")
+    def _replace(self, handle: WorkerHandle) -> None:
+        serving = self._dispatcher.serving
+        if handle.replaces is not None:
+            handle.replaces.recycling = False  # it is tried again, after the pause
+        for worker in self.workers:
+            if worker.replaces is handle:
+                worker.replaces = None  # what was to replace it does so already
+        if self.reloading and not serving:
+            self.reloading = False
+            self._stop_proving()
+        if handle.kill_reason != LOADER_LOST:  # those count as one end with their loader's
+            self._fill_later()
+        if not serving and not self.will_serve():
+            self._owner.nobody_serves()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any, Final
 
 from scorehost.front.dispatch import Dispatcher
+from scorehost.front.handle import STARTING as IS_STARTING
 from scorehost.front.pool import Pool
 
 STARTING: Final = "starting"
@@ -29,9 +31,7 @@ class Status:
     def __init__(self, pool: Pool, dispatcher: Dispatcher) -> None:
         self._pool = pool
         self._dispatcher = dispatcher
-        self._since = time.monotonic()
         self.draining = False
-        self.failed = False
 
     @property
     def state(self) -> str:
@@ -40,7 +40,7 @@ class Status:
             return DRAINING
         if self._dispatcher.serving:
             return READY
-        if self.failed:
+        if self._pool.failed:
             return FAILED
         return RESTARTING if self._pool.ever_ready else STARTING
 
@@ -68,17 +68,22 @@ class Status:
         return document
 
     def doing(self) -> str:
-        """What the workers that are starting do, and for how long."""
-        pool = self._pool
-        starting = [worker for worker in pool.workers if worker.state == "starting"]
+        """What the workers that are starting do, and for how long; or when one will start."""
+        starting = [each for each in self._pool.workers if each.state == IS_STARTING]
         if not starting:
-            pause = pool.next_start - time.monotonic()
-            if self.state == RESTARTING and pause > 0:
-                return f"the next worker starts in {pause:.1f} s"
-            return ""
+            pause = self._pause()
+            return f"the next worker starts in {pause:.1f} s" if pause > 0 else ""
         oldest = min(starting, key=lambda worker: worker.started)
         seconds = time.monotonic() - oldest.started
         return f"{_STAGES.get(oldest.stage, oldest.stage)} for {seconds:.1f} s"
+
+    def _pause(self) -> float:
+        """Seconds until a missing worker is started; they grow when workers keep ending."""
+        return self._pool.next_start - time.monotonic() if self._pool.missing() else 0.0
+
+    def retry_after(self) -> float:
+        """Seconds after which a client that found nobody to score should ask again."""
+        return math.ceil(max(RETRY_STARTING, self._pause()))
 
     def failure(self) -> dict[str, Any]:
         """The last failed start, in short; the whole report is in the log."""

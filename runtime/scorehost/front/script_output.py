@@ -21,8 +21,6 @@ from scorehost.worker.frames import SharedState
 _READ_SIZE: Final = 64 << 10
 _LONGEST_LINE: Final = 64 << 10
 """Bytes; a longer line is logged in pieces."""
-KEPT_LINES: Final = 40
-"""Last lines of a process, for the report on its end."""
 
 
 class ScriptOutput:
@@ -64,8 +62,8 @@ class ScriptOutput:
         self._take(data, inside)
         return bool(data)
 
-    def drain(self) -> None:
-        """Read everything a process left behind."""
+    def drain(self, inside: str = "") -> None:
+        """Read everything a process left behind, the request that was in it included."""
         while True:
             try:
                 data = os.read(self._descriptor, _READ_SIZE)
@@ -73,8 +71,8 @@ class ScriptOutput:
                 break
             if not data:
                 break
-            self._take(data, "")
-        self._line(self._rest, "")
+            self._take(data, inside)
+        self._line(self._rest, inside)
         self._rest = b""
 
     def _take(self, data: bytes, inside: str) -> None:

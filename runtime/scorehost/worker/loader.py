@@ -6,12 +6,14 @@ but the sockets the front sends it, reaps its children and reports how they ende
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import signal
 import sys
 import threading
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -32,10 +34,11 @@ class Loader:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._children: set[int] = set()
+        self._scripts_own: Any = signal.SIG_DFL
 
     def run(self) -> Worker | None:
         """Fork whenever asked; returns the worker in each child, None in the loader at its end."""
-        signal.signal(signal.SIGCHLD, self._reap)
+        self._scripts_own = signal.signal(signal.SIGCHLD, self._reap) or signal.SIG_DFL
         worker = self._worker
         refusal = why_not_fork()
         worker.channel.send(
@@ -53,22 +56,30 @@ class Loader:
     def _fork(self, files: list[int]) -> bool:
         """Start one scoring worker; True in the child."""
         parent = os.getpid()
-        pid = os.fork()
-        if pid:
+        flush_streams()
+        error = ""
+        try:
+            pid = os.fork()
+        except OSError as refused:
+            pid, error = -1, str(refused)
+        if pid == 0:
+            self._become_worker(parent, files)
+            return True
+        for descriptor in files:
+            os.close(descriptor)
+        document = orjson.dumps({"error": error})
+        self._worker.channel.send(frames.pack_frame(frames.FORKED, max(0, pid), document))
+        if pid > 0:
+            # Only now: the front must not hear of its end before it hears of its beginning.
             self._children.add(pid)
-            self._reap()  # it may have ended before the line above
-            for descriptor in files:
-                os.close(descriptor)
-            self._worker.channel.send(frames.pack_frame(frames.FORKED, pid))
-            return False
-        self._become_worker(parent, files)
-        return True
+            self._reap()
+        return False
 
     def _become_worker(self, parent: int, files: list[int]) -> None:
         from scorehost.worker.process import Channel, end_with_parent
 
         end_with_parent(parent)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, self._scripts_own)
         os.setsid()
         requests, answers, shared, stacks, output = files
         for target in (1, 2):
@@ -89,6 +100,14 @@ class Loader:
                 self._children.discard(child)
                 document = orjson.dumps({"code": os.waitstatus_to_exitcode(status)})
                 self._worker.channel.send(frames.pack_frame(frames.CHILD_ENDED, child, document))
+
+
+def flush_streams() -> None:
+    """Write what Python and C still hold back, so that it is not written by every child too."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # a script may close or replace them
+            stream.flush()
+    ctypes.CDLL(None).fflush(None)
 
 
 def why_not_fork() -> str:
