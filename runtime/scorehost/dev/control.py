@@ -12,7 +12,7 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from scorehost.errors import UsageError
@@ -36,7 +36,7 @@ class Control:
     commands : what can be asked.
     """
 
-    def __init__(self, port: int, commands: dict[str, Callable[[], Awaitable[Answer]]]) -> None:
+    def __init__(self, port: int, commands: Mapping[str, Callable[[], Awaitable[Answer]]]) -> None:
         self._port, self._commands = port, commands
         self._server: asyncio.AbstractServer | None = None
 

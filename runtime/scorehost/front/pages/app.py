@@ -48,11 +48,13 @@ class PageContext:
     settings : those of the server.
     documents : the swagger documents by version; None until a worker has described them.
     state : why there are none yet, in a sentence.
+    extend : adds further pages.
     """
 
     settings: Settings
     documents: Callable[[], Documents | None]
     state: Callable[[], str] = _not_yet
+    extend: Callable[[Flask], None] | None = None
 
 
 def make_pages(context: PageContext) -> Flask:
@@ -67,6 +69,8 @@ def make_pages(context: PageContext) -> Flask:
     app.after_request(_guard)
     _answer_errors_as_json(app)
     add_docs(app, context)
+    if context.extend is not None:
+        context.extend(app)
     return app
 
 

@@ -54,6 +54,7 @@ class PagesRunner:
                     settings=front.settings,
                     documents=lambda: front.pool.description.get("documents"),
                     state=front.status.not_ready,
+                    extend=front.more_pages,
                 )
             )
         return serve_page(self._app, method, target, headers, body)

@@ -1,0 +1,181 @@
+"""``/debug``: what the server and its last requests are doing, for whoever works on the script.
+
+The page asks for its state once a second and draws what has changed. Everything it shows is
+made here as data; nothing comes from another host. It exists in debug mode only.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from scorehost.dev.places import attach_configuration, in_container
+from scorehost.dev.recording import as_bytes, compare
+from scorehost.dev.replaying import replay
+from scorehost.model_path import MODELS_FOLDER
+from scorehost.model_tree import tree
+from scorehost.settings import MASK, declarations
+
+if TYPE_CHECKING:
+    from flask import Flask, Response
+
+    from scorehost.dev.front import DevelopmentFront
+
+_FILES: Final = Path(__file__).parent / "files"
+_TREE_LINES: Final = 60
+_LONGEST_IN_CURL: Final = 4096
+
+
+class DebugPage:
+    """The page and its data.
+
+    Parameters
+    ----------
+    front : what is shown.
+    """
+
+    def __init__(self, front: DevelopmentFront) -> None:
+        self._front = front
+
+    def add(self, app: Flask) -> None:
+        """Add the routes."""
+        from flask import abort, jsonify, request, send_file
+
+        front = self._front
+
+        @app.get("/debug")
+        def debug() -> Response:
+            return send_file(_FILES / "debug.html", mimetype="text/html", max_age=0)
+
+        @app.get("/debug/files/<name>")
+        def debug_file(name: str) -> Response:
+            if name not in {"debug.css", "debug.js"}:
+                abort(404, f"Nothing is served under {request.path}.")
+            return send_file(_FILES / name, max_age=0)
+
+        @app.get("/debug/state")
+        def debug_state() -> Response:
+            return jsonify(self.state())
+
+        @app.get("/debug/about")
+        def debug_about() -> Response:
+            return jsonify(self.about())
+
+        @app.get("/debug/requests/<int:number>")
+        def debug_request(number: int) -> Response:
+            return jsonify(self.request(self._found(number), request.host))
+
+        @app.post("/debug/requests/<int:number>/replay")
+        def debug_replay(number: int) -> Any:
+            front.from_thread(replay, front, self._found(number))
+            return jsonify(message="On its way."), 202
+
+        @app.post("/debug/reload")
+        def debug_reload() -> Any:
+            front.from_thread(self._reload)
+            return jsonify(message="Reloading."), 202
+
+    def _reload(self) -> None:
+        self._front.pool.reload(anew=True)
+
+    def _found(self, number: int) -> dict[str, Any]:
+        from flask import abort
+
+        document = self._front.kept.find(number)
+        if document is None:
+            abort(404, f"Request {number} is no longer kept.")
+        return document
+
+    # -- data ---------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Everything that changes from second to second."""
+        front = self._front
+        return {
+            "script": front.settings.script.name,
+            "status": front.status.document(),
+            "report": front.status.report(),
+            "reload": front.reload_note,
+            "generation": front.pool.generation,
+            "workers": [
+                {
+                    "index": worker.index,
+                    "pid": worker.pid,
+                    "generation": worker.generation,
+                    "state": worker.state,
+                    "stage": worker.stage,
+                    "memory_mib": round(worker.memory() / (1 << 20), 1),
+                    "scored": worker.scored,
+                }
+                for worker in list(front.pool.workers)
+            ],
+            "last_death": front.pool.last_death,
+            "requests": [self.summary(each) for each in reversed(list(front.kept.last))],
+        }
+
+    def summary(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """One line of the list of requests."""
+        outcome = document["outcome"]
+        return {
+            "number": document["number"],
+            "id": document["id"],
+            "time": document["time"],
+            "method": document["method"],
+            "target": document["target"],
+            "status": outcome["status"],
+            "error": document["error"].get("type") or outcome["error"],
+            "run_ms": document["run_ms"],
+            "total_ms": document["total_ms"],
+            "replay_of": document["replay_of"],
+            "verdict": self._verdict(document),
+        }
+
+    def _verdict(self, document: Mapping[str, Any]) -> str:
+        original = self._front.kept.find(document["replay_of"] or 0)
+        return compare(original["outcome"], document["outcome"]) if original else ""
+
+    def request(self, document: Mapping[str, Any], host: str) -> dict[str, Any]:
+        """One request, opened."""
+        return {**document, "verdict": self._verdict(document), "curl": as_curl(document, host)}
+
+    def about(self) -> dict[str, Any]:
+        """What stays the same while the server runs."""
+        front, settings = self._front, self._front.settings
+        sources = front.sources()
+        container = in_container(front.environ)
+        return {
+            "settings": [
+                {
+                    "variable": item.variable,
+                    "value": MASK if item.secret and value else item.show(value),
+                    "source": str(sources.get(name, "")),
+                    "section": item.section,
+                }
+                for name, item in declarations().items()
+                for value in [getattr(settings, name)]
+            ],
+            "models": tree(settings.root / MODELS_FOLDER, _TREE_LINES),
+            "launch": {
+                "version": "0.2.0",
+                "configurations": [
+                    attach_configuration(settings, container=container, workspace=settings.root)
+                ],
+            },
+        }
+
+
+def as_curl(document: Mapping[str, Any], host: str) -> str:
+    """The request as a command that people can paste into a shell."""
+    words = ["curl", "-X", document["method"], f"http://{host}{document['target']}"]
+    for name, value in document["headers"]:
+        if name.lower() in {"host", "content-length", "connection", "accept-encoding"}:
+            continue
+        words += ["-H", f"{name}: {value}"]
+    body = as_bytes(document["body"])
+    if body and len(body) <= _LONGEST_IN_CURL and isinstance(document["body"], str):
+        words += ["--data-raw", document["body"]]
+    elif body:
+        words += ["--data-binary", "@body"]
+    return " ".join(map(shlex.quote, words))
