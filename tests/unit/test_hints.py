@@ -20,7 +20,7 @@ import pytest
 from scorehost.diagnosis.case import Case
 from scorehost.diagnosis.frames import Frame, user_frames
 from scorehost.diagnosis.hints import RULES, hint_for
-from scorehost.diagnosis.missing_modules import version_of
+from scorehost.diagnosis.installed import version_of
 from scorehost.diagnosis.module_names import DISTRIBUTIONS, distribution_of
 from scorehost.errors import ScriptUnreadable
 

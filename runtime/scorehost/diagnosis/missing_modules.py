@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import ast
-import contextlib
-import difflib
-import functools
-import importlib.metadata
-import importlib.util
-import pkgutil
 import re
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from scorehost.diagnosis.case import Case
 from scorehost.diagnosis.frames import kind_of
+from scorehost.diagnosis.installed import (
+    closest,
+    installed_modules,
+    is_known,
+    is_namespace,
+    submodules,
+    version_line,
+)
 from scorehost.diagnosis.module_names import (
     LEFT_PYTHON,
     MOVED_MODULES,
@@ -23,9 +23,14 @@ from scorehost.diagnosis.module_names import (
     PYTHON_2,
     distribution_of,
 )
-
-_REQUIREMENTS = ("requirements.txt", "conda.yml", "conda.yaml", "environment.yml", "pyproject.toml")
-_MOST_FILES = 2000
+from scorehost.diagnosis.own_files import (
+    importable,
+    listed_in,
+    names_in,
+    own_file,
+    python_files,
+    relative,
+)
 
 
 def missing_module(case: Case) -> str:
@@ -35,7 +40,7 @@ def missing_module(case: Case) -> str:
         return ""
     name = _wanted(case, error.name)
     top = name.partition(".")[0]
-    if error.name != top and _known(top):
+    if error.name != top and is_known(top):
         return _missing_submodule(case, name, top)
     return (
         _left_python(top)
@@ -111,8 +116,8 @@ def _left_python(top: str) -> str:
 
 def _nearby(case: Case, name: str) -> str:
     """A file of the user's with nearly that name."""
-    siblings = _siblings(case.folders())
-    near = _closest(name.partition(".")[0], siblings)
+    siblings = importable(case.folders())
+    near = closest(name.partition(".")[0], siblings)
     if near is None:
         return ""
     where = siblings[near]
@@ -122,7 +127,7 @@ def _nearby(case: Case, name: str) -> str:
 def _elsewhere_in_app(case: Case, top: str) -> str:
     """A file of that name, but in a folder that is not searched."""
     for folder in case.folders():
-        for path in _python_files(folder):
+        for path in python_files(folder):
             if path.stem == top or (path.name == "__init__.py" and path.parent.name == top):
                 return _in_a_subfolder(case, path, folder)
     return ""
@@ -143,7 +148,7 @@ def _in_a_subfolder(case: Case, path: Path, folder: Path) -> str:
 def _near_installed(top: str) -> str:
     if distribution_of(top) != top:
         return ""
-    near = _closest(top, [*_installed(), *sys.stdlib_module_names])
+    near = closest(top, [*installed_modules(), *sys.stdlib_module_names])
     return f"Did you mean {near}? That is installed." if near and near != top else ""
 
 
@@ -158,7 +163,7 @@ def _not_installed(case: Case, name: str, top: str) -> str:
         hint = f"The module {name} comes with the package {package}, which is not installed."
     if not case.from_user_code:
         hint = f"A package that the script imports needs {name}. {hint}"
-    listed = _listed_in(case, package)
+    listed = listed_in(case, package)
     if listed:
         hint += (
             f" {listed} lists it, so the packages were not installed from it, or into another "
@@ -171,18 +176,18 @@ def _missing_submodule(case: Case, name: str, top: str) -> str:
     if hidden := _hides_installed(case, top):
         return hidden
     if name in MOVED_MODULES:
-        return f"{_version_line(top)} {name} is now {MOVED_MODULES[name]}."
-    if _is_namespace(top):
+        return f"{version_line(top)} {name} is now {MOVED_MODULES[name]}."
+    if is_namespace(top):
         package = distribution_of(name)
         return (
             f"{top} is a name that several packages share; the one with {name} is not installed."
             f"\n    pip install {package}"
         )
     parent, _, last = name.rpartition(".")
-    near = _closest(last, _submodules(parent))
+    near = closest(last, submodules(parent))
     also = f" Did you mean {parent}.{near}?" if near else ""
     return (
-        f"{_version_line(top)} It has no module {name}.{also} The script was probably written "
+        f"{version_line(top)} It has no module {name}.{also} The script was probably written "
         "for another version; install that one, or change the import."
     )
 
@@ -205,168 +210,39 @@ def _hides_installed(case: Case, module: str) -> str:
     """A file of the user's that has the name of an installed or standard module."""
     top = module.partition(".")[0]
     loaded = getattr(sys.modules.get(top), "__file__", None) or ""
-    if top not in sys.stdlib_module_names and top not in _installed():
+    if top not in sys.stdlib_module_names and top not in installed_modules():
         return ""
-    own = Path(loaded) if loaded and kind_of(loaded) == "user" else _own_file(case, top)
-    if own is None or _installed_there(own):
+    own = Path(loaded) if loaded else own_file(case, top)
+    if own is None or kind_of(str(own)) != "user":
         return ""
     return (
-        f"Your file {_relative(own, case)} hides the installed module {top}. Rename it (and "
+        f"Your file {relative(own, case)} hides the installed module {top}. Rename it (and "
         "delete its __pycache__)."
     )
 
 
 def _not_in_own_module(wanted: str, file: Path, case: Case) -> str:
-    names = _names_in(file)
-    near = _closest(wanted, names)
+    names = names_in(file)
+    near = closest(wanted, names)
     mean = f" Did you mean {near}?" if near else ""
     listed = ", ".join(names[:12]) or "nothing"
-    return f"{_relative(file, case)} defines no {wanted}.{mean} It has: {listed}."
+    return f"{relative(file, case)} defines no {wanted}.{mean} It has: {listed}."
 
 
 def _not_in_package(wanted: str, module: str) -> str:
     top = module.partition(".")[0]
-    line = _version_line(top)
+    line = version_line(top)
     if (module, wanted) in MOVED_NAMES:
         return (
             f"{line} {wanted} is no longer in {module}; use instead:\n    "
             + (MOVED_NAMES[module, wanted])
         )
-    near = _closest(wanted, dir(sys.modules.get(module)))
+    near = closest(wanted, dir(sys.modules.get(module)))
     mean = f" Did you mean {near}?" if near else ""
     return (
         f"{line} Its module {module} has no {wanted}.{mean} Either the script or another package "
         "was written for another version; pin the version it was written for."
     )
-
-
-# -- what there is ----------------------------------------------------------------------------
-
-
-def _installed() -> set[str]:
-    """Names of the installed top-level modules."""
-    folders = [entry for entry in sys.path if kind_of(str(Path(entry) / "x.py")) == "library"]
-    return {module.name for module in pkgutil.iter_modules(folders)}
-
-
-@functools.lru_cache(maxsize=1)
-def _packages() -> dict[str, list[str]]:
-    """Top-level modules and the packages that say they brought them."""
-    found = importlib.metadata.packages_distributions()
-    return {name: list(packages) for name, packages in found.items()}
-
-
-def _known(top: str) -> bool:
-    if top in sys.modules:
-        return True
-    try:
-        return importlib.util.find_spec(top) is not None
-    except (ImportError, ValueError):
-        return False
-
-
-def _is_namespace(top: str) -> bool:
-    module = sys.modules.get(top)
-    return module is not None and getattr(module, "__file__", None) is None
-
-
-def version_of(top: str) -> tuple[str, str]:
-    """The package that brought a module, and its version; empty when unknown."""
-    for package in [*_packages().get(top, []), distribution_of(top)]:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found = importlib.metadata.metadata(package)
-            return found["Name"], found["Version"]
-    return "", ""
-
-
-def _version_line(top: str) -> str:
-    package, version = version_of(top)
-    return f"{package} {version} is installed." if package else f"{top} is there."
-
-
-def _siblings(folders: Iterable[Path]) -> dict[str, Path]:
-    """Modules that the user can import, by name; paths relative to their folder."""
-    found: dict[str, Path] = {}
-    for folder in folders:
-        for path in sorted(folder.glob("*")) if folder.is_dir() else []:
-            if path.suffix == ".py" or (path.is_dir() and (path / "__init__.py").is_file()):
-                found.setdefault(path.stem, path.relative_to(folder))
-    return found
-
-
-def _python_files(folder: Path) -> Iterator[Path]:
-    """Python files below a folder, the nearest first, without what was installed there."""
-    seen = 0
-    queue = [folder]
-    while queue and seen < _MOST_FILES:
-        here = queue.pop(0)
-        for path in sorted(here.iterdir()) if here.is_dir() else []:
-            seen += 1
-            if path.is_dir() and not path.name.startswith((".", "__")):
-                if not (path / "pyvenv.cfg").exists() and path.name != "node_modules":
-                    queue.append(path)
-            elif path.suffix == ".py":
-                yield path
-
-
-def _own_file(case: Case, top: str) -> Path | None:
-    for folder in case.folders():
-        if (folder / f"{top}.py").is_file():
-            return folder / f"{top}.py"
-    return None
-
-
-def _installed_there(path: Path) -> bool:
-    return kind_of(str(path)) != "user"
-
-
-def _names_in(file: Path) -> list[str]:
-    """Names that a file defines at module level."""
-    body = ast.parse(file.read_bytes()).body
-    names: list[str] = []
-    for node in body:
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names.append(node.name)
-        elif isinstance(node, ast.Assign):
-            names += [target.id for target in node.targets if isinstance(target, ast.Name)]
-    return names
-
-
-def _submodules(parent: str) -> list[str]:
-    folders = getattr(sys.modules.get(parent), "__path__", [])
-    return [
-        path.stem
-        for folder in folders
-        for path in Path(folder).glob("*")
-        if path.suffix == ".py" or (path / "__init__.py").is_file()
-    ]
-
-
-def _listed_in(case: Case, package: str) -> str:
-    """The first file of requirements that names the package."""
-    wanted = re.compile(
-        rf"^\W*{re.escape(package).replace('_', '[-_]')}\b", re.IGNORECASE | re.MULTILINE
-    )
-    for folder in case.folders():
-        for name in _REQUIREMENTS:
-            path = folder / name
-            if path.is_file() and wanted.search(path.read_text("utf-8", "replace")):
-                return name
-    return ""
-
-
-def _closest(name: str, names: Iterable[str]) -> str | None:
-    """The name most like this one, capitals aside, but not the very same."""
-    by_lower = {known.lower(): known for known in names if known != name and known.isidentifier()}
-    found = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.75)
-    return by_lower[found[0]] if found else None
-
-
-def _relative(path: Path, case: Case) -> Path:
-    for folder in case.folders():
-        if path.is_relative_to(folder):
-            return path.relative_to(folder)
-    return path
 
 
 def _python() -> str:

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from scorehost.diagnosis.case import Case
-from scorehost.diagnosis.missing_modules import version_of
+from scorehost.diagnosis.installed import version_of
 
 _LOADING = re.compile(
     r"\b(pickle|cPickle|cloudpickle|dill|joblib|torch|np|numpy|skops\w*)\.loads?\b"

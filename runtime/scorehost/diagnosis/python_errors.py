@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from scorehost.diagnosis.case import Case
-from scorehost.diagnosis.missing_modules import version_of
+from scorehost.diagnosis.installed import version_of
 
 _USUAL_IMPORTS: Final[dict[str, str]] = {
     "np": "import numpy as np",

@@ -1,0 +1,78 @@
+"""What is installed: modules, the packages that brought them, and their versions."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import functools
+import importlib.metadata
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from scorehost.diagnosis.frames import kind_of
+from scorehost.diagnosis.module_names import distribution_of
+
+
+def installed_modules() -> set[str]:
+    """Names of the installed top-level modules."""
+    folders = [entry for entry in sys.path if kind_of(str(Path(entry) / "x.py")) == "library"]
+    return {module.name for module in pkgutil.iter_modules(folders)}
+
+
+@functools.lru_cache(maxsize=1)
+def _packages() -> dict[str, list[str]]:
+    """Top-level modules and the packages that say they brought them."""
+    found = importlib.metadata.packages_distributions()
+    return {name: list(packages) for name, packages in found.items()}
+
+
+def is_known(top: str) -> bool:
+    """Whether a top-level module can be imported here, or has been."""
+    if top in sys.modules:
+        return True
+    try:
+        return importlib.util.find_spec(top) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def is_namespace(top: str) -> bool:
+    """Whether several packages share this module: it has no file of its own."""
+    module = sys.modules.get(top)
+    return module is not None and getattr(module, "__file__", None) is None
+
+
+def submodules(parent: str) -> list[str]:
+    """Names of the modules in a package that has been imported."""
+    folders = getattr(sys.modules.get(parent), "__path__", [])
+    return [
+        path.stem
+        for folder in folders
+        for path in Path(folder).glob("*")
+        if path.suffix == ".py" or (path / "__init__.py").is_file()
+    ]
+
+
+def version_of(top: str) -> tuple[str, str]:
+    """The package that brought a module, and its version; empty when unknown."""
+    for package in [*_packages().get(top, []), distribution_of(top)]:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found = importlib.metadata.metadata(package)
+            return found["Name"], found["Version"]
+    return "", ""
+
+
+def version_line(top: str) -> str:
+    """Say which version of a module's package is here."""
+    package, version = version_of(top)
+    return f"{package} {version} is installed." if package else f"{top} is there."
+
+
+def closest(name: str, names: Iterable[str]) -> str | None:
+    """The name most like this one, capitals aside, but not the very same."""
+    by_lower = {known.lower(): known for known in names if known != name and known.isidentifier()}
+    found = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.75)
+    return by_lower[found[0]] if found else None
