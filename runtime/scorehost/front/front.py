@@ -11,7 +11,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -39,6 +39,9 @@ from scorehost.messages import RUN_FAILED_MESSAGE
 from scorehost.profile import Profile
 from scorehost.settings import Settings
 from scorehost.worker import frames
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 CLIENT_LEFT: Final = 499
 """What nginx logs for a client that closed its connection; no client ever sees it."""
@@ -77,7 +80,7 @@ class Front:
         self.routes = routes.Routes()
         self.heads = Heads()
         self.answers = Answers(settings, profile.server_version)
-        self.admission = Admission(settings)
+        self.admission = self.make_admission(settings)
         self.connections: set[Connection] = set()
         self.draining = False
         self.speaks_tls = settings.tls_certificate is not None
@@ -106,6 +109,13 @@ class Front:
             routes.PAGES: self._pages,
             routes.OTHER: self._nothing,
         }
+
+    more_pages: Callable[[Flask], None] | None = None
+    """Adds pages to those that every server has."""
+
+    def make_admission(self, settings: Settings) -> Admission:
+        """What bounds the queue."""
+        return Admission(settings)
 
     def start(self) -> None:
         """Start the workers and the once-a-second round."""
@@ -233,7 +243,7 @@ class Front:
         for observer in self._observers:
             try:
                 observer.finished(exchange, now)
-            except Exception as error:  # noqa: BLE001 - a feature beside the path never breaks it
+            except Exception as error:
                 self.log.error(f"{type(observer).__name__} failed: {error!r}")
         exchange.connection.finished(exchange, now)
 
@@ -311,7 +321,7 @@ class Front:
     def _send_failure(
         self, worker: WorkerHandle, exchange: Exchange, frame: frames.AnswerFrame, run_ns: int
     ) -> None:
-        stage, error_type, message, log, _detail = frame.read_meta()
+        stage, error_type, message, log, detail = frame.read_meta()
         request_id = exchange.request_id.decode("latin-1")
         if frame.status >= 500:
             self.log.event(
@@ -321,18 +331,21 @@ class Front:
         exchange.reason = error_type
         if stage == "encode":
             message = RUN_FAILED_MESSAGE
-        document = orjson.dumps({"message": message})
+        body, content_type = self.failure_body(exchange, stage, message, detail)
+        failed = stage in ("run", "encode")
         self.reply(
             exchange,
             self.answers.complete(
-                exchange,
-                frame.status,
-                document,
-                JSON,
-                run_ns=run_ns,
-                failed=stage in ("run", "encode"),
+                exchange, frame.status, body, content_type, run_ns=run_ns, failed=failed
             ),
         )
+
+    def failure_body(
+        self, exchange: Exchange, stage: str, message: str, detail: dict[str, Any]
+    ) -> tuple[bytes, str]:
+        """What the client sees of a failure: in production only the contract's message."""
+        del exchange, stage, detail
+        return orjson.dumps({"message": message}), JSON
 
     def _late(self, worker: WorkerHandle, exchange: Exchange, frame: frames.AnswerFrame) -> None:
         """The answer to a request that has already been answered, or left."""

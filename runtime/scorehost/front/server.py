@@ -142,7 +142,7 @@ def addresses(settings: Settings) -> list[str]:
     return bind
 
 
-class _Halted(Exception):  # noqa: N818 - not an error: the arbiter's loop is left
+class _Halted(Exception):
     pass
 
 
@@ -229,6 +229,15 @@ class _ArbiterLog(gunicorn.glogging.Logger):  # type: ignore[misc]
         """There are none."""
 
 
+def front_class(settings: Settings) -> type[Front]:
+    """The front, or the one that can more: production does not even import that."""
+    if not settings.develops:
+        return Front
+    from scorehost.dev.front import DevelopmentFront
+
+    return DevelopmentFront
+
+
 class FrontWorker(Worker):  # type: ignore[misc]
     """gunicorn's worker that is the front."""
 
@@ -273,7 +282,7 @@ class FrontWorker(Worker):  # type: ignore[misc]
             if not stopped.done():
                 stopped.set_result(status)
 
-        front = Front(settings, profile, application.environ, log, loop, stop)
+        front = front_class(settings)(settings, profile, application.environ, log, loop, stop)
         listening = Listening(front, self.sockets, self.cfg, loop)
         front.start()
         listening.start()
