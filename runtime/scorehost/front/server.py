@@ -15,6 +15,8 @@ import os
 import signal
 import ssl
 import sys
+import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -37,6 +39,9 @@ HEARTBEAT: Final = 60
 """Seconds of silence after which the arbiter replaces the front. The front never blocks, so
 only a machine that stands still makes it silent."""
 _NEVER_READY: Final = 3
+_QUIET: Final = 60.0
+"""Seconds without an end after which a front starts at once again."""
+_LONGEST_PAUSE: Final = 30.0
 
 
 def serve(settings: Settings, *, profile: Profile, environ: Mapping[str, str]) -> int:
@@ -151,6 +156,10 @@ class _Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
 
     exit_status = 0
 
+    def __init__(self, app: _Application) -> None:
+        self._ended: deque[float] = deque(maxlen=16)
+        super().__init__(app)
+
     def serve(self) -> int:
         """Run; returns the exit status."""
         try:
@@ -195,7 +204,25 @@ class _Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
         if self.app.outcome[0]:
             raise gunicorn.errors.HaltServer("the entry script did not start", _NEVER_READY)
         if code:
-            self.log.error("the front (pid %s) ended with status %s; it is started anew", pid, code)
+            self._ended.append(time.monotonic())
+            pause = self._pause()
+            self.log.error(
+                "the front (pid %s) ended with status %s; it is started anew%s",
+                pid, code, f" in {pause:.0f} s" if pause else "",
+            )  # fmt: skip
+
+    def _pause(self) -> float:
+        """Seconds until the next front may start: none at first, more when they keep ending."""
+        now = time.monotonic()
+        recent = [ended for ended in self._ended if now - ended < _QUIET]
+        if len(recent) < 2:
+            return 0.0
+        return max(0.0, recent[-1] + min(_LONGEST_PAUSE, 2.0 ** (len(recent) - 2)) - now)
+
+    def spawn_workers(self) -> None:
+        """Start the front, unless it has been ending all the time."""
+        if not self._pause():
+            super().spawn_workers()
 
     def handle_hup(self) -> None:
         """Reload the scoring workers; front and sockets stay."""
