@@ -198,7 +198,9 @@ class CheckProcess:
         return self._step not in {"swagger", "run", "encode"}
 
     def _limit_step(self) -> None:
-        if self._step == "run":
+        if self._step == "read":  # as the child counts: not the start of its interpreter
+            self._set_deadline(self._settings.worker_timeout)
+        elif self._step == "run":
             self._set_deadline(self._settings.scoring_timeout_ms / 1000)
         elif not self._starting and self._step != "encode":  # which is part of the scoring
             self._set_deadline(0)
