@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 
 import pytest
@@ -154,6 +155,80 @@ def test_a_pipeline_larger_than_any_buffer(server: LiveServer) -> None:
         for _ in range(100):
             assert connection.read_response().json() == text
         writer.join()
+
+
+# -- the same again -----------------------------------------------------------------------
+
+SAME = {
+    "score": request_bytes("POST", "/score", body=b"x"),
+    "score by query": request_bytes("GET", "/score?a=1&a=2"),
+    "ids": request_bytes(
+        "POST",
+        "/score",
+        headers=[
+            *(("x-request-id", "r"), ("x-ms-client-request-id", "c"), ("x-ms-request-id", "l")),
+            ("TraceId", "t"),
+        ],
+        body=b"x",
+    ),
+    "a long id": request_bytes("POST", "/score", headers=[("x-request-id", "i" * 101)], body=b"x"),
+    "close": request_bytes("POST", "/score", headers=[("Connection", "close")], body=b"x"),
+    "HTTP/1.0": request_bytes("POST", "/score", body=b"x", version="1.0"),
+    "HTTP/1.0, kept": request_bytes(
+        "POST", "/score", headers=[("Connection", "keep-alive")], body=b"x", version="1.0"
+    ),
+    "chunks": CHUNKED + chunked(b"one", b"two"),
+    "Expect": request_bytes("POST", "/score", headers=[("Expect", "100-continue")], body=b"x"),
+    "an origin": request_bytes("POST", "/score", headers=[("Origin", "http://a.test")], body=b"x"),
+    "a preflight": request_bytes(
+        "OPTIONS",
+        "/score",
+        headers=[("Origin", "http://a.test"), ("Access-Control-Request-Method", "POST")],
+    ),
+    "HEAD": request_bytes("HEAD", "/livez"),
+    "HEAD of score": request_bytes("HEAD", "/score?a=1"),
+    "GET with a body": request_bytes("GET", "/score?a=1", body=b"ignored"),
+    "no UTF-8": request_bytes("POST", "/score", body=b"\xff"),
+    "no route": request_bytes("POST", "/nowhere", body=b"x"),
+    "no method": request_bytes("DELETE", "/score", body=b"x"),
+    "too large": request_bytes("POST", "/score", body=b"x" * 2000),
+    "an upgrade": request_bytes(
+        "GET", "/livez", headers=[("Connection", "Upgrade"), ("Upgrade", "h2c")]
+    ),
+    "an absolute target": request_bytes("GET", "http://test/score?a=1"),
+    "two lengths": request_bytes(
+        "POST", "/score", headers=[("Content-Length", "1"), ("Content-Length", "2")], body=b"xx"
+    ),
+}
+# What differs from one answer to the next, and the interim answer, which is at will.
+ONLY_ONCE = re.compile(
+    rb"(?i)date: [^\r]*\r\n"
+    rb"|x-ms-run-fn-exec-ms: [^\r]*\r\n"
+    rb"|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    rb"|HTTP/1.1 100 Continue\r\n\r\n"
+)
+LAST = request_bytes("GET", "/last", headers=[("Connection", "close")])
+
+
+@pytest.mark.parametrize("what", SAME)
+def test_a_request_is_answered_alike_each_time(live_server: StartServer, what: str) -> None:
+    """Whatever a server remembers of requests before: of others, or on the same connection."""
+    settings = {"SCOREHOST_MAX_BODY_BYTES": "1000", "AML_CORS_ORIGINS": "http://a.test"}
+    server = live_server("raw_text.py", settings=settings)
+
+    def ask(data: bytes) -> bytes:
+        with server.connect() as connection:
+            connection.send(data + LAST)
+            return ONLY_ONCE.sub(b"", connection.read_to_end())
+
+    answers = [ask(SAME[what]) for _ in range(4)]
+
+    assert answers == answers[:1] * 4
+    if b"/last" in answers[0]:
+        own, last = answers[0].rsplit(b"HTTP/1.1 404", 1)
+        assert ask(SAME[what] * 3) == own * 3 + b"HTTP/1.1 404" + last
+    else:
+        assert ask(SAME[what] * 3) == answers[0]
 
 
 # -- requests in pieces -------------------------------------------------------------------

@@ -218,7 +218,7 @@ def test_a_wait_over_the_limit_is_refused_with_retry_after(own_server: StartServ
 
 
 def test_bodies_that_wait_are_bounded_in_bytes(own_server: StartServer) -> None:
-    server = own_server("gated.py", settings={"SCOREHOST_MAX_QUEUE_BYTES": "100_000"})
+    server = own_server("gated.py", settings={"SCOREHOST_MAX_QUEUE_BYTES": "100000"})
     first = server.connect()
     first.send_request("POST", "/score", body=b'"first"')
     server.wait_for_file("first.begun")

@@ -101,6 +101,7 @@ class LiveServer:
     ) -> None:
         self.folder, self.address, self.command = folder, address, tuple(command)
         self._connections: list[Connection] = []
+        self._listened = False
         self._out = folder.with_name(folder.name + ".out")
         self._err = folder.with_name(folder.name + ".err")
         with self._out.open("wb") as out, self._err.open("wb") as err:
@@ -183,8 +184,12 @@ class LiveServer:
     # -- waiting --------------------------------------------------------------------------
 
     def wait_listening(self) -> LiveServer:
-        """Wait until it accepts connections."""
+        """Wait until it accepts connections, and it is this one that does."""
         wait_until(self._accepts, what=f"listening: {self.command}")
+        if self.address.path is None:
+            # Somebody else may have been faster to take the port.
+            wait_until(lambda: self.address.port in self.ports(), what="the port is ours")
+        self._listened = True
         return self
 
     def wait_ready(self, timeout: float = 30.0) -> LiveServer:
@@ -193,6 +198,8 @@ class LiveServer:
         def ready() -> bool:
             return self._accepts() and self.get("/readyz").status == 200
 
+        if not self._listened:
+            self.wait_listening()
         wait_until(ready, timeout=timeout, what=f"ready: {self.command}\n{self.log}")
         return self
 
@@ -207,8 +214,7 @@ class LiveServer:
             self.address.open(1.0).close()
         except (ConnectionRefusedError, FileNotFoundError):
             return False
-        # Somebody else may have been faster to take the port.
-        return self.address.path is not None or self.address.port in self.ports()
+        return True
 
     # -- requests -------------------------------------------------------------------------
 
