@@ -67,7 +67,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         return 0
     if name not in COMMANDS:
         raise UsageError(unknown_command(name))
-    module = import_module(f"scorehost.commands.{name}")
+    module = import_module(f"scorehost.commands.{name.replace('-', '_')}")
     command: Command = module.run
     return command(rest, environ)
 

@@ -11,7 +11,10 @@ COMMANDS = {
     "check": "Do all that serving does up to the first answer, without a port.",
     "config": "Show every setting, its value and where it came from.",
     "models": "Show how a model name resolves.",
+    "debug": "Open or close the debugger of a server that runs.",
+    "launch-json": "Print, or write, what an editor needs to attach a debugger.",
+    "replay": "Score recorded requests again, and say what has changed.",
     "build": "Make a container image of a folder with an entry script.",
     "sbom": "List the packages that are installed, here or in an image.",
 }
-"""Each by the name of its module here, with what it does."""
+"""Each by the name of its module here, dashes for underscores, with what it does."""

@@ -69,7 +69,8 @@ class Debugger:
         import debugpy
 
         debugpy.configure(subProcess=False)
-        _, port = debugpy.listen(("127.0.0.1", 0))
+        listen = getattr(debugpy.listen, "original", debugpy.listen)
+        _, port = listen(("127.0.0.1", 0))
         self._debugpy = debugpy
         self._shared.debugger_port = port
 

@@ -62,7 +62,12 @@ class _Own:
     def install(self) -> None:
         """Put ours in the place of both functions."""
         listen, wait = self._names
-        setattr(self._module, listen, self.listen)
+
+        def listening(*arguments: Any, **options: Any) -> Any:
+            return self.listen(*arguments, **options)
+
+        listening.original = self._listen  # type: ignore[attr-defined]
+        setattr(self._module, listen, listening)
 
         def waiting(*arguments: Any, **options: Any) -> Any:
             return None if self._refused else self._wait(*arguments, **options)

@@ -1,0 +1,441 @@
+"""The debugger, driven as an editor drives it: over a socket, with the protocol of VS Code."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.dap import DapClient
+from support.processes import alive
+from support.server import LiveServer, StartServer, clean_environment, free_port
+from support.wait import wait_until
+
+SCRIPT = """\
+import json
+
+import helper
+
+
+def init():
+    global ready
+    ready = True
+
+
+def run(data):
+    values = json.loads(data)
+    total = helper.add(values)
+    return {"total": total}
+"""
+HELPER = """\
+def add(values):
+    result = sum(values)
+    return result
+"""
+IN_INIT, IN_RUN, IN_HELPER = 7, 13, 3
+
+PTVSD = """\
+import ptvsd
+# Allows other computers to attach to ptvsd on this IP address and port.
+ptvsd.enable_attach(address=('0.0.0.0', PORT), redirect_output = True)
+# Wait 30 seconds for a debugger to attach. If none attaches, the script continues as normal.
+ptvsd.wait_for_attach(timeout = 30)
+print("Debugger attached...")
+"""
+DEBUGPY = """\
+import debugpy
+debugpy.listen(("0.0.0.0", PORT))
+"""
+
+
+def refuses(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+class Debugged:
+    """A server, the port of its debugger, and requests that may stop at a breakpoint."""
+
+    def __init__(self, start: StartServer, *arguments: str, **options: Any) -> None:
+        self.port = options.pop("port", 0) or free_port()
+        files = {"main.py": SCRIPT, "helper.py": HELPER} | options.pop("files", {})
+        settings = {"SCOREHOST_DEBUG_PORT": str(self.port)} | options.pop("settings", {})
+        self.server: LiveServer = start(
+            "", files=files, settings=settings, arguments=arguments, **options
+        )
+        self.executor = ThreadPoolExecutor(8)
+
+    def score(self, *values: int, timeout: float = 200.0) -> Future[Any]:
+        return self.executor.submit(self.server.score, list(values), timeout=timeout)
+
+    def file(self, name: str) -> Path:
+        return self.server.folder / name
+
+    def attach(self, **lines: int) -> DapClient:
+        places = {self.file(f"{name}.py"): [line] for name, line in lines.items()}
+        return DapClient(self.port).attach(places)
+
+    def probe(self, target: str = "/readyz") -> dict[str, Any]:
+        return self.server.get(target).json()
+
+
+@pytest.fixture
+def debugged(own_server: StartServer) -> Any:
+    made: list[Debugged] = []
+
+    def make(*arguments: str, **options: Any) -> Debugged:
+        made.append(Debugged(own_server, *arguments, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.executor.shutdown(wait=False, cancel_futures=True)
+
+
+def stop_read_change(one: Debugged, client: DapClient) -> None:
+    """Both breakpoints are hit on a real request, and a changed value reaches its client."""
+    answer = one.score(1, 2)
+
+    frame = client.stopped()
+    assert (frame["name"], frame["line"]) == ("add", IN_HELPER)
+    assert client.variables()["result"] == "3"
+    client.set("result", "40")
+    client.go_on()
+    frame = client.stopped()
+    assert (frame["name"], frame["line"]) == ("run", IN_RUN + 1)
+    assert client.evaluate("total + 1") == "41"
+    client.variables()
+    client.set("total", "42")
+    client.go_on()
+
+    assert answer.result(30) == {"total": 42}
+
+
+def test_breakpoints_in_run_and_in_a_sibling(debugged: Any):
+    one = debugged("--debug")
+
+    with one.attach(helper=IN_HELPER, main=IN_RUN + 1) as client:
+        wait_until(lambda: one.probe()["debugger"]["attached"], what="attached")
+        stop_read_change(one, client)
+        assert one.server.lines("a debugger is attached: deadlines and queue limits are suspended")
+
+    one.server.wait_for_line("the debugger has left")
+    assert one.score(1, 2).result(30) == {"total": 3}
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("seconds", [9.0, 90.0])
+def test_nothing_dies_at_a_breakpoint(debugged: Any, seconds: float):
+    """Longer than every limit, with others waiting; the probes answer and say why."""
+    one = debugged(
+        "--debug",
+        settings={
+            "WORKER_TIMEOUT": "30" if seconds > 30 else "5",
+            "SCORING_TIMEOUT_MS": "5000",
+            "SCOREHOST_MAX_QUEUE_LENGTH": "1",
+            "SCOREHOST_MAX_QUEUE_WAIT_MS": "500",
+        },
+    )
+    with one.attach(main=IN_RUN + 1) as client:
+        answers = [one.score(1, 2)]
+        client.stopped()
+        answers += [one.score(number) for number in range(3)]
+        until = time.monotonic() + seconds
+        wait_until(lambda: one.probe()["queue"] == 3, what="three wait")
+        assert one.probe("/readyz")["doing"] == "paused in the debugger"
+        assert one.probe("/livez")["doing"] == "paused in the debugger"
+        wait_until(lambda: time.monotonic() > until, timeout=seconds + 5)
+        assert one.probe()["state"] == "ready"
+        assert not any(answer.done() for answer in answers)
+
+        client.ask("setBreakpoints", source={"path": str(one.file("main.py"))}, breakpoints=[])
+        client.go_on()
+
+        assert answers[0].result(30) == {"total": 3}
+        assert [answer.result(30) for answer in answers[1:]] == [{"total": n} for n in range(3)]
+        assert "doing" not in one.probe()
+    assert not one.server.lines("killed")
+    assert not one.server.lines("has passed in worker")
+
+
+def test_limits_hold_again_when_the_client_has_left(debugged: Any):
+    one = debugged(
+        "--debug",
+        settings={"SCORING_TIMEOUT_MS": "1000"},
+        files={"main.py": SCRIPT.replace("total = ", "total = wait() or ")
+               + "\n\ndef wait():\n    import time\n    time.sleep(60)\n"},
+    )  # fmt: skip
+    with one.attach():
+        waiting = one.executor.submit(one.server.post, json=[1])
+        one.server.wait_for_line("a debugger is attached")
+    one.server.wait_for_line("the debugger has left")
+
+    assert waiting.result(20).status == 504
+
+
+def test_stepping_and_exceptions(debugged: Any):
+    one = debugged("--debug")
+    client = DapClient(one.port).attach({one.file("main.py"): [IN_RUN]}, ("uncaught", "userUnhandled"))
+    with client:
+        failing = one.executor.submit(one.server.post, json=[1, "a"])
+        assert client.stopped()["line"] == IN_RUN
+        client.ask("stepIn", threadId=client.thread)
+        assert client.stopped()["name"] == "add"
+        client.ask("stepOut", threadId=client.thread)
+        client.stopped()
+        while not failing.done():
+            client.ask("continue", threadId=client.thread)
+            try:
+                failing.result(1)
+            except TimeoutError:
+                client.stopped()
+    answer = failing.result(20)
+
+    assert answer.status == 500
+    assert answer.json()["error"]["type"] == "TypeError"
+
+
+def test_waits_for_a_client_before_init(debugged: Any):
+    """One that comes after 2 s stops at a breakpoint in init(), for longer than WORKER_TIMEOUT."""
+    one = debugged(
+        "--debug", "--debug-wait", "30", wait="listening", settings={"WORKER_TIMEOUT": "5"}
+    )
+    one.server.wait_for_line("waiting for a debugger")
+    arrived = time.monotonic() + 2
+    wait_until(lambda: time.monotonic() > arrived)
+
+    with one.attach(main=IN_INIT + 1) as client:
+        assert client.stopped()["name"] == "init"
+        assert one.probe("/startupz")["doing"] == "paused in the debugger"
+        later = time.monotonic() + 8
+        wait_until(lambda: time.monotonic() > later)
+        client.go_on()
+        one.server.wait_ready()
+    assert one.score(4).result(20) == {"total": 4}
+
+
+@pytest.mark.parametrize("seconds", [3, pytest.param(30, marks=pytest.mark.timeout(150))])
+def test_nobody_comes(debugged: Any, seconds: int):
+    """It costs these seconds and nothing else, even with a WORKER_TIMEOUT that is shorter."""
+    one = debugged(
+        "--debug", "--debug-wait", str(seconds), wait="listening",
+        settings={"WORKER_TIMEOUT": str(max(seconds, 20))},
+    )  # fmt: skip
+    one.server.wait_for_line("waiting for a debugger")
+    began = time.monotonic()
+    one.server.wait_ready(timeout=seconds + 30)
+
+    assert seconds - 1 < time.monotonic() - began < seconds + 10
+    assert one.score(4).result(20) == {"total": 4}
+
+
+def test_without_debug_mode_nothing_listens(debugged: Any):
+    one = debugged()
+
+    assert refuses(one.port)
+    assert one.server.ports() == {one.server.address.port}
+    assert [one.server.get(path).status for path in ("/debug", "/debug/state")] == [404, 404]
+    assert one.server.post("/-/reload", body=b"").status == 404
+
+
+def test_a_taken_port_is_named_and_the_server_serves(debugged: Any):
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        one = debugged("--debug", port=taken.getsockname()[1])
+        one.server.wait_for_line("the debugger cannot listen", "--debug-port")
+
+    assert one.score(1).result(20) == {"total": 1}
+
+
+def test_a_reload_offers_the_new_process_on_the_same_port(debugged: Any):
+    one = debugged("--debug")
+    client = one.attach(main=IN_RUN + 1)
+    one.file("main.py").write_text(SCRIPT.replace('"total"', '"sum"'))
+
+    assert one.server.post("/-/reload", body=b"", timeout=60).status == 200
+    with pytest.raises((EOFError, ConnectionResetError)):
+        while True:
+            client.event("nothing of this name")
+    with one.attach(main=IN_RUN + 1) as again:
+        answer = one.score(5)
+        again.stopped()
+        again.go_on()
+        assert answer.result(20) == {"sum": 5}
+
+
+def test_no_debugger_process_outlives_its_worker(debugged: Any):
+    """Killed workers and stopped servers leave no adapter behind."""
+    one = debugged("--debug")
+    worker = one.server.wait_for_line("ready to score").rpartition("pid ")[2].rstrip(")")
+    adapters = [int(pid) for pid in _adapters(int(worker))]
+    assert adapters
+
+    one.server.stop()
+
+    wait_until(lambda: not any(map(alive, adapters)), what=f"no process left of {adapters}")
+
+
+def _adapters(worker: int) -> list[str]:
+    found = subprocess.run(
+        ["ps", "-s", str(worker), "-o", "pid=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    return [line.split()[0] for line in found.splitlines() if "debugpy/adapter" in line]
+
+
+# -- the script's own calls -----------------------------------------------------------------
+
+
+SNIPPETS = {"ptvsd": PTVSD, "debugpy": DEBUGPY}
+
+
+def with_snippet(name: str, port: int) -> str:
+    return SNIPPETS[name].replace("PORT", str(port)) + SCRIPT
+
+
+@pytest.mark.parametrize("name", SNIPPETS)
+def test_a_script_with_its_own_debugger_in_debug_mode(debugged: Any, name: str):
+    """Its call is answered as done, with a notice; the server's debugger is there."""
+    port = free_port()
+    offset = SNIPPETS[name].count("\n")
+    one = debugged("--debug", port=port, files={"main.py": with_snippet(name, port)})
+    one.server.wait_for_line("the call is answered as done")
+
+    with one.attach(helper=IN_HELPER, main=IN_RUN + 1 + offset) as client:
+        answer = one.score(1, 2)
+        assert client.stopped()["name"] == "add"
+        client.variables()
+        client.set("result", "40")
+        client.go_on()
+        assert client.stopped()["line"] == IN_RUN + 1 + offset
+        client.go_on()
+        assert answer.result(20) == {"total": 40}
+
+
+@pytest.fixture(params=["ptvsd", "stand-in", "debugpy"])
+def snippet(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, str]]:
+    """A snippet, and the environment in which ptvsd is itself, or scorehost's stand-in."""
+    if request.param == "debugpy":
+        return "debugpy", {}
+    if request.param == "ptvsd":
+        pytest.importorskip("ptvsd")
+        if sys.version_info >= (3, 12):
+            pytest.skip("ptvsd needs modules that Python 3.12 no longer has")
+        return "ptvsd", {"REAL": "1"}
+    return "ptvsd", {}
+
+
+HIDE_PTVSD = """\
+import sys
+class NotInstalled:
+    def find_spec(name, path=None, target=None):
+        if name != "ptvsd":
+            return None
+        finder = next(each for each in sys.meta_path if getattr(each, "__name__", "") == "ScorehostStandIns")
+        return finder.find_spec(name, path, target)
+sys.meta_path.insert(next(i for i, each in enumerate(sys.meta_path) if "PathFinder" in repr(each)), NotInstalled)
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_script_with_its_own_debugger_outside_debug_mode(
+    debugged: Any, snippet: tuple[str, dict[str, str]], workers: int
+):
+    """Its call does what it says; the first worker gets the port, and nothing dies while stopped."""
+    name, mark = snippet
+    port = free_port()
+    source = with_snippet(name, port)
+    if name == "ptvsd" and not mark:
+        source = HIDE_PTVSD + source
+    offset = source.count("\n") - SCRIPT.count("\n")
+    one = debugged(
+        "--workers", str(workers), port=port, files={"main.py": source},
+        settings={"SCORING_TIMEOUT_MS": "2000"}, wait="listening",
+    )  # fmt: skip
+    wait_until(lambda: not refuses(port), timeout=30, what="the script's debugger listens")
+    with one.attach(main=IN_RUN + 1 + offset) as client:
+        one.server.wait_ready(timeout=60)
+        if workers > 1:
+            wait_until(lambda: one.probe()["workers"]["ready"] == workers, timeout=60)
+            notices = one.server.lines("is taken, most likely by another worker")
+            assert len(notices) == workers - 1
+        answers = []
+        stopped = threading.Event()
+        waiter = threading.Thread(target=lambda: (client.stopped(), stopped.set()), daemon=True)
+        waiter.start()
+        while not stopped.is_set():  # the one with the debugger is reached sooner or later
+            answers.append(one.score(1, 2))
+            stopped.wait(0.3)
+        waiter.join()
+        until = time.monotonic() + 4
+        wait_until(lambda: time.monotonic() > until)
+        client.variables()
+        client.set("total", "42")
+        client.ask("setBreakpoints", source={"path": str(one.file("main.py"))}, breakpoints=[])
+        client.go_on()
+        assert {"total": 42} in [answer.result(30) for answer in answers]
+    assert not one.server.lines("has passed in worker")
+
+
+# -- on demand ------------------------------------------------------------------------------
+
+
+def command(one: Debugged, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "scorehost", "debug", *words, "--port", str(one.server.address.port)],
+        env=clean_environment(), capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
+def test_on_demand_without_a_restart(debugged: Any):
+    one = debugged(settings={"SCOREHOST_DEBUG_ON_DEMAND": "1"})
+    worker = one.server.wait_for_line("ready to score")
+    assert refuses(one.port)
+
+    opened = command(one, "open")
+    assert (opened.returncode, str(one.port) in opened.stdout) == (0, True), opened
+    with one.attach(helper=IN_HELPER, main=IN_RUN + 1) as client:
+        stop_read_change(one, client)
+    closed = command(one, "close")
+
+    assert closed.returncode == 0, closed
+    assert refuses(one.port)
+    assert one.score(1).result(20) == {"total": 1}
+    assert one.server.lines("ready to score") == [worker]
+
+
+def test_on_demand_only_where_it_is_allowed(debugged: Any):
+    one = debugged()
+
+    refused = command(one, "open")
+
+    assert refused.returncode == 2
+    assert "SCOREHOST_DEBUG_ON_DEMAND=1" in refused.stderr
+    assert refuses(one.port)
+
+
+def test_on_demand_reaches_a_worker_that_hangs(debugged: Any):
+    source = SCRIPT.replace("total = helper.add(values)", "total = loop(values)")
+    source += "\n\ndef loop(values):\n    while values:\n        pass\n    return 7\n"
+    one = debugged(settings={"SCOREHOST_DEBUG_ON_DEMAND": "1"}, files={"main.py": source})
+    hanging = one.score(1)
+    wait_until(lambda: one.probe()["workers"]["busy"] == 1)
+
+    assert command(one, "open").returncode == 0
+    with one.attach() as client:
+        client.ask("pause", threadId=client.ask("threads")["threads"][0]["id"])
+        client.stopped()
+        frame = next(each for each in client.frames if each["name"] == "loop")
+        client.evaluate("values.clear()", frame)
+        client.go_on()
+        assert hanging.result(20) == {"total": 7}
