@@ -106,29 +106,26 @@ def _final_stage(recipe: Recipe) -> Iterator[str]:
         yield f"\n# Dockerfile.steps, as they are.\n{recipe.steps.strip()}\nUSER root"
     yield "\n# What is in here now."
     yield f"RUN {_exec(['python', f'{TOOLS}/sbom.py', f'{TOOLS}/sbom.cdx.json'])}"
-    yield "\n# Models change less often than the script."
+    yield "\n# How it runs."
+    yield _pairs("ENV", {"AZUREML_ENTRY_SCRIPT": recipe.entry_script, **recipe.variables})
+    if recipe.labels:
+        yield _pairs("LABEL", recipe.labels)
     yield f"WORKDIR {APP_ROOT}"
+    yield f"USER {recipe.owner.partition(':')[0]}"
+    yield "\n# What changes most comes last."
     if recipe.has_models:
         yield f"COPY --chown={recipe.owner} {PLACE}/models/ {APP_ROOT}/"
     yield f"COPY --chown={recipe.owner} {PLACE}/app/ {APP_ROOT}/"
-    yield from _variables(recipe)
-    yield f"USER {recipe.owner.partition(':')[0]}"
     if recipe.check:
         yield "\n# Does it load, find its models and start?"
         words = [*CHECK, *(["--sample", recipe.sample] if recipe.sample else [])]
         yield f"RUN {_exec(['env', 'PYTHONDONTWRITEBYTECODE=1', *words])}"
-    if recipe.labels:
-        yield "\n" + _pairs("LABEL", recipe.labels)
 
 
 def _forget_replaced() -> str:
     """Remove the files of versions that were replaced, which COPY alone would leave."""
     listing = f"{TOOLS}/replaced"
     return f"xargs --arg-file={listing} --delimiter='\\n' --no-run-if-empty rm -rf"
-
-
-def _variables(recipe: Recipe) -> Iterator[str]:
-    yield _pairs("ENV", {"AZUREML_ENTRY_SCRIPT": recipe.entry_script, **recipe.variables})
 
 
 def _pairs(instruction: str, values: Mapping[str, str]) -> str:
