@@ -364,7 +364,7 @@ class DevelopmentFront(Front):
         elif _from_elsewhere(exchange):
             self._json(exchange, 403, {"message": "Another site's page may not ask for this."})
         elif ours:
-            exchange.route = routes.PAGES
+            exchange.route = routes.DEBUG if path == b"/debug/state" else routes.PAGES
             self._pages(exchange)
         elif exchange.method != b"POST":
             error = MethodNotAllowed("/-/reload takes POST.", ("POST",))

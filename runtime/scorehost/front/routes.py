@@ -17,6 +17,8 @@ METRICS: Final = "metrics"
 SWAGGER: Final = "swagger"
 PAGES: Final = "pages"
 OTHER: Final = "other"
+DEBUG: Final = "debug"
+"""What the debug page asks for once a second; only debug mode has it."""
 
 _EXACT: Final = {
     b"/": ROOT,
@@ -29,7 +31,7 @@ _EXACT: Final = {
     b"/docs": PAGES,
 }
 _PREFIXES: Final = {b"/docs/": PAGES}
-PROBES: Final = frozenset({ROOT, LIVE, READY, STARTUP, METRICS})
+PROBES: Final = frozenset({ROOT, LIVE, READY, STARTUP, METRICS, DEBUG})
 """Routes that the health port answers too, and that are not logged unless asked."""
 READ_ONLY: Final = frozenset({ROOT, LIVE, READY, STARTUP, METRICS, SWAGGER})
 

@@ -1,0 +1,91 @@
+"""``scorehost launch-json``: what VS Code needs to attach to the debugger.
+
+Printed, or with ``--write`` put into ``.vscode/launch.json`` without losing what is there,
+comments included.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scorehost.commands.arguments import CommandLine
+from scorehost.dev.jsonc import with_configuration
+from scorehost.dev.places import attach_configuration
+from scorehost.errors import UsageError
+from scorehost.sources import resolve
+from scorehost.values import Refusal, whole
+
+FILE = Path(".vscode", "launch.json")
+
+
+def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Print or write the configuration."""
+    line = CommandLine("launch-json", takes_script=True)
+    line.own.add_argument(
+        "--container",
+        action="store_true",
+        help="The server runs in a container, with its app there.",
+    )
+    line.own.add_argument(
+        "--attach-port", metavar="PORT", help="Where the debugger is reached; SCOREHOST_DEBUG_PORT."
+    )
+    line.own.add_argument(
+        "--write", action="store_true", help=f"Put it into {FILE}; what is there stays."
+    )
+    parsed = line.read(with_port(arguments))
+    if parsed is None:
+        return 0
+    settings = resolve(parsed.flags, environ, spelling=parsed.spelling).settings
+    configuration = attach_configuration(
+        settings,
+        container=parsed.own.container,
+        workspace=Path.cwd(),
+        port=port_of(parsed.own.attach_port),
+    )
+    if not parsed.own.write:
+        print(json.dumps(launch_file(configuration), indent=4))
+        return 0
+    print(f"{write(FILE, configuration)} {FILE.as_posix()}: {configuration['name']}")
+    return 0
+
+
+def with_port(arguments: Sequence[str]) -> list[str]:
+    """``--port`` means the debugger's here, not that of the scoring routes."""
+    return [
+        word.replace("--port", "--attach-port", 1) if word.partition("=")[0] == "--port" else word
+        for word in arguments
+    ]
+
+
+def port_of(text: str | None) -> int | None:
+    """The port that was typed."""
+    if text is None:
+        return None
+    try:
+        return int(whole(1, 65535)(text))
+    except Refusal as refusal:
+        raise UsageError(
+            f"--port is {text!r}, which is not accepted. It takes {refusal}."
+        ) from None
+
+
+def launch_file(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """A whole ``launch.json``."""
+    return {"version": "0.2.0", "configurations": [configuration]}
+
+
+def write(file: Path, configuration: dict[str, Any]) -> str:
+    """Put the configuration into the file; says what was done."""
+    if not file.exists():
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(launch_file(configuration), indent=4) + "\n", "utf-8")
+        return "Wrote"
+    before = file.read_text("utf-8-sig")
+    after = with_configuration(before, configuration)
+    if after == before:
+        return "Nothing to change in"
+    file.write_text(after, "utf-8")
+    return "Changed"
