@@ -395,7 +395,7 @@ def _parents(server: LiveServer, pid: int) -> list[int]:
 def _accepts(server: LiveServer) -> bool:
     try:
         server.connect(1.0).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, TimeoutError):  # closed, or no longer letting anybody in
         return False
     return True
 

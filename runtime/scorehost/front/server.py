@@ -39,6 +39,8 @@ HEARTBEAT: Final = 60
 """Seconds of silence after which the arbiter replaces the front. The front never blocks, so
 only a machine that stands still makes it silent."""
 _NEVER_READY: Final = 3
+HEARD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+"""Signals that the front acts on; until it can, they are kept for it."""
 _QUIET: Final = 60.0
 """Seconds without an end after which a front starts at once again."""
 _LONGEST_PAUSE: Final = 30.0
@@ -97,7 +99,8 @@ class _Application(BaseApplication):  # type: ignore[misc] # gunicorn has no typ
         self.settings = settings
         self.profile = profile
         self.environ = environ
-        self.outcome = mmap.mmap(-1, 1)  # shared by arbiter and front: the exit status
+        self.outcome = mmap.mmap(-1, 2)
+        """Shared by arbiter and front: the exit status; 1 when the arbiter closes the sockets."""
         super().__init__()
 
     def load_config(self) -> None:
@@ -174,6 +177,7 @@ class _Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
         """Stop the front, and leave."""
+        self.app.outcome[1] = not self.systemd  # systemd keeps those that it has lent
         self.stop()
         if self.pidfile is not None:
             self.pidfile.unlink()
@@ -181,6 +185,14 @@ class _Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
         if reason and not self.app.outcome[0]:
             self.log.error("the server ends: %s", reason)
         raise _Halted
+
+    def spawn_worker(self) -> Any:
+        """Start the front; a signal that comes before it can act on it is kept for it."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+        try:
+            return super().spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def reap_workers(self) -> None:
         """Reap the front, and as PID 1 whatever orphan the kernel hands over.
@@ -277,11 +289,9 @@ class FrontWorker(Worker):  # type: ignore[misc]
 
     def init_signals(self) -> None:
         """Take nothing over from the arbiter; :meth:`_serve` sets what the front listens to."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
         for number in self.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
 
     def run(self) -> None:
@@ -310,12 +320,13 @@ class FrontWorker(Worker):  # type: ignore[misc]
                 stopped.set_result(status)
 
         front = front_class(settings)(settings, profile, application.environ, log, loop, stop)
-        listening = Listening(front, self.sockets, self.cfg, loop)
+        outcome = application.outcome
+        listening = Listening(front, self.sockets, self.cfg, loop, lambda: bool(outcome[1]))
+        self._listen_to_signals(loop, front, listening, stop)
+        self._heartbeat(loop)
         front.start()
         listening.start()
         log.info("listening on " + ", ".join(listening.names()))
-        self._heartbeat(loop)
-        self._listen_to_signals(loop, front, listening, stop)
         status = await stopped
         await listening.close(status)
         front.close()
@@ -335,7 +346,8 @@ class FrontWorker(Worker):  # type: ignore[misc]
         self, loop: asyncio.AbstractEventLoop, front: Front, listening: Listening, stop: Any
     ) -> None:
         loop.add_signal_handler(signal.SIGTERM, listening.drain, stop)
-        loop.add_signal_handler(signal.SIGINT, listening.drain, stop)
+        loop.add_signal_handler(signal.SIGINT, listening.interrupt, stop)
         loop.add_signal_handler(signal.SIGQUIT, stop, 0)
         loop.add_signal_handler(signal.SIGHUP, front.pool.reload)
         loop.add_signal_handler(signal.SIGUSR1, lambda: None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
