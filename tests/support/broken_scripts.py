@@ -12,6 +12,7 @@ difference before you commit it.
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
 import shutil
 import signal
@@ -59,17 +60,25 @@ def lay_out(case: str, folder: Path) -> Path:
 def run(command: str, case: str, app: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run ``scorehost check`` or ``scorehost serve`` on a case to its end."""
     settings = {"AML_APP_ROOT": str(app), "PYTHONIOENCODING": "utf-8"}
-    return subprocess.run(
-        [sys.executable, "-m", "scorehost", command, "score.py", *arguments],
+    words = [sys.executable, "-m", "scorehost", command, "score.py", *arguments]
+    process = subprocess.Popen(
+        words,
         cwd=app,
         env=clean_environment(settings | SETTINGS.get(case, {})),
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
-        timeout=60,
-        check=False,
+        start_new_session=True,
     )
+    try:
+        out, err = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # the server's other processes as well
+        out, err = process.communicate()
+        raise AssertionError(f"still running after a minute, having said:\n{out}{err}") from None
+    return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
 def report_in(output: str) -> str:
