@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("base", help="a commit, branch or tag")
     parser.add_argument("other", nargs="?", default=WORKING_TREE)
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--connections", type=int, default=64)
     options = parser.parse_args()
     specs = [server_of(options.base), server_of(options.other)]

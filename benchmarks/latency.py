@@ -36,7 +36,7 @@ def as_table(rounds: Rounds, specs: Sequence[ServerSpec]) -> str:
     return table.markdown(header, rows)
 
 
-def run(names: Sequence[str], rounds: int, seconds: float) -> None:
+def run(names: Sequence[str], rounds: int, seconds: int) -> None:
     """Measure, print the table, write samples and table."""
     specs = [catalogue.server(name) for name in dict.fromkeys([*names, BASE])]
     found = measure(specs, rounds, seconds, connections=1)
@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("servers", nargs="*", help="which servers; all when none is named")
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--seconds", type=int, default=3)
     options = parser.parse_args()
     names = options.servers or [catalogue.OURS_NAME, *catalogue.PEERS]
     prepare([*names, BASE])

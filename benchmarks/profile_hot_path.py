@@ -21,7 +21,7 @@ from peers.environments import prepare, prepare_tool
 
 
 def sample(
-    server: RunningServer, seconds: float, rate: int, connections: int
+    server: RunningServer, seconds: int, rate: int, connections: int
 ) -> dict[str, list[str]]:
     """Stacks of every busy process of the tree, by process."""
     tool = prepare_tool("py-spy") / "py-spy"
@@ -53,13 +53,13 @@ def find_busy(server: RunningServer, connections: int) -> dict[str, int]:
     }
 
 
-def spy(tool: Path, pid: int, seconds: float, rate: int) -> list[str]:
+def spy(tool: Path, pid: int, seconds: int, rate: int) -> list[str]:
     """Sample one process."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "stacks"
         subprocess.run(
             ["taskset", "-c", CLIENT_CORE, tool, "record", "--native", "--function",
-             "--pid", str(pid), "--duration", f"{seconds:g}", "--rate", str(rate),
+             "--pid", str(pid), "--duration", f"{seconds}", "--rate", str(rate),
              "--format", "raw", "--output", output],
             check=True, capture_output=True,
         )  # fmt: skip
@@ -76,7 +76,7 @@ def as_table(found: Sequence[stacks.Share], least: float, limit: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("server", nargs="?", default=catalogue.OURS_NAME)
-    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--rate", type=int, default=250)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--keep", type=Path, help="folder for the raw stacks")

@@ -39,8 +39,8 @@ def as_table(rounds: Rounds, specs: Sequence[ServerSpec]) -> str:
 def run(names: Sequence[str], rounds: int) -> None:
     """Measure, print the table, write samples and table."""
     specs = [catalogue.server(name) for name in dict.fromkeys([*names, BASE])]
-    measure(specs, 1, 0.5, connections=8)  # the first start compiles and fills the page cache
-    found = measure(specs, rounds, 0.5, connections=8)
+    measure(specs, 1, 1, connections=8)  # the first start compiles and fills the page cache
+    found = measure(specs, rounds, 1, connections=8)
     shown = as_table(found, specs)
     print(shown)
     document = {

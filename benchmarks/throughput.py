@@ -55,7 +55,7 @@ def as_chart(rounds: Rounds, specs: Sequence[ServerSpec], base: str) -> str:
     )
 
 
-def measure(specs: Sequence[ServerSpec], rounds: int, seconds: float, connections: int) -> Rounds:
+def measure(specs: Sequence[ServerSpec], rounds: int, seconds: int, connections: int) -> Rounds:
     """Alternate the servers under the same load."""
     return trial.alternate(
         specs,
@@ -65,7 +65,7 @@ def measure(specs: Sequence[ServerSpec], rounds: int, seconds: float, connection
 
 
 def run(
-    names: Sequence[str], base: str, rounds: int, seconds: float, connections: int,
+    names: Sequence[str], base: str, rounds: int, seconds: int, connections: int,
     result: str = "throughput",
 ) -> None:  # fmt: skip
     """Measure, print the table, write samples, table and chart."""
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("servers", nargs="*", help="which servers; all when none is named")
     parser.add_argument("--base", default=catalogue.OURS_NAME, help="what ratios are to")
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--name", default="throughput", help="name of the result files")
     options = parser.parse_args()

@@ -72,7 +72,7 @@ def summarise(rounds: Rounds, base: str, names: Sequence[str]) -> dict[str, obje
 
 
 def take(
-    spec: ServerSpec, workload: Workload, *, seconds: float, connections: int, warm_up: float = 1
+    spec: ServerSpec, workload: Workload, *, seconds: int, connections: int, warm_up: int = 1
 ) -> Sample:
     """Measure one server once."""
     machine.wait_until_quiet()
@@ -85,7 +85,7 @@ def take(
 
 
 def _measure(
-    server: RunningServer, workload: Workload, seconds: float, connections: int, idle: int
+    server: RunningServer, workload: Workload, seconds: int, connections: int, idle: int
 ) -> Sample:
     before, busy = server.tree(), processes.machine_busy()
     load = wrk.apply(server.port, workload, seconds=seconds, connections=connections)

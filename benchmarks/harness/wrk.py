@@ -45,15 +45,15 @@ class Load:
 
 
 def apply(
-    port: int, workload: Workload, *, seconds: float, connections: int, core: str = CLIENT_CORE
+    port: int, workload: Workload, *, seconds: int, connections: int, core: str = CLIENT_CORE
 ) -> Load:
-    """Keep ``connections`` busy for some seconds; any error spoils the run."""
+    """Keep ``connections`` busy for some whole seconds; any error spoils the run."""
     if shutil.which("wrk") is None:
         raise LoadFailed("wrk is not installed. On Debian: apt-get install wrk")
     before = _children_seconds()
     finished = subprocess.run(
         [
-            "taskset", "-c", core, "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s",
+            "taskset", "-c", core, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s",
             "--timeout", "20s", "-s", str(SCRIPT), f"http://{LOOPBACK}:{port}{workload.route}",
         ],
         env={**os.environ, "BENCH_BODY": workload.body.decode()},
