@@ -1,0 +1,337 @@
+"""Live reload: the new script is proved beside the old, and nobody is refused meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scorehost.dev.watching import Watched, needs_polling
+from scorehost.settings import Settings
+from support.client import Connection
+from support.server import LiveServer, StartServer, free_port
+from support.wait import wait_until
+
+SCRIPT = """\
+import json
+
+from sibling import BASE
+
+
+def init():
+    pass
+
+
+def run(data):
+    return {"version": VERSION, "base": BASE}
+"""
+SIBLING = "BASE = 1\n"
+
+
+def version(number: int, source: str = SCRIPT) -> str:
+    return source.replace("VERSION", str(number))
+
+
+@pytest.fixture(params=["events", "polling"])
+def how(request: pytest.FixtureRequest) -> list[str]:
+    return ["--reload"] + (["--reload-polling"] if request.param == "polling" else [])
+
+
+def serve(start: StartServer, arguments: list[str], **options: Any) -> LiveServer:
+    files = {"main.py": version(1), "sibling.py": SIBLING} | options.pop("files", {})
+    return start("", files=files, arguments=arguments, **options)
+
+
+def wait_for(server: LiveServer, **expected: Any) -> None:
+    def there() -> bool:
+        answer = server.score()
+        return all(answer.get(name) == value for name, value in expected.items())
+
+    wait_until(there, what=f"{expected} served")
+
+
+class Load:
+    """Requests from several connections, one after the other on each, until it is stopped."""
+
+    def __init__(self, server: LiveServer, connections: int = 4) -> None:
+        self.failed: list[str] = []
+        self.answered = 0
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._ask, args=(server.connect(),)) for _ in range(connections)
+        ]
+
+    def _ask(self, connection: Connection) -> None:
+        with connection:
+            while not self._stop.wait(0.01):
+                try:
+                    response = connection.request(
+                        "POST", "/score", headers=[("Content-Type", "application/json")], body=b"[]"
+                    )
+                except Exception as error:
+                    self.failed.append(repr(error))
+                    return
+                self.answered += 1
+                if response.status != 200:
+                    self.failed.append(f"{response.status}: {response.text}")
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(30)
+
+
+def test_saves_of_the_script_and_of_a_sibling(own_server: StartServer, how: list[str]):
+    server = serve(own_server, how)
+    assert server.score() == {"version": 1, "base": 1}
+
+    (server.folder / "main.py").write_text(version(2))
+    wait_for(server, version=2)
+    (server.folder / "sibling.py").write_text("BASE = 7\n")
+    wait_for(server, base=7)
+
+    assert server.lines("changed: main.py")
+    assert server.lines("changed: sibling.py")
+
+
+@pytest.mark.timeout(400)
+def test_fifty_reloads_under_load(own_server: StartServer, how: list[str]):
+    """No failed request; each is live within 1 s, plus what import and init() take here."""
+    server = serve(own_server, how)
+    began = time.monotonic()
+    for _ in range(3):  # what a start costs on this machine, busy as it is
+        server.send_signal(1)
+        count = len(server.lines("reloaded: 1 new worker"))
+        wait_until(lambda: len(server.lines("reloaded: 1 new worker")) > count, timeout=60)  # noqa: B023
+    start = (time.monotonic() - began) / 3
+    taken = []
+    with Load(server) as load:
+        for number in range(2, 52):
+            began = time.monotonic()
+            (server.folder / "main.py").write_text(version(number))
+            wait_for(server, version=number)
+            taken.append(time.monotonic() - began)
+    taken.sort()
+    print(f"start {start:.2f} s; live after median {taken[25]:.2f}, longest {taken[-1]:.2f} s; "
+          f"{load.answered} requests")  # fmt: skip
+    assert load.failed == []
+    assert load.answered > 500
+    assert taken[25] < 1 + start
+    assert taken[-1] < 1 + 4 * start  # the load takes its share of two cores
+
+
+def test_a_syntax_error_keeps_the_old(own_server: StartServer, how: list[str]):
+    server = serve(own_server, how)
+    with Load(server, 2) as load:
+        (server.folder / "main.py").write_text("def run(data):\n    return (1\n")
+        server.wait_for_line("the reload failed")
+        ready = server.get("/readyz")
+        assert ready.status == 200
+        failure = ready.json()["last_failure"]
+        assert failure["stage"] == "read"
+        assert "main.py:2" in failure["report"]
+        assert server.score() == {"version": 1, "base": 1}
+        assert server.lines("scorehost: main.py did not start")
+
+        (server.folder / "main.py").write_text(version(3))
+        wait_for(server, version=3)
+    assert load.failed == []
+    assert "last_failure" not in server.get("/readyz").json()
+
+
+TYPED = """\
+from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
+from inference_schema.schema_decorators import input_schema
+
+
+def init():
+    pass
+
+
+@input_schema("data", StandardPythonParameterType([1, 2]))
+def run(data):
+    return {"total": SUM}
+"""
+
+
+def test_a_script_that_fails_its_own_sample_is_not_switched_to(own_server: StartServer):
+    """The warm-up: the decorators' sample is answered before requests come."""
+    good, bad = TYPED.replace("SUM", "sum(data)"), TYPED.replace("SUM", "sum(data) / 0")
+    server = own_server("", files={"main.py": good}, arguments=["--reload"])
+
+    (server.folder / "main.py").write_text(bad)
+    server.wait_for_line("the reload failed")
+
+    failure = server.get("/readyz").json()["last_failure"]
+    assert (failure["stage"], "ZeroDivisionError" in failure["error"]) == ("run", True)
+    assert server.score({"data": [3, 4]}) == {"total": 7}
+
+
+def test_a_broken_script_waits_for_the_save_that_heals_it(own_server: StartServer):
+    server = serve(own_server, ["--reload"], files={"main.py": "import nowhere_to_be_found\n"},
+                   wait="listening")  # fmt: skip
+    server.wait_for_line("nothing can be scored until the next save heals this")
+    assert server.get("/readyz").status == 503
+
+    (server.folder / "main.py").write_text(version(2))
+    server.wait_ready()
+
+    assert server.score()["version"] == 2
+
+
+def test_the_newest_save_counts_while_an_older_one_still_starts(own_server: StartServer):
+    slow = version(2).replace("    pass", "    import time\n    time.sleep(60)")
+    server = serve(own_server, ["--reload"])
+
+    (server.folder / "main.py").write_text(slow)
+    wait_until(lambda: server.get("/readyz").json().get("reloading"), what="reloading")
+    (server.folder / "main.py").write_text(version(3))
+
+    wait_for(server, version=3)
+
+
+def test_a_request_inside_the_old_script_is_answered_by_it(own_server: StartServer):
+    source = version(1).replace("    return", "    import os, time\n    open('inside', 'w').close()\n"
+        "    while not os.path.exists('go_on'):\n        time.sleep(0.01)\n    return")  # fmt: skip
+    server = serve(own_server, ["--reload"], files={"main.py": source})
+    answers: list[Any] = []
+    thread = threading.Thread(target=lambda: answers.append(server.score()))
+    thread.start()
+    server.wait_for_file("inside")
+
+    (server.folder / "main.py").write_text(version(2))
+    wait_for(server, version=2)
+    assert answers == []
+    server.make("go_on")
+    thread.join(20)
+
+    assert answers == [{"version": 1, "base": 1}]
+
+
+def test_the_config_file_and_a_model(own_server: StartServer, how: list[str]):
+    source = version(1).replace("{", '{"service": os.environ.get("SERVICE_NAME"), "model": MODEL, ')
+    source = "import os\nMODEL = open('azureml-models/m/1/model.txt').read()\n" + source
+    server = serve(
+        own_server, how,
+        files={"main.py": source, "config.json": json.dumps({"SERVICE_NAME": "before"}),
+               "azureml-models/m/1/model.txt": "old"},
+    )  # fmt: skip
+    assert server.score()["service"] == "before"
+
+    (server.folder / "config.json").write_text(
+        json.dumps({"SERVICE_NAME": "after", "WORKER_COUNT": 2})
+    )
+    wait_for(server, service="after")
+    server.wait_for_line("WORKER_COUNT will have effect when the server is restarted")
+    (server.folder / "azureml-models" / "m" / "1" / "model.txt").write_text("new")
+    wait_for(server, model="new")
+
+
+def test_by_hand_in_debug_mode(own_server: StartServer):
+    server = serve(own_server, ["--debug", "--debug-port", str(free_port())])
+    (server.folder / "main.py").write_text(version(2))
+    assert server.score()["version"] == 1
+
+    reloaded = server.post("/-/reload", body=b"", timeout=60)
+    assert (reloaded.status, reloaded.json()["message"]) == (200, "Reloaded.")
+    assert server.score()["version"] == 2
+    (server.folder / "main.py").write_text("1 / 0\n")
+    failed = server.post("/-/reload", body=b"", timeout=60)
+
+    assert failed.status == 500
+    assert "ZeroDivisionError" in failed.json()["report"]
+    assert server.score()["version"] == 2
+    assert server.get("/-/reload").status == 405
+    assert (
+        server.post("/-/reload", body=b"", headers={"Origin": "http://evil.example"}).status == 403
+    )
+
+
+def test_without_debug_mode_there_is_no_reload_by_hand(own_server: StartServer):
+    server = serve(own_server, ["--reload"])
+
+    assert server.post("/-/reload", body=b"").status == 404
+    assert server.get("/debug").status == 404
+
+
+# -- what is watched ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Watched:
+    for folder in ("src", "azureml-models/m/1"):
+        (tmp_path / folder).mkdir(parents=True)
+    settings = Settings(app_root=tmp_path, entry_script="src/score.py")
+    return Watched(settings, tmp_path / "settings.json")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "src/score.py",
+        "helper.py",
+        "src/deep/er.py",
+        "settings.json",
+        "azureml-models/m/1/model.pkl",
+    ],
+)
+def test_files_that_matter(watched: Watched, tmp_path: Path, name: str):
+    assert watched.matters(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "src/.score.py.swp", "src/score.py~", "src/4913", "src/#score.py#", "src/.#score.py",
+        "src/score.py.swx", "src/score.py___jb_tmp___", "src/sedAbC123", "src/score.py.tmp",
+        "src/__pycache__/score.cpython-311.pyc", ".venv/lib/x.py", ".git/hooks/x.py",
+        ".scorehost/requests/1.json", "data.csv", "site-packages/x.py", "node_modules/x.py",
+        "azureml-models/m/1/.model.pkl.part", "/etc/passwd",
+    ],
+)  # fmt: skip
+def test_files_that_do_not(watched: Watched, tmp_path: Path, name: str):
+    assert not watched.matters(tmp_path / name)
+
+
+def test_editors_leave_their_files_and_nothing_reloads(own_server: StartServer, how: list[str]):
+    """A save as vim does it: a probe, a backup, a new file in the place of the old; one reload."""
+    server = serve(own_server, how)
+    folder = server.folder
+    (folder / "4913").touch()
+    (folder / "4913").unlink()
+    os.rename(folder / "main.py", folder / "main.py~")
+    (folder / "main.py").write_text(version(2))
+    (folder / "main.py~").unlink()
+    (folder / ".main.py.swp").write_bytes(b"b0VIM")
+    wait_for(server, version=2)
+
+    (folder / "notes.txt").write_text("of no consequence")
+    (folder / "sibling.py").write_text("BASE = 2\n")
+    wait_for(server, base=2)
+
+    assert len(server.lines("reloading: new workers")) == 2
+
+
+def test_a_burst_of_saves_is_one(own_server: StartServer, how: list[str]):
+    server = serve(own_server, how)
+    for number in range(2, 12):
+        (server.folder / "main.py").write_text(version(number))
+        (server.folder / f"module{number}.py").write_text("")
+    wait_for(server, version=11)
+
+    assert 1 <= len(server.lines("changed: ")) <= 2
+
+
+def test_mounts_that_send_no_events_are_known():
+    assert not needs_polling([Path("/")])
+    assert needs_polling([Path("/proc/self")]) is False
