@@ -157,7 +157,7 @@ def parse(entry: str, file: Path) -> tuple[str, str, str]:
             f"{file}: {entry!r} lets conda choose between versions; pip has no word for that. "
             "Name one version, or a range: name>=1,<3."
         )
-    parts = [part.strip() for part in version.split(",") if part.strip() not in {"", "*"}]
+    parts = [part.strip() for part in version.split(",") if part.strip(" =") not in {"", "*"}]
     return found["name"].lower(), ",".join(_for_pip(part, entry, file) for part in parts), build
 
 

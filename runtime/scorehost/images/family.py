@@ -82,7 +82,10 @@ class Family:
 
     def pythons(self) -> Mapping[str, str]:
         """Each Python there is, with the image that has it."""
-        return {image.python: image.name for image in reversed(self.serving())}
+        found: dict[str, str] = {}
+        for image in self.serving():
+            found.setdefault(image.python, image.name)
+        return found
 
     def serving(self) -> list[BaseImage]:
         """Those that ``scorehost build`` can start from, the usual one first."""

@@ -9,10 +9,10 @@ image needs, so ``.gitignore`` never leaves out ``azureml-models/``.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeAlias
 
 import pathspec
 
@@ -35,6 +35,8 @@ ALWAYS = (
     ".DS_Store",
 )
 """Left out without being asked."""
+
+Rule: TypeAlias = Callable[[PurePosixPath], bool]
 
 IGNORE_FILES = (".dockerignore", ".amlignore", ".gitignore")
 
@@ -60,7 +62,7 @@ def find_files(folder: Path) -> Found:
     kept: list[PurePosixPath] = []
     left_out = dict.fromkeys(lists, 0)
     for file in walk(folder, always):
-        name = next((name for name, rules in lists.items() if _leaves_out(name, rules, file)), None)
+        name = next((name for name, leaves_out in lists.items() if leaves_out(file)), None)
         if name is None:
             kept.append(file)
         else:
@@ -68,23 +70,47 @@ def find_files(folder: Path) -> Found:
     return Found(sorted(kept), {name: count for name, count in left_out.items() if count})
 
 
-def _leaves_out(name: str, rules: pathspec.PathSpec[Any], file: PurePosixPath) -> bool:
-    if name == ".gitignore" and file.parts[0] == MODELS_FOLDER:
-        return False
-    return rules.match_file(str(file))
-
-
-def ignore_lists(folder: Path) -> Iterator[tuple[str, pathspec.PathSpec[Any]]]:
-    """The lists that count here, by name."""
+def ignore_lists(folder: Path) -> Iterator[tuple[str, Rule]]:
+    """The lists that count here, by name, each as a rule: does it leave this file out?"""
     names = [name for name in IGNORE_FILES if (folder / name).is_file()]
     if ".amlignore" in names and ".gitignore" in names:
         names.remove(".gitignore")
     for name in names:
         lines = (folder / name).read_text("utf-8", "replace").splitlines()
         if name == ".dockerignore":
-            yield name, pathspec.PathSpec.from_lines("gitwildmatch", docker_rules(lines))
+            yield name, docker_list(lines)
         else:
-            yield name, pathspec.GitIgnoreSpec.from_lines(lines)
+            yield name, git_list(lines, keeps_models=name == ".gitignore")
+
+
+def git_list(lines: Iterable[str], *, keeps_models: bool) -> Rule:
+    """A list that is read as git reads it."""
+    rules = pathspec.GitIgnoreSpec.from_lines(lines)
+
+    def leaves_out(file: PurePosixPath) -> bool:
+        kept = keeps_models and file.parts[0] == MODELS_FOLDER
+        return not kept and rules.match_file(str(file))
+
+    return leaves_out
+
+
+def docker_list(lines: Iterable[str]) -> Rule:
+    """A list that is read as docker reads it.
+
+    The last pattern counts that matches the file or a folder it is in, so that files can be
+    taken back out of a folder that is left out.
+    """
+    patterns = list(pathspec.PathSpec.from_lines("gitignore", docker_rules(lines)).patterns)
+
+    def leaves_out(file: PurePosixPath) -> bool:
+        places = [str(place) for place in (file, *file.parents) if place.name]
+        left_out = False
+        for pattern in patterns:
+            if pattern.include is not None and any(map(pattern.match_file, places)):
+                left_out = pattern.include
+        return left_out
+
+    return leaves_out
 
 
 def docker_rules(lines: Iterable[str]) -> Iterator[str]:

@@ -1,0 +1,330 @@
+"""Which packages an image gets: conda's files, requirements files, pyproject.toml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scorehost.errors import UsageError
+from scorehost.images.conda import parse, read_conda
+from scorehost.images.conda_names import CUDA, DEBIAN_NAMES, OWN_PARTS, PIP_NAMES, remedy
+from scorehost.images.environment import accepts, find_environment, read_environment
+from scorehost.images.requirement_lines import name_of, pinned_version, read_requirements
+
+FILE = Path("myenv.yml")
+
+GUIDE = """\
+# Conda environment specification. The dependencies defined in this file will
+# be automatically provisioned for runs with userManagedDependencies=False.
+name: project_environment
+dependencies:
+- python=3.11
+- pip:
+  - azureml-defaults==1.0.17
+  - ptvsd
+- numpy==1.26.4
+- scikit-learn==1.5.0
+channels:
+- conda-forge
+"""
+"""What CondaDependencies writes, with today's versions."""
+
+
+def written(folder: Path, text: str, name: str = "myenv.yml") -> Path:
+    file = folder / name
+    file.write_text(text, "utf-8")
+    return file
+
+
+# -- conda ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entry", "name", "constraint"),
+    [
+        ("numpy", "numpy", ""),
+        ("numpy==1.26.4", "numpy", "==1.26.4"),
+        ("numpy=1.26.4", "numpy", "==1.26.4"),
+        ("numpy=1.26", "numpy", "==1.26.*"),
+        ("numpy=1.26.*", "numpy", "==1.26.*"),
+        ("numpy==1.*", "numpy", "==1.*"),
+        ("numpy 1.26.*", "numpy", "==1.26.*"),
+        ("numpy 1.26.4", "numpy", "==1.26.4"),
+        ("numpy>=1.20,<2", "numpy", ">=1.20,<2"),
+        ("numpy >=1.20, <2", "numpy", ">=1.20,<2"),
+        ("numpy!=1.21", "numpy", "!=1.21"),
+        ("numpy~=1.21", "numpy", "~=1.21"),
+        ("numpy=*", "numpy", ""),
+        ("numpy[version='>=1.20,<2']", "numpy", ">=1.20,<2"),
+        ("conda-forge::numpy=1.26", "numpy", "==1.26.*"),
+        ("conda-forge/linux-64::numpy", "numpy", ""),
+        ("NumPy", "numpy", ""),
+        ("scikit-learn=0.24.1", "scikit-learn", "==0.24.1"),
+        ("ruamel.yaml=0.17", "ruamel.yaml", "==0.17.*"),
+    ],
+)
+def test_a_dependency_of_condas(entry: str, name: str, constraint: str):
+    """Its name, and its version as pip writes it."""
+    assert parse(entry, FILE)[:2] == (name, constraint)
+
+
+@pytest.mark.parametrize(
+    ("entry", "build"),
+    [
+        ("numpy=1.26.4=py311h64a7726_0", "py311h64a7726_0"),
+        ("numpy 1.26.4 py311h64a7726_0", "py311h64a7726_0"),
+        ("numpy=1.26", ""),
+        ("numpy==1.26.4", ""),
+    ],
+)
+def test_a_build_string(entry: str, build: str):
+    """It is told apart from the version, which stays."""
+    assert parse(entry, FILE)[2] == build
+    assert "1.26" in parse(entry, FILE)[1]
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("numpy=1.20|1.21", "Name one version, or a range"),
+        ("numpy>=a b c", "is not understood"),
+        ("=1.2", "is no dependency"),
+    ],
+)
+def test_a_dependency_that_is_none(entry: str, said: str):
+    """What cannot be said to pip is refused with the entry."""
+    with pytest.raises(UsageError, match=said) as refused:
+        parse(entry, FILE)
+    assert entry in str(refused.value)
+
+
+def test_the_guides_file(tmp_path: Path):
+    """Python, pip's list and conda's; the old server's package is replaced, with a note."""
+    environment = read_environment(written(tmp_path, GUIDE))
+
+    assert environment.lines.requirements == ["ptvsd", "numpy==1.26.4", "scikit-learn==1.5.0"]
+    assert environment.python == "==3.11.*"
+    assert any("azureml-defaults==1.0.17 is replaced" in note for note in environment.notes)
+
+
+def test_names_of_condas(tmp_path: Path):
+    """A package that pip calls otherwise gets pip's name, and the person hears of it."""
+    file = written(tmp_path, "dependencies: [pytorch=2.1, py-xgboost, pip, setuptools=60]")
+
+    environment = read_conda(file)
+
+    assert environment.requirements == ["torch==2.1.*", "xgboost"]
+    assert "pytorch is torch for pip" in environment.notes
+    assert "setuptools=60: left out, the image brings its own" in environment.notes
+
+
+def test_only_conda_has_it(tmp_path: Path):
+    """Everything that only conda has is named at once, each with what to do."""
+    file = written(tmp_path, "dependencies: [mkl, ffmpeg, cudatoolkit=11.3, r-ggplot2, numpy]")
+
+    with pytest.raises(UsageError) as refused:
+        read_conda(file)
+
+    message = str(refused.value)
+    assert "asks for what only conda has" in message
+    assert "mkl: a library of conda's own" in message
+    assert "install -y --no-install-recommends ffmpeg' into Dockerfile.steps" in message
+    assert "cudatoolkit: part of CUDA" in message
+    assert "r-ggplot2: a package for R" in message
+    assert "numpy:" not in message
+
+
+def test_the_table_is_sound():
+    """No name is both translated and refused, and nothing is translated to itself."""
+    assert not [name for name in PIP_NAMES if remedy(name)]
+    assert not [name for name, other in PIP_NAMES.items() if name == other]
+    assert not OWN_PARTS & set(DEBIAN_NAMES)
+    assert not [name for name in OWN_PARTS if CUDA.fullmatch(name)]
+
+
+def test_variables(tmp_path: Path):
+    """What an environment sets is kept for the image."""
+    file = written(tmp_path, "variables: {OMP_NUM_THREADS: 2}\ndependencies: [numpy]")
+
+    assert read_environment(file).variables == {"OMP_NUM_THREADS": "2"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("dependencies:\n\t- numpy", r"is not YAML: .* at line 2, column 1"),
+        ("dependencies: [numpy", r"is not YAML: .* at line 1"),
+        ("", "holds nothing, not keys"),
+        ("- numpy", "holds a list, not keys"),
+        ("name: x\ndependancies: [numpy]", "Did you mean it by 'dependancies'"),
+        ("name: x\nchannels: []", "It has name, channels"),
+        ("dependencies: numpy", "holds a str; it takes a list"),
+        ("dependencies:\n- pip: numpy", "'pip:' with a list below it"),
+        ("dependencies:\n- npm: [left-pad]", "'npm:' among the dependencies is not understood"),
+        ("dependencies:\n- pip: ['numpy==']", "is no requirement"),
+    ],
+)
+def test_a_file_that_is_none(tmp_path: Path, text: str, said: str):
+    """What cannot be read is refused with the file and the place."""
+    with pytest.raises(UsageError, match=said) as refused:
+        read_environment(written(tmp_path, text))
+    assert "myenv.yml" in str(refused.value)
+
+
+def test_bytes_that_are_no_text(tmp_path: Path):
+    file = tmp_path / "myenv.yml"
+    file.write_bytes(b"dependencies: [\xff]")
+
+    with pytest.raises(UsageError, match="is not text in UTF-8"):
+        read_environment(file)
+
+
+# -- requirements files ---------------------------------------------------------------------
+
+
+def test_a_requirements_file(tmp_path: Path):
+    """Comments, continued lines, markers, hashes, options and other files."""
+    written(tmp_path, "scipy<2\n", "more.txt")
+    written(tmp_path, "numpy<2.3\n", "limits.txt")
+    text = (
+        "\ufeff# what we need\n--index-url https://mirror.example/simple\n"
+        "numpy==1.26.4 # the last of the ones\npandas ; python_version >= '3.9'\n"
+        "requests==2.32.3 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n"
+        "-r more.txt\n-c limits.txt\n--pre\n--progress-bar off\n"
+    )
+
+    lines = read_requirements(written(tmp_path, text, "requirements.txt"))
+
+    assert lines.requirements == [
+        "numpy==1.26.4",
+        "pandas ; python_version >= '3.9'",
+        "requests==2.32.3 --hash=sha256:aa --hash=sha256:bb",
+        "scipy<2",
+    ]
+    assert lines.constraints == ["numpy<2.3"]
+    assert lines.options == ["--index-url", "https://mirror.example/simple", "--pre"]
+    assert len(lines.notes) == 1
+    assert "--progress-bar is left out" in lines.notes[0]
+
+
+@pytest.mark.parametrize("line", ["-e .", "--editable=src", ".", "./library", "/opt/library"])
+def test_a_folder_is_no_package(tmp_path: Path, line: str):
+    with pytest.raises(UsageError, match="line 1: .* is source code to be built"):
+        read_requirements(written(tmp_path, line, "requirements.txt"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "git+https://example.org/x.git",
+        "x @ git+https://example.org/x",
+        "x @ https://e.org/x.tar.gz",
+    ],
+)
+def test_a_repository_is_no_package(tmp_path: Path, line: str):
+    with pytest.raises(UsageError, match="give it with --wheelhouse"):
+        read_requirements(written(tmp_path, line, "requirements.txt"))
+
+
+@pytest.mark.parametrize(
+    "line", ["x @ https://e.org/x-1-py3-none-any.whl", "https://e.org/x-1.whl"]
+)
+def test_the_address_of_a_wheel(tmp_path: Path, line: str):
+    assert read_requirements(written(tmp_path, line, "requirements.txt")).requirements == [line]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("numpy=1.26", "pip's form is name==version"), ("two words", "line 1: 'two words'")],
+)
+def test_no_requirement(tmp_path: Path, line: str, said: str):
+    with pytest.raises(UsageError, match=said):
+        read_requirements(written(tmp_path, line, "requirements.txt"))
+
+
+def test_files_in_a_circle(tmp_path: Path):
+    written(tmp_path, "-r a.txt", "b.txt")
+
+    with pytest.raises(UsageError, match="is read by itself"):
+        read_requirements(written(tmp_path, "-r b.txt", "a.txt"))
+
+
+def test_a_file_that_is_not_there(tmp_path: Path):
+    with pytest.raises(UsageError, match=r"gone\.txt is not there"):
+        read_requirements(written(tmp_path, "-r gone.txt", "a.txt"))
+
+
+def test_names_and_pins():
+    assert name_of("Scikit_Learn[all]==1.5 --hash=sha256:aa") == "scikit-learn"
+    assert name_of("https://e.org/x-1.whl") == ""
+    assert pinned_version("numpy==1.15.4") == "1.15.4"
+    assert pinned_version("numpy==1.15.4 ; python_version > '3'") == "1.15.4"
+    assert pinned_version("numpy>=1.15") is None
+
+
+# -- pyproject.toml, and which file ---------------------------------------------------------
+
+
+def test_pyproject(tmp_path: Path):
+    text = (
+        "[project]\nname='x'\nrequires-python='>=3.9'\ndependencies=['numpy<3', 'scorehost>=0.1']"
+    )
+
+    environment = read_environment(written(tmp_path, text, "pyproject.toml"))
+
+    assert environment.lines.requirements == ["numpy<3"]
+    assert environment.python == ">=3.9"
+    assert "scorehost>=0.1 is replaced: the base image has it" in environment.notes
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("[project", "is not TOML"), ("[tool.poetry]", r"has no \[project\] table")]
+)
+def test_a_pyproject_that_is_none(tmp_path: Path, text: str, said: str):
+    with pytest.raises(UsageError, match=said):
+        read_environment(written(tmp_path, text, "pyproject.toml"))
+
+
+def test_which_file(tmp_path: Path):
+    """conda's first, as the guide has it; the others are named as not used."""
+    written(tmp_path, "scipy", "requirements.txt")
+    written(tmp_path, "dependencies: [numpy]")
+
+    environment = find_environment(tmp_path, None)
+    other = find_environment(tmp_path, tmp_path / "requirements.txt")
+
+    assert environment.source == "myenv.yml"
+    assert environment.lines.requirements == ["numpy"]
+    assert environment.notes[0].startswith("myenv.yml is used; requirements.txt is not")
+    assert other.lines.requirements == ["scipy"]
+
+
+def test_no_file(tmp_path: Path):
+    environment = find_environment(tmp_path, None)
+
+    assert environment.lines.requirements == []
+    assert "only scorehost and numpy" in environment.notes[0]
+    with pytest.raises(UsageError, match=r"env\.yml is not there"):
+        find_environment(tmp_path, tmp_path / "env.yml")
+
+
+@pytest.mark.parametrize(
+    ("constraint", "accepted"),
+    [
+        ("==3.11.*", True),
+        ("==3.11", True),
+        ("==3.11.9", True),
+        ("==3", True),
+        (">=3.8", True),
+        (">=3.8,<3.12", True),
+        ("<=3.11", True),
+        ("==3.6.2", False),
+        ("==3.1.*", False),
+        ("<3.11", False),
+        (">=3.12", False),
+    ],
+)
+def test_which_python(constraint: str, accepted: bool):
+    """The minor version counts; the patch release is Debian's."""
+    assert accepts(constraint, "3.11") is accepted

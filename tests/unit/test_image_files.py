@@ -1,0 +1,225 @@
+"""What goes into an image, and what does not: ignore lists, secrets, models."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from scorehost.errors import UsageError
+from scorehost.images.ignore import docker_rules, find_files
+from scorehost.images.models import read_model, read_models
+from scorehost.images.secret_files import find_secrets
+from support.server import fill
+
+
+def kept(folder: Path) -> set[str]:
+    return {str(file) for file in find_files(folder).kept}
+
+
+# -- ignore lists ---------------------------------------------------------------------------
+
+
+def test_what_never_goes_in(tmp_path: Path):
+    """Caches, version control, virtual environments of any name."""
+    fill(
+        tmp_path,
+        {
+            "score.py": "",
+            ".git/config": "",
+            "__pycache__/score.pyc": "",
+            "lib/__pycache__/x.pyc": "",
+            "lib/x.pyo": "",
+            "env/pyvenv.cfg": "",
+            "env/bin/python": "",
+            ".ipynb_checkpoints/a": "",
+        },
+    )
+
+    assert kept(tmp_path) == {"score.py"}
+
+
+@pytest.mark.parametrize(
+    ("patterns", "left"),
+    [
+        ("*.csv", {"score.py", "data/b.csv", "data/deep/c.csv"}),
+        ("**/*.csv", {"score.py"}),
+        ("data", {"score.py", "a.csv"}),
+        ("/data/", {"score.py", "a.csv"}),
+        ("data/*.csv", {"score.py", "a.csv", "data/deep/c.csv"}),
+        ("data\n!data/deep", {"score.py", "a.csv", "data/deep/c.csv"}),
+        ("*\n!score.py", {"score.py"}),
+        ("# all\n\n./a.csv", {"score.py", "data/b.csv", "data/deep/c.csv"}),
+    ],
+)
+def test_dockerignore(tmp_path: Path, patterns: str, left: set[str]):
+    """Docker's rules: a pattern begins at the top, and what is taken back is back."""
+    names = {"score.py", "a.csv", "data/b.csv", "data/deep/c.csv"}
+    fill(tmp_path, {name: "" for name in names} | {".dockerignore": patterns})
+
+    assert kept(tmp_path) - {".dockerignore"} == left
+
+
+@pytest.mark.parametrize("name", [".amlignore", ".gitignore"])
+def test_gits_rules(tmp_path: Path, name: str):
+    """A pattern without a slash means any depth."""
+    names = {"score.py", "a.csv", "data/b.csv", "data/keep.txt"}
+    fill(tmp_path, {each: "" for each in names} | {name: "*.csv\n"})
+
+    found = find_files(tmp_path)
+
+    assert {str(file) for file in found.kept} == {"score.py", "data/keep.txt", name}
+    assert found.left_out == {name: 2}
+
+
+def test_amlignore_stands_for_gitignore(tmp_path: Path):
+    """As in a workspace: where both are, git's does not count."""
+    fill(tmp_path, {"a.txt": "", "b.txt": "", ".gitignore": "a.txt", ".amlignore": "b.txt"})
+
+    assert kept(tmp_path) - {".gitignore", ".amlignore"} == {"a.txt"}
+
+
+def test_gitignore_leaves_models(tmp_path: Path):
+    """Models are usually not in git, and always in the image."""
+    fill(tmp_path, {"azureml-models/m/1/m.pkl": "", "other.pkl": "", ".gitignore": "*.pkl"})
+
+    assert kept(tmp_path) - {".gitignore"} == {"azureml-models/m/1/m.pkl"}
+
+
+def test_links(tmp_path: Path):
+    """A link is what it leads to; one that leads round in a circle ends there."""
+    folder, elsewhere = tmp_path / "app", tmp_path / "elsewhere"
+    fill(elsewhere, {"weights.bin": "w"})
+    fill(folder, {"score.py": "", "inner/x.py": ""})
+    (folder / "models").symlink_to(elsewhere)
+    (folder / "inner" / "up").symlink_to(folder)
+    (folder / "broken").symlink_to(tmp_path / "nowhere")
+
+    assert kept(folder) == {"score.py", "inner/x.py", "models/weights.bin"}
+
+
+def test_order_does_not_depend_on_the_disk(tmp_path: Path):
+    fill(tmp_path, {"b.py": "", "a/z.py": "", "a/b.py": "", "c.py": ""})
+
+    assert list(map(str, find_files(tmp_path).kept)) == ["a/b.py", "a/z.py", "b.py", "c.py"]
+
+
+def test_docker_rules():
+    assert list(docker_rules(["a", "/b/", "!c", "! d", "# e", "", ".", "./f"])) == [
+        "/a",
+        "/b",
+        "!/c",
+        "!/d",
+        "/f",
+    ]
+
+
+# -- secrets --------------------------------------------------------------------------------
+
+KEY = "-----BEGIN RSA " + "PRIVATE KEY-----\nMIIE\n"
+AZURE = "DefaultEndpointsProtocol=https;" + "AccountKey=" + "a" * 86 + "=="
+AWS = "aws_key = 'AKIA" + "ABCDEFGHIJKLMNOP'"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (".env", "X=1"),
+        (".env.production", "X=1"),
+        ("prod.env", "X=1"),
+        ("id_rsa", "x"),
+        ("ID_ED25519", "x"),
+        ("cert/server.key", "x"),
+        ("store.pfx", "x"),
+        ("home/.aws/credentials", "x"),
+        ("home/.docker/config.json", "{}"),
+        (".netrc", "x"),
+        ("secrets.yaml", "x"),
+        ("config.pem", KEY),
+        ("notes.txt", AZURE),
+        ("settings.py", AWS),
+        ("account.json", '{"private_key": "-----BEGIN"}'),
+    ],
+)
+def test_secrets_are_found(tmp_path: Path, name: str, content: str):
+    fill(tmp_path, {name: content})
+
+    ((found, reason),) = find_secrets(tmp_path, [PurePosixPath(name)])
+
+    assert found == name
+    assert reason
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (".env.example", "X="),
+        ("id_rsa.pub", "ssh-rsa AAAA"),
+        ("ca.pem", "-----BEGIN CERTIFICATE-----"),
+        ("monkey.py", "key = 1"),
+        ("config.json", '{"WORKER_COUNT": 2}'),
+        ("model.bin", "\0" + KEY),
+        ("environment.yml", ""),
+    ],
+)
+def test_what_is_no_secret(tmp_path: Path, name: str, content: str):
+    fill(tmp_path, {name: content})
+
+    assert list(find_secrets(tmp_path, [PurePosixPath(name)])) == []
+
+
+# -- models ---------------------------------------------------------------------------------
+
+
+def test_a_file(tmp_path: Path):
+    """The version folder holds exactly one entry: the file."""
+    fill(tmp_path, {"m.pkl": "x"})
+
+    model = read_model(f"diabetes:3={tmp_path}/m.pkl")
+
+    assert [str(place) for _, place in model.files()] == ["azureml-models/diabetes/3/m.pkl"]
+
+
+def test_a_folder(tmp_path: Path):
+    """…or the folder, which keeps its name; the version is 1 unless given."""
+    fill(tmp_path, {"saved/a.bin": "x", "saved/deep/b.bin": "y"})
+
+    model = read_model(f"net={tmp_path}/saved")
+
+    assert [str(place) for _, place in model.files()] == [
+        "azureml-models/net/1/saved/a.bin",
+        "azureml-models/net/1/saved/deep/b.bin",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("m.pkl", "not of the form"),
+        ("=m.pkl", "not of the form"),
+        ("a/b=m.pkl", "'a/b' is no name"),
+        ("..=m.pkl", "'..' is no name"),
+        ("a:x=m.pkl", "'x' is no whole number"),
+        ("a:=m.pkl", "'' is no whole number"),
+        ("a=n.pkl", "Did you mean .*m.pkl"),
+        ("a=empty", "holds no file"),
+        ("a=gone/m.pkl", "Nor is gone"),
+    ],
+)
+def test_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, said: str):
+    fill(tmp_path, {"m.pkl": "x"})
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(UsageError, match=said):
+        read_model(value)
+
+
+def test_a_place_that_is_taken(tmp_path: Path):
+    fill(tmp_path, {"m.pkl": "x", "azureml-models/a/1/m.pkl": "y"})
+    value = f"a={tmp_path}/m.pkl"
+
+    with pytest.raises(UsageError, match="a:2=…"):
+        read_models([value], tmp_path)
+    with pytest.raises(UsageError, match="is given twice"):
+        read_models([f"b={tmp_path}/m.pkl"] * 2, tmp_path)

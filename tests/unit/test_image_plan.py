@@ -1,0 +1,362 @@
+"""What will be built, before any engine is asked: the plan, the Dockerfile, the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scorehost import cli
+from scorehost.errors import UsageError
+from scorehost.images.build import recipe_of
+from scorehost.images.context import Context
+from scorehost.images.dockerfile import Recipe, render
+from scorehost.images.family import read_family
+from scorehost.images.plan import Plan, Wishes, make_plan
+from scorehost.images.wheelhouse import Sources
+from support.server import fill
+
+FAMILY = read_family()
+SCRIPT = "def init(): pass\ndef run(data): return data\n"
+
+
+def plan(folder: Path, **wishes: Any) -> Plan:
+    return make_plan(Wishes(folder, wishes.pop("tag", "app:1"), **wishes), FAMILY)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    folder = tmp_path / "app"
+    fill(folder, {"score.py": SCRIPT, "helper.py": ""})
+    return folder
+
+
+# -- the plan -------------------------------------------------------------------------------
+
+
+def test_the_usual_folder(app: Path):
+    """Script, packages, models and steps are found where they usually are."""
+    fill(
+        app,
+        {
+            "myenv.yml": "dependencies: [scipy]",
+            "azureml-models/m/1/m.pkl": "x",
+            "Dockerfile.steps": "RUN true",
+            ".dockerignore": "data",
+            "data/big.csv": "x",
+        },
+    )
+
+    made = plan(app)
+
+    assert made.entry_script == "score.py"
+    assert made.base == FAMILY.images["inference-cpu"].reference
+    assert [str(place) for _, place in made.files] == ["helper.py", "myenv.yml", "score.py"]
+    assert [str(place) for _, place in made.model_files] == ["azureml-models/m/1/m.pkl"]
+    assert made.steps == "RUN true"
+    assert ".dockerignore leaves out 1 file" in made.notes
+
+
+def test_main_py_is_a_script_too(tmp_path: Path):
+    fill(tmp_path, {"main.py": SCRIPT})
+
+    assert plan(tmp_path).entry_script == "main.py"
+
+
+def test_debug(app: Path):
+    """Both extras, both switches, and a word about it."""
+    made = plan(app, debug=True)
+
+    assert made.environment.lines.requirements == ["debugpy", "watchfiles"]
+    assert made.variables == {"SCOREHOST_DEBUG": "1", "SCOREHOST_RELOAD": "1"}
+    assert any("never deploy it" in note for note in made.notes)
+
+
+def test_variables(app: Path):
+    """The command line's win over the environment file's."""
+    fill(app, {"myenv.yml": "variables: {A: 1, B: 2}\ndependencies: [scipy]"})
+
+    assert plan(app, variables=["B=x=y"]).variables == {"A": "1", "B": "x=y"}
+
+
+def test_a_secret_that_is_named(app: Path):
+    fill(app, {".env": "X=1"})
+
+    assert ".env" in [str(place) for _, place in plan(app, allowed_secrets=["./.env"]).files]
+
+
+@pytest.mark.parametrize(
+    ("files", "wishes", "said"),
+    [
+        ({}, {"tag": "My-Model:1"}, "Did you mean my-model:1"),
+        ({}, {"tag": "a b"}, "is no name for an image"),
+        ({}, {"entry_script": "scor.py"}, "Did you mean --entry-script score.py"),
+        ({}, {"entry_script": "../score.py"}, "must lie in the folder"),
+        ({}, {"docker_file": Path("steps")}, "--docker-file steps is not there"),
+        ({"Dockerfile.steps": "FROM debian\nRUN true"}, {}, "has a FROM"),
+        ({"myenv.yml": "dependencies: ['python=3.6.2']"}, {}, r"3\.11 \(inference-cpu\), 3\.12"),
+        ({".dockerignore": "score.py"}, {}, "The entry script score.py does not go into"),
+        ({}, {"sample": "request.json"}, "The sample request.json does not go into"),
+        ({".env": "PASSWORD=x"}, {}, r"\.env: variables.*(\n.*)*--allow-secret \.env"),
+        ({}, {"variables": ["A"]}, "--env A is not of the form"),
+        ({}, {"variables": ["A-B=1"]}, "--env A-B=1 is not of the form"),
+        ({}, {"variables": ["A=1\n2"]}, "more than one line"),
+        ({}, {"models": ["m=nowhere.pkl"]}, "nowhere.pkl is not there"),
+    ],
+)
+def test_what_cannot_be_planned(
+    app: Path, files: dict[str, str], wishes: dict[str, Any], said: str
+):
+    """One clear message, before anything is built."""
+    fill(app, files)
+
+    with pytest.raises(UsageError, match=said):
+        plan(app, **wishes)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"predict.py": ""}, "has no score.py. It has predict.py: name one"),
+        ({"scores.py": ""}, "Did you mean --entry-script scores.py"),
+        ({"readme.txt": ""}, "no Python file at all"),
+    ],
+)
+def test_no_script(tmp_path: Path, files: dict[str, str], said: str):
+    fill(tmp_path, files)
+
+    with pytest.raises(UsageError, match=said):
+        plan(tmp_path)
+
+
+def test_a_file_for_a_folder(app: Path):
+    with pytest.raises(
+        UsageError, match=r"takes the folder it lies in: .* --entry-script score.py"
+    ):
+        plan(app / "score.py")
+    with pytest.raises(UsageError, match="is not there"):
+        plan(app / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "tag", ["a", "a:1", "my-model:1.0", "host:5000/team/model:v1", "registry.example.com/a/b_c"]
+)
+def test_names_of_images(app: Path, tag: str):
+    assert plan(app, tag=tag).tag == tag
+
+
+# -- the Dockerfile -------------------------------------------------------------------------
+
+
+def instructions(text: str) -> list[str]:
+    lines = text.replace("\\\n", "").splitlines()
+    return [line.split()[0] for line in lines if line and not line.startswith("#")]
+
+
+def test_the_whole_dockerfile(app: Path):
+    """What changes seldom comes first, the script last; root only until the app is copied."""
+    recipe = Recipe(
+        base="base:1",
+        owner="10001:0",
+        entry_script="score.py",
+        source="myenv.yml",
+        has_packages=True,
+        has_models=True,
+        steps="RUN apt-get update\n",
+        variables={"SCOREHOST_DEBUG": "1"},
+        labels={"title": "app"},
+        sample="request.json",
+    )
+
+    assert render(recipe).partition("\n\n")[2] == (
+        "# Packages are installed in a stage that is thrown away; only what is new goes on.\n"
+        "FROM base:1 AS packages\n"
+        "USER root\n"
+        "COPY .scorehost/packages/ /tmp/packages/\n"
+        "COPY .scorehost/wheels/ /tmp/wheels/\n"
+        'RUN ["python", "/tmp/packages/overlay.py", "/overlay", "--no-index", "--find-links", '
+        '"/tmp/wheels", "--requirement", "/tmp/packages/requirements.txt"]\n'
+        "\n"
+        "FROM base:1\n"
+        "USER root\n"
+        "\n"
+        "# myenv.yml, a layer of its own: a new script leaves it as it is.\n"
+        "COPY --from=packages /overlay/ /\n"
+        "RUN xargs --arg-file=/opt/scorehost/replaced --delimiter='\\n' --no-run-if-empty rm -rf\n"
+        'RUN ["python", "-m", "pip", "check"]\n'
+        "\n"
+        "# Dockerfile.steps, as they are.\n"
+        "RUN apt-get update\n"
+        "USER root\n"
+        "\n"
+        "# What is in here now.\n"
+        'RUN ["python", "/opt/scorehost/sbom.py", "/opt/scorehost/sbom.cdx.json"]\n'
+        "\n"
+        "# How it runs.\n"
+        'ENV AZUREML_ENTRY_SCRIPT="score.py" \\\n'
+        '    SCOREHOST_DEBUG="1"\n'
+        'LABEL title="app"\n'
+        "WORKDIR /var/azureml-app\n"
+        "USER 10001\n"
+        "\n"
+        "# What changes most comes last.\n"
+        "COPY --chown=10001:0 .scorehost/models/ /var/azureml-app/\n"
+        "COPY --chown=10001:0 .scorehost/app/ /var/azureml-app/\n"
+        "\n"
+        "# Does it load, find its models and start?\n"
+        'RUN ["env", "PYTHONDONTWRITEBYTECODE=1", "scorehost", "check", "--sample", "request.json"]\n'
+    )
+
+
+def test_the_smallest_dockerfile():
+    """No packages: one stage. No models, no check: neither is mentioned."""
+    text = render(Recipe(base="base:1", owner="1:0", entry_script="score.py", check=False))
+
+    assert instructions(text) == ["FROM", "USER", "RUN", "ENV", "WORKDIR", "USER", "COPY"]
+
+
+def test_packages_from_an_index():
+    """pip asks in the build; the certificates stay in the stage that is thrown away."""
+    recipe = Recipe("b", "1:0", "score.py", has_packages=True, from_wheels=False, ca_bundle=True)
+
+    stage, final = render(recipe).split("\nFROM b\n")
+
+    assert '"--only-binary=:all:"' in stage
+    assert '"--cert", "/tmp/ca-bundle.pem"' in stage
+    assert "wheels" not in stage
+    assert "ca-bundle" not in final
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ('say "x"', r'"say \"x\""'),
+        ("$HOME", r'"\$HOME"'),
+        ("a\\b", r'"a\\b"'),
+        ("ü ', x", '"ü \', x"'),
+    ],
+)
+def test_values_are_taken_as_they_are(value: str, written: str):
+    """The builder replaces nothing in them."""
+    text = render(Recipe("b", "1:0", "score.py", variables={"A": value}))
+
+    assert f"A={written}\n" in text
+
+
+def test_index_options_of_a_requirements_file(app: Path):
+    """They reach pip where it asks an index, and only there."""
+    fill(app, {"requirements.txt": "--index-url https://mirror.example/simple\nscipy"})
+    made = plan(app, sources=Sources(index_url="https://other.example/simple"))
+
+    on_host = render(recipe_of(made, "1:0", on_host=True))
+    in_build = render(recipe_of(made, "1:0", on_host=False))
+
+    assert "mirror.example" not in on_host
+    assert '"--index-url", "https://mirror.example/simple"' in in_build
+    assert '"--index-url", "https://other.example/simple"' in in_build
+
+
+# -- the context ----------------------------------------------------------------------------
+
+
+def test_modes_are_ours(tmp_path: Path, app: Path):
+    """Whoever runs the container can read; the user and group 0 can write."""
+    (app / "score.py").chmod(0o600)
+    fill(app, {"tool.sh": "#!/bin/sh"})
+    (app / "tool.sh").chmod(0o700)
+    context = Context(tmp_path / "context")
+
+    context.add_files("app", plan(app).files)
+
+    place = tmp_path / "context" / ".scorehost" / "app"
+    modes = {file.name: oct(file.stat().st_mode & 0o777) for file in (place, *place.iterdir())}
+    expected = {"app": "0o775", "score.py": "0o664", "helper.py": "0o664", "tool.sh": "0o775"}
+    assert modes == expected
+    assert oct((app / "score.py").stat().st_mode & 0o777) == "0o600"
+
+
+@pytest.mark.parametrize(
+    ("steps", "there"), [("RUN true", False), ("COPY a /b", True), ("RUN x\n  add a /b", True)]
+)
+def test_files_for_the_users_own_copy(tmp_path: Path, app: Path, steps: str, there: bool):
+    """They lie at the top of the context when a step of the user's takes them from there."""
+    context = Context(tmp_path / "context")
+
+    context.add_for_steps(steps, plan(app).files)
+
+    assert (tmp_path / "context" / "score.py").exists() is there
+
+
+# -- the command ----------------------------------------------------------------------------
+
+
+def test_dry_run(app: Path, capsys: pytest.CaptureFixture[str]):
+    """It shows the Dockerfile; no engine is needed, and nothing is written."""
+    before = sorted(app.rglob("*"))
+
+    status = cli.run(["build", str(app), "--dry-run"], {"PATH": ""})
+
+    out = capsys.readouterr().out
+    assert status == 0
+    assert out.startswith("# Made by scorehost")
+    assert 'ENV AZUREML_ENTRY_SCRIPT="score.py"' in out
+    assert sorted(app.rglob("*")) == before
+
+
+def test_help(capsys: pytest.CaptureFixture[str]):
+    assert cli.run(["build", "--help"], {}) == 0
+    out = capsys.readouterr().out
+    assert "--model NAME[:VERSION]=PATH" in out
+    assert all(len(line) < 100 for line in out.splitlines())
+
+
+def test_a_name_is_needed(app: Path):
+    with pytest.raises(UsageError, match="-t my-model:1"):
+        cli.run(["build", str(app)], {"PATH": ""})
+
+
+def test_no_engine(app: Path, capsys: pytest.CaptureFixture[str]):
+    """Neither command is installed: what that is and how to get one."""
+    status = cli.run(["build", str(app), "-t", "app:1"], {"PATH": "", "HOME": str(app)})
+
+    assert status == 1
+    said = capsys.readouterr().err
+    assert "Neither docker nor podman is installed here." in said
+    assert "apt-get install docker.io" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--wheelhouse", "nowhere"], "--wheelhouse nowhere is not there"),
+        (["--ca-bundle", "nowhere"], "--ca-bundle nowhere is not there"),
+        (["--wheelhouse", ".", "--fetch", "build"], "would ignore it"),
+        (["--fetch", "here"], "invalid choice"),
+        (["--tags"], "unrecognized"),
+    ],
+)
+def test_arguments_that_cannot_be_used(app: Path, arguments: list[str], said: str):
+    with pytest.raises(UsageError, match=said):
+        cli.run(["build", str(app), "-t", "app:1", *arguments], {"PATH": ""})
+
+
+# -- the family -----------------------------------------------------------------------------
+
+
+def test_the_family():
+    """Parents come before children; each Python is named with the image that has it."""
+    images = FAMILY.images
+
+    assert list(images) == ["foundation", "inference-cpu", "foundation-cuda", "inference-gpu"]
+    assert images["inference-cpu"].parent is images["foundation"]
+    assert FAMILY.pythons() == {"3.11": "inference-cpu", "3.12": "inference-gpu"}
+    assert FAMILY.reference("somebody/else:1") == "somebody/else:1"
+
+
+def test_upstream_images_are_pinned():
+    """By tag and digest."""
+    for image in FAMILY.images.values():
+        name, _, digest = image.upstream.pinned.partition("@sha256:")
+        assert ":" in name
+        assert len(digest) == 64
