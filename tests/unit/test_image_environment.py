@@ -210,7 +210,7 @@ def test_a_requirements_file(tmp_path: Path):
 
 @pytest.mark.parametrize("line", ["-e .", "--editable=src", ".", "./library", "/opt/library"])
 def test_a_folder_is_no_package(tmp_path: Path, line: str):
-    with pytest.raises(UsageError, match="line 1: .* is source code to be built"):
+    with pytest.raises(UsageError, match=r"line 1: .* is source code to be built"):
         read_requirements(written(tmp_path, line, "requirements.txt"))
 
 

@@ -55,7 +55,7 @@ def test_what_never_goes_in(tmp_path: Path):
 def test_dockerignore(tmp_path: Path, patterns: str, left: set[str]):
     """Docker's rules: a pattern begins at the top, and what is taken back is back."""
     names = {"score.py", "a.csv", "data/b.csv", "data/deep/c.csv"}
-    fill(tmp_path, {name: "" for name in names} | {".dockerignore": patterns})
+    fill(tmp_path, dict.fromkeys(names, "") | {".dockerignore": patterns})
 
     assert kept(tmp_path) - {".dockerignore"} == left
 
@@ -64,7 +64,7 @@ def test_dockerignore(tmp_path: Path, patterns: str, left: set[str]):
 def test_gits_rules(tmp_path: Path, name: str):
     """A pattern without a slash means any depth."""
     names = {"score.py", "a.csv", "data/b.csv", "data/keep.txt"}
-    fill(tmp_path, {each: "" for each in names} | {name: "*.csv\n"})
+    fill(tmp_path, dict.fromkeys(names, "") | {name: "*.csv\n"})
 
     found = find_files(tmp_path)
 

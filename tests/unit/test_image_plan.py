@@ -205,7 +205,8 @@ def test_the_whole_dockerfile(app: Path):
         "COPY --chown=10001:0 .scorehost/app/ /var/azureml-app/\n"
         "\n"
         "# Does it load, find its models and start?\n"
-        'RUN ["env", "PYTHONDONTWRITEBYTECODE=1", "scorehost", "check", "--sample", "request.json"]\n'
+        'RUN ["env", "PYTHONDONTWRITEBYTECODE=1", "scorehost", "check", "--sample", '
+        '"request.json"]\n'
     )
 
 

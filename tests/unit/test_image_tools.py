@@ -350,7 +350,7 @@ Error: building at STEP "RUN apt-get install nothing": while running runtime: ex
 def test_a_failing_step(tmp_path: Path, text: str):
     """The step that failed is found, with what it said; the file has everything."""
     steps: list[str] = []
-    with BuildLog(tmp_path / "logs" / "a.log", lambda at, of, what: steps.append(what)) as log:
+    with BuildLog(tmp_path / "logs" / "a.log", lambda *step: steps.append(step[2])) as log:
         for line in text.splitlines():
             log.line(line)
 

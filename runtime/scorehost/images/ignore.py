@@ -71,7 +71,7 @@ def find_files(folder: Path) -> Found:
 
 
 def ignore_lists(folder: Path) -> Iterator[tuple[str, Rule]]:
-    """The lists that count here, by name, each as a rule: does it leave this file out?"""
+    """The lists that count here, by name, each as a rule that says whether a file is left out."""
     names = [name for name in IGNORE_FILES if (folder / name).is_file()]
     if ".amlignore" in names and ".gitignore" in names:
         names.remove(".gitignore")
