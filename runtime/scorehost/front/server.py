@@ -122,7 +122,7 @@ class _Application(BaseApplication):  # type: ignore[misc] # gunicorn has no typ
             "max_requests": 0,
             "proc_name": "scorehost",
             "default_proc_name": "scorehost",
-            "logger_class": _ArbiterLog,
+            "logger_class": _arbiter_log(settings, self.profile),
             "loglevel": "debug" if settings.log_level == "DEBUG" else "warning",
             "control_socket_disable": True,
         }
@@ -215,6 +215,8 @@ class _Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
     def _front_ended(self, pid: int, code: int) -> None:
         if self.app.outcome[0]:
             raise gunicorn.errors.HaltServer("the entry script did not start", _NEVER_READY)
+        if code and not self.app.outcome[1]:
+            raise gunicorn.errors.HaltServer(f"the front did not start (status {code})", 1)
         if code:
             self._ended.append(time.monotonic())
             pause = self._pause()
@@ -251,21 +253,29 @@ class _Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
     handle_ttou = handle_ttin
 
 
-class _ArbiterLog(gunicorn.glogging.Logger):  # type: ignore[misc]
-    """gunicorn's log, in our form."""
+def _arbiter_log(settings: Settings, profile: Profile) -> type:
+    """Make gunicorn's logger class: everything goes through our log, in our form."""
+    writer = LogWriter(2)
+    writer.close()  # writes by itself from now on: a process that forks has no threads
+    log = Log(writer, settings.log_level, settings.log_format, profile.log_style)
 
-    def setup(self, cfg: Any) -> None:
-        """Send everything through our log; nothing of gunicorn's own set-up is kept."""
-        self.loglevel = logging.getLevelName(cfg.loglevel.upper())
-        self.error_log.handlers = []
-        self.error_log.propagate = False
-        self.error_log.setLevel(self.loglevel)
+    class ArbiterLog(gunicorn.glogging.Logger):  # type: ignore[misc]
+        """gunicorn's log; nothing of its own set-up is kept."""
 
-    def reopen_files(self) -> None:
-        """There are none."""
+        def setup(self, cfg: Any) -> None:
+            """Set the one handler there is."""
+            self.loglevel = logging.getLevelName(cfg.loglevel.upper())
+            self.error_log.handlers = [LogBridge(log)]
+            self.error_log.propagate = False
+            self.error_log.setLevel(self.loglevel)
 
-    def close_on_exec(self) -> None:
-        """There are none."""
+        def reopen_files(self) -> None:
+            """There are none."""
+
+        def close_on_exec(self) -> None:
+            """There are none."""
+
+    return ArbiterLog
 
 
 def front_class(settings: Settings) -> type[Front]:
@@ -309,7 +319,7 @@ class FrontWorker(Worker):  # type: ignore[misc]
         log = Log(writer, settings.log_level, settings.log_format, profile.log_style)
         bridge = LogBridge(log)
         for name in ("asyncio", "gunicorn.error"):
-            logging.getLogger(name).addHandler(bridge)
+            logging.getLogger(name).handlers = [bridge]
         for warning in profile.warnings:
             log.warning(warning)
         loop = asyncio.get_running_loop()
@@ -326,6 +336,7 @@ class FrontWorker(Worker):  # type: ignore[misc]
         self._heartbeat(loop)
         front.start()
         listening.start()
+        application.outcome[1] = 1
         log.info("listening on " + ", ".join(listening.names()))
         status = await stopped
         await listening.close(status)
