@@ -19,7 +19,7 @@ BENCH_PROGRAMS := wrk
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lint type test bench bench-peers load docs format clean
+.PHONY: help demo lint type test images bench bench-peers load docs format clean
 
 help: ## This list
 	@echo 'make …'
@@ -40,6 +40,9 @@ type: $(VENV)/.made-dev ## Types (mypy, strict)
 test: $(VENV)/.made-dev ## Every test; installs what they need, names what it can't (TESTS= for some)
 	@.ci/needs $(TEST_PROGRAMS)
 	$(BIN)/python -m pytest $(TESTS)
+
+images: $(VENV)/.made-dev ## Build the base images, in order; needs docker or podman (IMAGES= for others)
+	$(BIN)/python base-images/build.py $(IMAGES)
 
 bench: $(VENV)/.made-dev ## How fast it is here, in about a minute
 	@.ci/needs $(BENCH_PROGRAMS)
