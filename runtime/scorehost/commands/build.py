@@ -48,7 +48,7 @@ def make_parser() -> Parser:
     parser = Parser(
         prog="scorehost build",
         usage="scorehost build [options] FOLDER -t NAME",
-        description="Make a container image of a folder with an entry script and its models.",
+        description="Make a container image of a folder with an entry script.",
         formatter_class=Formatter,
         add_help=False,
         allow_abbrev=False,

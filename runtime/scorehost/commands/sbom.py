@@ -35,7 +35,7 @@ def make_parser() -> Parser:
     parser = Parser(
         prog="scorehost sbom",
         usage="scorehost sbom [options] [IMAGE]",
-        description="List every Debian and Python package as a CycloneDX document (JSON).",
+        description="List the packages that are installed, here or in an image.",
         formatter_class=Formatter,
         add_help=False,
         allow_abbrev=False,

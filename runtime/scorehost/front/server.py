@@ -158,6 +158,7 @@ class _Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
     """Keeps exactly one front alive."""
 
     exit_status = 0
+    reexec_pid: int
 
     def __init__(self, app: _Application) -> None:
         self._ended: deque[float] = deque(maxlen=16)
