@@ -79,7 +79,7 @@ def test_module_and_command_are_the_same():
     [
         (["srve"], "srve is no command. Did you mean serve?"),
         (["score.py"], "score.py is no command. Did you mean 'scorehost serve score.py'?"),
-        (["xyzzy"], "xyzzy is no command. There are serve, check, config, models, "),
+        (["xyzzy"], f"xyzzy is no command. There are {', '.join(COMMANDS)}."),
         (["serve", "--prot", "1"], "Unknown option --prot. Did you mean --port?"),
         (["serve", "--prot=1"], "Unknown option --prot. Did you mean --port?"),
         (
