@@ -10,8 +10,11 @@ PORT   ?= 5001
 ROUNDS ?= 10
 
 BIN     := $(abspath $(VENV))/bin
-PACKAGE := pyproject.toml
+PACKAGE := pyproject.toml $(wildcard tools/*.py)
 NEEDED  := $(wildcard examples/*/requirements.txt)
+
+# Two at a time, each file on one: most tests wait for a server. A few look at the clock, so no more.
+PARALLEL ?= -n 2 --dist loadfile
 
 # Programs from outside Python, by Debian's names; .ci/needs installs what is missing.
 TEST_PROGRAMS  := curl chromium
@@ -39,7 +42,7 @@ type: $(VENV)/.made-dev ## Types (mypy, strict)
 
 test: $(VENV)/.made-dev ## Every test; installs what they need, names what it can't (TESTS= for some)
 	@.ci/needs $(TEST_PROGRAMS)
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest $(PARALLEL) $(TESTS)
 
 images: $(VENV)/.made-dev ## Build the base images, in order; needs docker or podman (IMAGES= for others)
 	$(BIN)/python base-images/build.py $(IMAGES)
