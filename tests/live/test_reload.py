@@ -201,7 +201,8 @@ def test_the_newest_save_counts_while_an_older_one_still_starts(own_server: Star
 
 
 def test_a_request_inside_the_old_script_is_answered_by_it(own_server: StartServer):
-    source = version(1).replace("    return", "    import os, time\n    open('inside', 'w').close()\n"
+    source = version(1).replace(
+        "    return", "    import os, time\n    open('inside', 'w').close()\n"
         "    while not os.path.exists('go_on'):\n        time.sleep(0.01)\n    return")  # fmt: skip
     server = serve(own_server, ["--reload"], files={"main.py": source})
     answers: list[Any] = []

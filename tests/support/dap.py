@@ -100,9 +100,9 @@ class DapClient:
         self.event("initialized")
         for file, lines in (breakpoints or {}).items():
             places = [{"line": line} for line in lines]
-            found = self.ask(
-                "setBreakpoints", source={"path": str(file)}, breakpoints=places
-            )["breakpoints"]
+            found = self.ask("setBreakpoints", source={"path": str(file)}, breakpoints=places)[
+                "breakpoints"
+            ]
             assert [each["line"] for each in found] == lines, found
         self.ask("setExceptionBreakpoints", filters=list(exceptions))
         self.ask("configurationDone")
