@@ -9,9 +9,13 @@ never copied again in this process.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import os
 import socket
 import struct
+import sys
+import termios
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
@@ -59,6 +63,7 @@ class Connection(asyncio.Protocol):
         "_incomplete",
         "_new_head",
         "_parser",
+        "_unsent",
         "_waiting",
         "active",
         "address",
@@ -78,7 +83,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._arriving: Exchange | None = None
         self._waiting: deque[Exchange] = deque()
-        self._header_bytes = self._incomplete = 0
+        self._header_bytes = self._incomplete = self._unsent = 0
         self._headers: list[tuple[bytes, bytes]] = []
         self._headers_done = True
         self._new_head = b""
@@ -192,15 +197,34 @@ class Connection(asyncio.Protocol):
         self._front.closed(self)
 
     def pause_writing(self) -> None:
-        """The client takes its answer slowly."""
+        """The client takes its answer slowly: nothing more is begun for it until it has."""
         self.writable = False
-        self.deadline = self._front.now() + self._front.settings.body_timeout
+        self._wait_for_client(self._front.now())
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         self.writable = True
+        if self.active is not None:
+            self.deadline = 0.0
+        else:
+            self._wait_for_client(self._front.now())
+            self._front.soon(self._next)
         if self.on_drain is not None:
             self.on_drain()
+
+    def _wait_for_client(self, now: float) -> None:
+        """Set the time limit for whatever the client has to do next."""
+        front = self._front
+        if not self.writable:
+            self._unsent = self._not_taken()
+            self.deadline = now + front.settings.body_timeout
+        elif self._arriving is None:
+            self.deadline = now + front.idle_timeout
+        else:
+            settings = front.settings
+            self.deadline = now + (
+                settings.body_timeout if self._headers_done else settings.header_timeout
+            )
 
     # -- the parser's calls -------------------------------------------------------------------
 
@@ -293,7 +317,7 @@ class Connection(asyncio.Protocol):
 
     def _complete(self, exchange: Exchange) -> None:
         """A whole request is there: it is served at once, or in its turn."""
-        if self.active is None:
+        if self.active is None and self.writable:
             self.active = exchange
             self.deadline = 0.0
             self._front.serve(exchange)
@@ -350,12 +374,14 @@ class Connection(asyncio.Protocol):
             self.close()
         elif self._waiting:
             self._front.soon(self._next)
-        else:
+        elif self.writable and self._arriving is None:
             self.deadline = now + self._front.idle_timeout
+        else:
+            self._wait_for_client(now)
 
     def _next(self) -> None:
         """Serve the next of the pipelined requests."""
-        if self.lost or self.active is not None or not self._waiting:
+        if self.lost or self.active is not None or not self._waiting or not self.writable:
             return
         exchange = self._waiting.popleft()
         if not self._waiting and not self.refused:
@@ -414,15 +440,44 @@ class Connection(asyncio.Protocol):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being received or answered."""
-        return self.active is None and self._arriving is None and not self._waiting
+        """Whether nothing is being received or answered, and the last answer has left."""
+        return (
+            self.active is None
+            and self._arriving is None
+            and not self._waiting
+            and not self.transport.get_write_buffer_size()
+        )
 
     def expire(self) -> None:
         """The connection's time limit has passed; what that means depends on where it is."""
-        if self.refused or self.closing or not self.writable or self._arriving is None:
-            self.transport.abort() if not self.writable or self.refused else self.transport.close()
-            return
-        self._front.client_too_slow(self, headers=not self._headers_done)
+        if not self.writable:
+            self._give_up_reader()
+        elif self.refused:
+            self.transport.abort()
+        elif self.closing or self._arriving is None:
+            self.transport.close()
+        elif self._waiting:  # it is not the client that is slow: nothing is read from it now
+            self._wait_for_client(self._front.now())
+        else:
+            self._front.client_too_slow(self, headers=not self._headers_done)
+
+    def _give_up_reader(self) -> None:
+        """Cut a client that has taken nothing of its answer; wait for one that is only slow."""
+        if self._not_taken() < self._unsent:
+            self._wait_for_client(self._front.now())
+        else:
+            self.transport.abort()
+
+    def _not_taken(self) -> int:
+        """Bytes that the client has not acknowledged, here and in the kernel.
+
+        The kernel takes megabytes for a slow client at once and then nothing for a long while.
+        """
+        sock = self.transport.get_extra_info("socket")
+        kept = bytearray(4)
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, kept)
+        return self.transport.get_write_buffer_size() + int.from_bytes(kept, sys.byteorder)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

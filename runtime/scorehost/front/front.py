@@ -423,6 +423,7 @@ class Front:
         """The deadline has passed and the client has its answer: free the worker."""
         number = exchange.number
         request_id = exchange.request_id.decode("latin-1")
+        self._resume(worker)  # it may stand in a chunk that nobody takes
         worker.read_stacks()
         worker.dump_stacks()
         worker.interrupt(number)
