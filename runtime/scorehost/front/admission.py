@@ -42,6 +42,10 @@ class Admission:
         self.bytes_held = 0
         self.dispatcher: Dispatcher | None = None
 
+    def has_room(self, size: int) -> bool:
+        """Whether a body of this size may be held without asking further."""
+        return self.bytes_held + size <= self._settings.max_queue_bytes
+
     def hold(self, exchange: Exchange, size: int) -> None:
         """Count the bytes of a body before they are read.
 

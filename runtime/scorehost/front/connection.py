@@ -136,7 +136,12 @@ class Connection(asyncio.Protocol):
                 self._new_head = data[:end]
                 return data
             last = end + head.length
-            if last > len(data) or head.length >= MEMORY_FILE_FROM or front.draining:
+            if (
+                last > len(data)
+                or head.length >= MEMORY_FILE_FROM
+                or front.draining
+                or not front.admission.has_room(head.length)
+            ):
                 return data
             exchange = Exchange(self, front.now(), head.known)
             exchange.method = head.method

@@ -295,6 +295,9 @@ class Front:
         kind = frame.kind
         if kind == frames.ANSWER or kind == frames.FAILURE:
             run_ns = frame.run_ns if frame.flags & frames.RUN_RETURNED else -1
+            if not worker.outstanding or worker.outstanding[0].number != frame.number:
+                self._disagree(worker, frame)
+                return
             exchange = self.dispatcher.answered(worker, run_ns, self.now())
             exchange.run_ns = run_ns
             if exchange.state == DONE:
@@ -306,6 +309,14 @@ class Front:
             self.pool.after_answer(worker)
         elif worker.outstanding:
             self._stream_frame(worker, worker.outstanding[0], frame)
+
+    def _disagree(self, worker: WorkerHandle, frame: frames.AnswerFrame) -> None:
+        """An answer that nobody waits for: nothing this process says can be trusted any more."""
+        self.log.error(
+            f"worker {worker.index} (pid {worker.pid}) answered request number {frame.number}, "
+            "which is not inside it; it is killed. Something else wrote to its socket"
+        )
+        worker.kill("")
 
     def _send_result(self, exchange: Exchange, frame: frames.AnswerFrame, run_ns: int) -> None:
         if not frame.flags & frames.OWN_RESPONSE:

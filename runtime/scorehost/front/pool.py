@@ -619,7 +619,8 @@ class Pool:
     def _unexpected(self, handle: WorkerHandle, end: End) -> None:
         """A process ended that was not told to: say why, and replace it."""
         self._owner.worker_ended(end.reason)
-        self.last_death = end.text
+        if handle.report is None:
+            self.last_death = end.text
         report = handle.report or end.report
         if handle.ready_at:
             self._log.error(end.text, reason=end.reason)

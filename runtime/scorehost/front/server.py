@@ -143,7 +143,8 @@ def addresses(settings: Settings) -> list[str]:
         bind = [settings.host]
         host = "127.0.0.1"
     else:
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        host = settings.host.strip("[]")
+        host = f"[{host}]" if ":" in host else host
         bind = [f"{host}:{settings.port}"]
     if settings.health_port is not None:
         bind.append(f"{host}:{settings.health_port}")

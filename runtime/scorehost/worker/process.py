@@ -113,6 +113,7 @@ class Worker:
         self._stage = "read"
         self._pipeline: Pipeline | None = None
         self._description = b""
+        self._is_a_fork = False
         self._sample: object = None
 
     # -- starting -----------------------------------------------------------------------------
@@ -127,6 +128,7 @@ class Worker:
         """
         self._output.install()
         self._interrupts.install()
+        os.register_at_fork(after_in_child=self._note_fork)
         settings = self.settings
         began = time.monotonic()
         try:
@@ -237,6 +239,8 @@ class Worker:
             interrupts.interruptible = 0
         except Interrupted:
             outcome = interrupted()
+        if self._is_a_fork:
+            self.leave(EXIT_FAILED)  # the script forked; only its parent may answer
         if type(outcome) is Stream:
             self._stream(number, outcome)
         else:
@@ -293,8 +297,12 @@ class Worker:
 
     # -- forking ------------------------------------------------------------------------------
 
+    def _note_fork(self) -> None:
+        self._is_a_fork = True
+
     def adopt(self, channel: Channel) -> None:
         """After a fork from the loader: work on sockets of one's own."""
+        self._is_a_fork = False
         self._channel = channel
         self._output = Output(channel.shared)
         self._output.install()

@@ -160,7 +160,7 @@ class Log:
         stamp = self._stamp(now)
         text = message.encode("utf-8", "backslashreplace")
         if self._drop_in:
-            logger = _DROP_IN_NAMES.get(logger, logger)
+            logger = _DROP_IN_NAMES.get(logger, logger.removeprefix(SCRIPT + "."))
             return b"%b %b [%d] %b - %b\n" % (
                 stamp, name[:1].encode(), pid or self._pid, logger.encode(), text,
             )  # fmt: skip
