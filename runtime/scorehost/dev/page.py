@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from scorehost.dev.places import attach_configuration, in_container
 from scorehost.dev.recording import as_bytes, compare
 from scorehost.dev.replaying import replay
@@ -19,7 +21,7 @@ from scorehost.model_tree import tree
 from scorehost.settings import MASK, declarations
 
 if TYPE_CHECKING:
-    from flask import Flask, Response
+    from flask import Flask
 
     from scorehost.dev.front import DevelopmentFront
 
@@ -41,9 +43,13 @@ class DebugPage:
 
     def add(self, app: Flask) -> None:
         """Add the routes."""
-        from flask import abort, jsonify, request, send_file
+        from flask import Response, abort, request, send_file
 
         front = self._front
+
+        def answer(document: Any, status: int = 200) -> Response:
+            body = orjson.dumps(document, default=str)  # in the order in which it is written here
+            return Response(body, status, mimetype="application/json")
 
         @app.get("/debug")
         def debug() -> Response:
@@ -57,25 +63,25 @@ class DebugPage:
 
         @app.get("/debug/state")
         def debug_state() -> Response:
-            return jsonify(self.state())
+            return answer(self.state())
 
         @app.get("/debug/about")
         def debug_about() -> Response:
-            return jsonify(self.about())
+            return answer(self.about())
 
         @app.get("/debug/requests/<int:number>")
         def debug_request(number: int) -> Response:
-            return jsonify(self.request(self._found(number), request.host))
+            return answer(self.request(self._found(number), request.host))
 
         @app.post("/debug/requests/<int:number>/replay")
-        def debug_replay(number: int) -> Any:
+        def debug_replay(number: int) -> Response:
             front.from_thread(replay, front, self._found(number))
-            return jsonify(message="On its way."), 202
+            return answer({"message": "On its way."}, 202)
 
         @app.post("/debug/reload")
-        def debug_reload() -> Any:
+        def debug_reload() -> Response:
             front.from_thread(self._reload)
-            return jsonify(message="Reloading."), 202
+            return answer({"message": "Reloading."}, 202)
 
     def _reload(self) -> None:
         self._front.pool.reload(anew=True)
