@@ -172,3 +172,27 @@ def test_under_a_debugger(own_server: StartServer):
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize("command", ["check", "replay"])
+@pytest.mark.parametrize(
+    "snippet",
+    [
+        "import ptvsd\nptvsd.enable_attach(address=('0.0.0.0', 5678), redirect_output=True)\n"
+        "ptvsd.wait_for_attach(timeout=30)\n",
+        "import debugpy\ndebugpy.listen(('0.0.0.0', 5678))\ndebugpy.wait_for_client()\n",
+    ],
+    ids=["ptvsd", "debugpy"],
+)
+def test_no_editor_is_waited_for_where_nobody_serves(
+    own_server: StartServer, command: str, snippet: str
+):
+    """A script that opens a debugger can be checked in CI, and replayed, without one."""
+    server = serve(own_server, "all")
+    server.score([1])
+    records(server, 1)
+    (server.folder / "main.py").write_text(snippet + BROKEN)
+
+    done = scorehost(server, command, *(["--all"] if command == "replay" else []), timeout=25)
+
+    assert done.returncode == 0, done

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scorehost.entry_script import EntryScript, load_entry_script, run_init
 from scorehost.errors import EntryScriptError
@@ -26,10 +26,8 @@ from scorehost.messages import Answer, Failure, ScoringRequest, Stream
 from scorehost.model_path import MODELS_FOLDER, list_models
 from scorehost.settings import Settings
 from scorehost.worker.logs import set_up_logging
+from scorehost.worker.own_debuggers import watch_imports
 from scorehost.worker.process import end_with_parent, set_environment
-
-if TYPE_CHECKING:
-    from scorehost.diagnosis.report import Report
 
 MOST_CHUNKS = 1000
 """A generator may never end; this many chunks show that it streams."""
@@ -166,6 +164,7 @@ class Check:
         set_environment(settings)
         set_up_logging(settings.log_level, settings.root)
         log_as_text()
+        watch_imports(None)
         script = load_entry_script(settings.script, settings.root, self._loading)
         teller.done(called(script))
         self._look_at_models()

@@ -15,12 +15,14 @@ from typing import Any
 
 from scorehost.commands.arguments import CommandLine
 from scorehost.dev.recording import as_bytes, compare, find_records, outcome_of, read_record
+from scorehost.dev.script_debuggers import answer_as_done
 from scorehost.entry_script import EntryScript, load_entry_script, run_init
 from scorehost.errors import EntryScriptError, MissingExtra, UsageError
 from scorehost.messages import Failure, Outcome, ScoringRequest, Stream
 from scorehost.scoring.pipeline import Pipeline
 from scorehost.settings import Settings
 from scorehost.sources import resolve
+from scorehost.worker.own_debuggers import watch_imports
 
 FAILED_STATUS = 3
 WORSE = frozenset({"broken", "changed"})
@@ -48,6 +50,8 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     files = list(wanted(settings, parsed.own.what, every=parsed.own.all))
     if parsed.own.debugger:
         wait_for_editor(settings.debug_port)
+    else:
+        watch_imports(None)
     try:
         script = load(settings)
     except EntryScriptError as error:
@@ -111,6 +115,7 @@ def wait_for_editor(port: int) -> None:
         raise UsageError(f"The debugger cannot listen on port {port}: {error}.") from error
     print(f"Waiting for an editor on 127.0.0.1:{port} …", file=sys.stderr, flush=True)
     debugpy.wait_for_client()
+    answer_as_done(debugpy, port)
 
 
 def replayed(pipeline: Pipeline, record: Mapping[str, Any], file: Path) -> dict[str, Any]:

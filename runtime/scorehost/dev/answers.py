@@ -85,6 +85,7 @@ def as_page(document: Mapping[str, Any], script: str) -> bytes:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>"
         f"<h1>{escape(script)}: {escape(error['type'])}</h1><p>{escape(error['message'])}</p>"
         f"{''.join(map(_frame, error['frames']))}<dl>{rows}</dl>"

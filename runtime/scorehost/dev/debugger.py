@@ -36,7 +36,7 @@ class Debugger:
 
     def __init__(self, settings: Settings, shared: SharedState) -> None:
         self._settings = settings
-        self._shared = shared
+        self.shared = shared
         self._debugpy: Any = None
 
     def set_up(self, tell_stage: Callable[[str], None], *, wait: bool) -> None:
@@ -72,7 +72,7 @@ class Debugger:
         listen = getattr(debugpy.listen, "original", debugpy.listen)
         _, port = listen(("127.0.0.1", 0))
         self._debugpy = debugpy
-        self._shared.debugger_port = port
+        self.shared.debugger_port = port
 
     def _open_on_demand(self, _signal: int, _frame: FrameType | None) -> None:
         try:

@@ -22,6 +22,7 @@ from scorehost.settings import Settings
 
 SHOWN: Final = 100
 """Requests on the debug page."""
+_LEFT: Final = 499
 LARGEST_SHOWN: Final = 1 << 20
 """Bytes of a body that are kept in memory."""
 
@@ -66,10 +67,12 @@ class Kept:
         """The exchange is over; its body is let go after this."""
         data = self._answers.pop(exchange, b"")
         detail = self._details.pop(exchange, {})
-        failed = exchange.status >= 400
+        # What no worker has begun says nothing of the script: refusals, clients that left.
+        begun = exchange.begun > 0 and exchange.status != _LEFT
         if exchange.size > self._largest:
             return
-        record = self._which == "all" or (self._which == "errors" and failed)
+        wanted = self._which == "all" or (self._which == "errors" and exchange.status >= 400)
+        record = begun and wanted
         if not record and not self._shows:
             return
         document = self._document(exchange, data, detail, now)

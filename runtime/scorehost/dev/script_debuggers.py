@@ -23,8 +23,11 @@ _LOOK_EVERY: Final = 0.1
 _log = logging.getLogger("scorehost")
 
 
-def adapt(module: ModuleType, shared: SharedState) -> None:
+def adapt(module: ModuleType, shared: SharedState | None) -> None:
     """Adapt a debugger that was just imported, outside debug mode."""
+    if shared is None:
+        silence(module)
+        return
     if module.__name__ == "debugpy":
         own = _Own(module, "listen", "wait_for_client", module.is_client_connected, shared)
     elif hasattr(module, "__scorehost__"):
@@ -121,6 +124,18 @@ def shown(address: Any) -> str:
 
 
 # -- debug mode -----------------------------------------------------------------------------
+
+
+def silence(module: ModuleType) -> None:
+    """Where nobody serves: a script that is only checked or replayed waits for no editor."""
+
+    def nothing(*_: Any, **__: Any) -> None:
+        _log.info(f"{module.__name__}: no debugger is opened here")
+
+    nothing.cancel = nothing  # type: ignore[attr-defined]
+    for name in ("listen", "wait_for_client", "enable_attach", "wait_for_attach"):
+        if hasattr(module, name):
+            setattr(module, name, nothing)
 
 
 def answer_as_done(debugpy: ModuleType, port: int) -> None:

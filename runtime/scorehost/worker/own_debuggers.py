@@ -19,13 +19,19 @@ from scorehost.worker.frames import SharedState
 DEBUGGERS: Final = frozenset({"debugpy", "ptvsd"})
 
 
-def watch_imports(shared: SharedState) -> None:
-    """Adapt the debuggers that the script imports to a server with several workers."""
+def watch_imports(shared: SharedState | None) -> None:
+    """Adapt the debuggers that the script imports to a server with several workers.
+
+    Parameters
+    ----------
+    shared : where the front hears of clients; None where nobody serves, and a script must not
+        wait for an editor.
+    """
     sys.meta_path.insert(0, _Finder(shared))
 
 
 class _Finder(MetaPathFinder):
-    def __init__(self, shared: SharedState) -> None:
+    def __init__(self, shared: SharedState | None) -> None:
         self._shared = shared
         self._wanted = set(DEBUGGERS)
 
@@ -48,7 +54,7 @@ class _Finder(MetaPathFinder):
 class _Adapting(Loader):
     """Loads the module, then adapts it."""
 
-    def __init__(self, loader: Loader, shared: SharedState) -> None:
+    def __init__(self, loader: Loader, shared: SharedState | None) -> None:
         self._loader = loader
         self._shared = shared
 

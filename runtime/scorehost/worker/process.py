@@ -36,6 +36,7 @@ from scorehost.worker.output import Output
 from scorehost.worker.own_debuggers import watch_imports
 
 if TYPE_CHECKING:
+    from scorehost.dev.debugger import Debugger
     from scorehost.diagnosis.report import Report
 
 EXIT_FAILED: Final = 3
@@ -115,6 +116,7 @@ class Worker:
         self._description = b""
         self._is_a_fork = False
         self._sample: object = None
+        self._debugger: Debugger | None = None
 
     # -- starting -----------------------------------------------------------------------------
 
@@ -156,7 +158,8 @@ class Worker:
         if settings.debug or settings.debug_on_demand:
             from scorehost.dev.debugger import Debugger
 
-            Debugger(settings, shared).set_up(self._tell_stage, wait=first)
+            self._debugger = Debugger(settings, shared)
+            self._debugger.set_up(self._tell_stage, wait=first)
         if not settings.debug:
             watch_imports(shared)
 
@@ -308,6 +311,8 @@ class Worker:
         self._output.install()
         self._interrupts = Interrupts(channel.shared, channel.stacks)
         self._interrupts.install()
+        if self._debugger is not None:
+            self._debugger.shared = channel.shared
 
     @property
     def channel(self) -> Channel:
