@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from scorehost.commands import launch_json
 from scorehost.dev.jsonc import with_configuration, without_comments
 from scorehost.dev.places import attach_configuration
 from scorehost.errors import UsageError
@@ -95,3 +97,40 @@ def test_paths(tmp_path: Path):
         {"localRoot": "${workspaceFolder}", "remoteRoot": "/var/azureml-app"}
     ]
     assert inside["connect"] == {"host": "localhost", "port": 7000}
+
+
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.chdir(folder)
+    return launch_json.run(words, {"AML_APP_ROOT": str(folder)})
+
+
+def test_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    assert run(tmp_path, monkeypatch, "--port", "7000") == 0
+
+    (configuration,) = json.loads(capsys.readouterr().out)["configurations"]
+    assert configuration["connect"]["port"] == 7000
+    assert configuration["pathMappings"][0]["localRoot"] == "${workspaceFolder}"
+    assert not (tmp_path / ".vscode").exists()
+
+
+def test_written_into_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    file = tmp_path / ".vscode" / "launch.json"
+    assert run(tmp_path, monkeypatch, "--write") == 0
+    assert parsed(file.read_text())["configurations"][0]["request"] == "attach"
+
+    file.write_text(KEPT)
+    run(tmp_path, monkeypatch, "--write")
+    run(tmp_path, monkeypatch, "--write", "--container")
+    run(tmp_path, monkeypatch, "--write", "--container")
+
+    names = [each["name"] for each in parsed(file.read_text())["configurations"]]
+    assert names == [
+        "scorehost: attach in container", "scorehost: attach", "Python: current file",
+    ]  # fmt: skip
+    assert "// Use IntelliSense" in file.read_text()
+    assert capsys.readouterr().out.splitlines()[-1].startswith("Nothing to change in")
+
+
+def test_a_port_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(UsageError, match="--port is 'many'"):
+        run(tmp_path, monkeypatch, "--port", "many")

@@ -63,6 +63,7 @@ class DevelopmentStatus(Status):
     """What the server says of itself, and of its debugger and last report."""
 
     relay: Relay | None = None
+    shows_reports = False
 
     def doing(self) -> str:
         """A script at a breakpoint does nothing else."""
@@ -77,7 +78,7 @@ class DevelopmentStatus(Status):
                 "attached": self.relay.attached,
                 "paused": self.relay.paused,
             }
-        if self._pool.last_failure is not None:
+        if self.shows_reports and self._pool.last_failure is not None:
             document["last_failure"]["report"] = self.report()
         return document
 
@@ -104,6 +105,7 @@ class DevelopmentFront(Front):
         self.relay = Relay(host, settings.debug_port, self._debug_target, self._debugger_changed)
         self.status: DevelopmentStatus = DevelopmentStatus(self.pool, self.dispatcher)
         self.status.relay = self.relay
+        self.status.shows_reports = settings.debug or settings.reload
         self.kept = Kept(settings, self.log)
         self.watcher: Watcher | None = None
         self.reload_note = ""
