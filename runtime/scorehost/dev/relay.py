@@ -130,7 +130,8 @@ async def _pass_on(
     while data := await reader.read(_READ_SIZE):
         writer.write(data)
         if session is not None:
-            session.feed(data)
+            with contextlib.suppress(ValueError):  # not the protocol: passed on all the same
+                session.feed(data)
         await writer.drain()
 
 

@@ -1,0 +1,86 @@
+"""Production has nothing of debug mode; and what the relay reads from a debugger's messages."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from scorehost.dev.places import debugger_host, in_container
+from scorehost.dev.relay import Session
+from support.server import clean_environment
+
+PRODUCTION = """
+import sys
+from scorehost.front.server import front_class
+from scorehost.settings import Settings
+from scorehost.worker.process import Worker
+print(front_class(Settings()).__name__, [name for name in sys.modules if "scorehost.dev" in name])
+"""
+
+
+def test_production_imports_nothing_of_it():
+    done = subprocess.run(
+        [sys.executable, "-c", PRODUCTION],
+        env=clean_environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert done.stdout == "Front []\n"
+
+
+def message(**fields: Any) -> bytes:
+    body = json.dumps(fields).encode()
+    return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def event(name: str) -> bytes:
+    return message(seq=1, type="event", event=name, body={"text": "Content-Length: 3\r\n\r\nabc"})
+
+
+def answer(command: str, success: bool = True) -> bytes:
+    return message(seq=1, type="response", command=command, success=success)
+
+
+CONVERSATION = [
+    (answer("initialize"), False, False),
+    (event("output"), False, False),
+    (event("initialized"), True, False),
+    (answer("attach"), True, False),
+    (event("stopped"), True, True),
+    (answer("evaluate"), True, True),
+    (answer("next", success=False), True, True),
+    (answer("next"), True, False),
+    (event("stopped"), True, True),
+    (event("continued"), True, False),
+    (event("terminated"), False, False),
+]
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1000])
+def test_attached_and_paused_are_read_from_any_pieces(piece: int):
+    changes: list[tuple[bool, bool]] = []
+    session = Session(lambda: changes.append((session.attached, session.paused)))
+
+    for data, attached, paused in CONVERSATION:
+        for start in range(0, len(data), piece):
+            session.feed(data[start : start + piece])
+        assert (session.attached, session.paused) == (attached, paused)
+
+    assert changes == [
+        (True, False), (True, True), (True, False), (True, True), (True, False), (False, False),
+    ]  # fmt: skip
+
+
+def test_what_is_no_message_does_no_harm():
+    session = Session(lambda: None)
+    session.feed(b"Content-Length: 4\r\n\r\n{{}}" + message() + event("initialized"))
+
+    assert session.attached
+
+
+def test_in_a_cluster_the_debugger_listens_on_all_addresses():
+    assert in_container({"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
+    assert debugger_host({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}) == "0.0.0.0"
