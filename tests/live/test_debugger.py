@@ -267,7 +267,7 @@ def test_a_reload_offers_the_new_process_on_the_same_port(debugged: Any):
     one.file("main.py").write_text(SCRIPT.replace('"total"', '"sum"'))
 
     assert one.server.post("/-/reload", body=b"", timeout=60).status == 200
-    client.event("terminated")
+    assert client.event("terminated").get("restart"), "an editor attaches again by itself"
     client.close()
     with one.attach(main=IN_RUN + 1) as again:
         answer = one.score(5)

@@ -96,7 +96,7 @@ class DapClient:
     ) -> DapClient:
         """Attach with breakpoints by file."""
         self.ask("initialize", clientID="test", adapterID="debugpy", pathFormat="path")
-        attaching = self.send("attach", justMyCode=True)
+        attaching = self.send("attach", justMyCode=True, restart=True)
         self.event("initialized")
         for file, lines in (breakpoints or {}).items():
             places = [{"line": line} for line in lines]
