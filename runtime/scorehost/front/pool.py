@@ -376,6 +376,7 @@ class Pool:
         handle.state = READY
         self._recycling.begin(handle)
         if self.reloading and handle.generation == self.generation:
+            self._log.debug(f"worker {handle.index} (pid {handle.pid}) is proved")
             self._switch_if_proved()
         else:
             self._serve(handle)
