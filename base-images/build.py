@@ -43,8 +43,8 @@ OWN_SOURCES = ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "runtime
 
 def main() -> int:
     """Do what was asked; the exit status."""
-    family = read_family()
-    arguments = parse(family)
+    arguments = parse(read_family())
+    family = read_family(namespace=arguments.namespace)
     try:
         if arguments.names == ["lock"]:
             return lock()
@@ -73,6 +73,9 @@ def parse(family: Family) -> argparse.Namespace:
         default=[],
         metavar="UPSTREAM=IMAGE",
         help="Begin with another image: debian=registry.example/debian:bookworm-slim.",
+    )
+    parser.add_argument(
+        "--namespace", metavar="NAME", help="Call the images NAME/inference-cpu, …."
     )
     parser.add_argument("--engine", metavar="COMMAND", help="docker, podman, or one like them.")
     arguments = parser.parse_args()
@@ -106,8 +109,9 @@ def build(engine: Engine, family: Family, image: BaseImage, bases: dict[str, str
     else:
         base = bases.get(image.upstream.name) or upstream_image(engine, image.upstream)
     facts = engine.image(base) or engine.pull(base)
-    target = Target(image.python, machine_of(facts.architecture), GLIBC)
     print(f"{image.reference}: {image.description}, on {base}")
+    python = image.python if image.parent is None else python_in(engine, base)
+    target = Target(python, machine_of(facts.architecture), GLIBC)
     with tempfile.TemporaryDirectory(prefix="scorehost-") as folder:
         context = Path(folder)
         fill(context, image, target)
@@ -125,6 +129,12 @@ def build(engine: Engine, family: Family, image: BaseImage, bases: dict[str, str
     assert built is not None
     added = (built.size - facts.size) / 1e6
     print(f"  {built.id[:19]}, {built.size / 1e6:.0f} MB, {added:.0f} of them on top of {base}")
+
+
+def python_in(engine: Engine, image: str) -> str:
+    """The Python that an image has, in two parts."""
+    program = "import sys; print('%d.%d' % sys.version_info[:2])"
+    return engine.ask("run", "--rm", "--network", "none", image, "python", "-c", program)
 
 
 def upstream_image(engine: Engine, upstream: Upstream) -> str:
@@ -158,7 +168,7 @@ def options(family: Family, image: BaseImage, base: str) -> list[str]:
         "BASE": base,
         "BASE_NAME": base,
         "DESCRIPTION": image.description,
-        "REVISION": revision(),
+        "REVISION": revision(image),
         "TITLE": image.name,
         "VERSION": __version__,
     }
@@ -172,20 +182,20 @@ def recipe(image: BaseImage) -> Path:
     return HERE / image.recipe / "Dockerfile"
 
 
-def revision() -> str:
-    """The commit, where the runtime and the recipes are as it has them; else nothing.
+def revision(image: BaseImage) -> str:
+    """The last commit that changed what the image is made of; nothing while that is being changed.
 
-    Only clean ones: a label that changes with every commit beside would make every layer that
-    is built on this image anew.
+    Not simply the last commit: a label that changes with every one would make every layer anew
+    that is built on the image.
     """
-    last = ["git", "-C", str(CHECKOUT), "log", "-1", "--format=%H", "--", *RELEVANT]
-    changed = ["git", "-C", str(CHECKOUT), "status", "--porcelain", "--", *RELEVANT]
+    tools = [f"runtime/scorehost/images/{name}" for name in TOOLS]
+    parts = ["base-images/images.toml", f"base-images/{image.recipe}", *tools]
+    parts += OWN_SOURCES if image.serves else ()
+    last = ["git", "-C", str(CHECKOUT), "log", "-1", "--format=%H", "--", *parts]
+    changed = ["git", "-C", str(CHECKOUT), "status", "--porcelain", "--", *parts]
     if shutil.which("git") is None or _output(changed):
         return ""
     return _output(last)
-
-
-RELEVANT = ("base-images", *OWN_SOURCES)
 
 
 def _output(command: list[str]) -> str:

@@ -196,7 +196,6 @@ def test_the_whole_dockerfile(app: Path):
         "# How it runs.\n"
         'ENV AZUREML_ENTRY_SCRIPT="score.py" \\\n'
         '    SCOREHOST_DEBUG="1"\n'
-        'LABEL title="app"\n'
         "WORKDIR /var/azureml-app\n"
         "USER 10001\n"
         "\n"
@@ -207,6 +206,8 @@ def test_the_whole_dockerfile(app: Path):
         "# Does it load, find its models and start?\n"
         'RUN ["env", "PYTHONDONTWRITEBYTECODE=1", "scorehost", "check", "--sample", '
         '"request.json"]\n'
+        "\n"
+        'LABEL title="app"\n'
     )
 
 

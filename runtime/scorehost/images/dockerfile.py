@@ -108,8 +108,6 @@ def _final_stage(recipe: Recipe) -> Iterator[str]:
     yield f"RUN {_exec(['python', f'{TOOLS}/sbom.py', f'{TOOLS}/sbom.cdx.json'])}"
     yield "\n# How it runs."
     yield _pairs("ENV", {"AZUREML_ENTRY_SCRIPT": recipe.entry_script, **recipe.variables})
-    if recipe.labels:
-        yield _pairs("LABEL", recipe.labels)
     yield f"WORKDIR {APP_ROOT}"
     yield f"USER {recipe.owner.partition(':')[0]}"
     yield "\n# What changes most comes last."
@@ -120,6 +118,8 @@ def _final_stage(recipe: Recipe) -> Iterator[str]:
         yield "\n# Does it load, find its models and start?"
         words = [*CHECK, *(["--sample", recipe.sample] if recipe.sample else [])]
         yield f"RUN {_exec(['env', 'PYTHONDONTWRITEBYTECODE=1', *words])}"
+    if recipe.labels:  # after the layers: the same app in another folder is the same layers
+        yield "\n" + _pairs("LABEL", recipe.labels)
 
 
 def _forget_replaced() -> str:

@@ -96,13 +96,14 @@ class Family:
         return self.images[name].reference if name in self.images else name
 
 
-def read_family(file: Path = DATA, version: str = __version__) -> Family:
-    """Read the data."""
+def read_family(file: Path = DATA, namespace: str | None = None) -> Family:
+    """Read the data; the images are called as it says, or by another namespace."""
     data = toml.loads(file.read_text("utf-8"))
+    namespace = namespace or data["namespace"]
     upstream = {name: Upstream(name, **facts) for name, facts in data["upstream"].items()}
     images: dict[str, BaseImage] = {}
     for name, facts in data["image"].items():
-        reference = f"{data['namespace']}/{name}:{version}"
+        reference = f"{namespace}/{name}:{__version__}"
         images[name] = _base_image(name, reference, facts, upstream, images)
     return Family(images, data["user"]["name"], data["user"]["uid"])
 
