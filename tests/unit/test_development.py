@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scorehost.dev.places import debugger_host, in_container
-from scorehost.dev.relay import Session
+from scorehost.dev.relay import Messages, Session
 from support.server import clean_environment
 
 PRODUCTION = """
@@ -62,11 +62,17 @@ CONVERSATION = [
 @pytest.mark.parametrize("piece", [1, 7, 1000])
 def test_attached_and_paused_are_read_from_any_pieces(piece: int):
     changes: list[tuple[bool, bool]] = []
-    session = Session(lambda: changes.append((session.attached, session.paused)))
+    session = Session(
+        lambda: changes.append((session.attached, session.paused)), lives_on=lambda: False
+    )
+    messages = Messages()
 
     for data, attached, paused in CONVERSATION:
+        passed = b""
         for start in range(0, len(data), piece):
-            session.feed(data[start : start + piece])
+            for raw, read in messages.feed(data[start : start + piece]):
+                passed += session.told(raw, read)
+        assert passed == data
         assert (session.attached, session.paused) == (attached, paused)
 
     assert changes == [
@@ -75,10 +81,27 @@ def test_attached_and_paused_are_read_from_any_pieces(piece: int):
 
 
 def test_what_is_no_message_does_no_harm():
-    session = Session(lambda: None)
-    session.feed(b"Content-Length: 4\r\n\r\n{{}}" + message() + event("initialized"))
+    session = Session(lambda: None, lives_on=lambda: True)
+    sent = b"Content-Length: 4\r\n\r\n{{}}" + message() + b"X: y\r\n\r\n" + event("initialized")
 
+    passed = b"".join(session.told(raw, read) for raw, read in Messages().feed(sent))
+
+    assert passed == sent
     assert session.attached
+
+
+@pytest.mark.parametrize(
+    ("asked", "lives_on", "restart"),
+    [("evaluate", True, True), ("disconnect", True, False), ("evaluate", False, False)],
+)
+def test_a_client_is_asked_to_attach_to_the_next_process(asked: str, lives_on: bool, restart: bool):
+    session = Session(lambda: None, lives_on=lambda: lives_on)
+    session.asked({"type": "request", "command": asked})
+
+    ((raw, read),) = Messages().feed(event("terminated"))
+    ((_, told),) = Messages().feed(session.told(raw, read))
+
+    assert (told["event"], told["body"].get("restart", False)) == ("terminated", restart)
 
 
 def test_in_a_cluster_the_debugger_listens_on_all_addresses():

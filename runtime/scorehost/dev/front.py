@@ -102,7 +102,13 @@ class DevelopmentFront(Front):
         settings, self._profile, self.environ = arguments[:3]
         self.admission: PatientAdmission
         host = debugger_host(self.environ)
-        self.relay = Relay(host, settings.debug_port, self._debug_target, self._debugger_changed)
+        self.relay = Relay(
+            host,
+            settings.debug_port,
+            self._debug_target,
+            self._debugger_changed,
+            lambda: settings.debug and not self.pool.stopping,
+        )
         self.status: DevelopmentStatus = DevelopmentStatus(self.pool, self.dispatcher)
         self.status.relay = self.relay
         self.status.shows_reports = settings.debug or settings.reload

@@ -1,8 +1,8 @@
 """The debugger's public port: relayed to the worker that should be debugged.
 
 The front owns the port, so it stays the same over reloads and can be closed; and what the
-debugger tells its client says whether one is attached, and whether the script stands still. The
-bytes themselves are passed on untouched.
+debugger tells its client says whether one is attached, and whether the script stands still. All
+is passed on as it is, but for the end: a client whose worker is replaced is asked to attach again.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 OFFER_WITHIN: Final = 30.0
 """Seconds that a client may wait for a worker that is starting."""
 _LOOK_EVERY: Final = 0.05
+_BLANK: Final = b"\r\n\r\n"
+_LENGTH: Final = re.compile(rb"(?i)content-length: *([0-9]+)")
 _READ_SIZE: Final = 64 << 10
 _GOING_ON: Final = frozenset(
     {"continue", "next", "stepIn", "stepOut", "stepBack", "reverseContinue", "goto", "disconnect"}
@@ -30,12 +33,19 @@ class Relay:
     host, port : where clients connect.
     target : tells the port on 127.0.0.1 of the worker to debug; 0 while there is none.
     changed : called when a client attaches, leaves, stops the script or lets it go on.
+    lives_on : whether another worker follows one that ends.
     """
 
     def __init__(
-        self, host: str, port: int, target: Callable[[], int], changed: Callable[[], None]
+        self,
+        host: str,
+        port: int,
+        target: Callable[[], int],
+        changed: Callable[[], None],
+        lives_on: Callable[[], bool],
     ) -> None:
         self.host, self.port = host, port
+        self._lives_on = lives_on
         self._target, self._changed = target, changed
         self._server: asyncio.Server | None = None
         self._sessions: set[Session] = set()
@@ -81,7 +91,7 @@ class Relay:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - asyncio runs this as one
         self._tasks.add(task)
-        session = Session(self._changed)
+        session = Session(self._changed, self._lives_on)
         self._sessions.add(session)
         try:
             await self._relay(reader, writer, session)
@@ -101,8 +111,8 @@ class Relay:
             return
         inner, outer = await asyncio.open_connection("127.0.0.1", port)
         ways = [
-            asyncio.ensure_future(_pass_on(reader, outer, None)),
-            asyncio.ensure_future(_pass_on(inner, writer, session)),
+            asyncio.ensure_future(_to_worker(reader, outer, session)),
+            asyncio.ensure_future(_to_client(inner, writer, session)),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -124,58 +134,92 @@ class Relay:
         return port
 
 
-async def _pass_on(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, session: Session | None
+async def _to_worker(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, session: Session
 ) -> None:
+    messages = Messages()
     while data := await reader.read(_READ_SIZE):
+        for _, message in messages.feed(data):
+            session.asked(message)
         writer.write(data)
-        if session is not None:
-            with contextlib.suppress(ValueError):  # not the protocol: passed on all the same
-                session.feed(data)
         await writer.drain()
+
+
+async def _to_client(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, session: Session
+) -> None:
+    messages = Messages()
+    while data := await reader.read(_READ_SIZE):
+        for raw, message in messages.feed(data):
+            writer.write(session.told(raw, message))
+        await writer.drain()
+    writer.write(messages.rest)
+
+
+class Messages:
+    """Cuts a stream of the Debug Adapter Protocol: a header with the length, then JSON."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    @property
+    def rest(self) -> bytes:
+        """What was not a whole message."""
+        return bytes(self._rest)
+
+    def feed(self, data: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
+        """Take bytes as they come; yields each whole message, as it is and as it is read."""
+        self._rest += data
+        while (end := self._end()) > 0:
+            raw = bytes(self._rest[:end])
+            del self._rest[:end]
+            message: Any = None
+            with contextlib.suppress(ValueError):  # passed on all the same
+                message = json.loads(raw.partition(_BLANK)[2])
+            yield raw, message if isinstance(message, dict) else {}
+
+    def _end(self) -> int:
+        """Where the first message ends; 0 while it is not all there."""
+        head, separator, _ = self._rest.partition(_BLANK)
+        if not separator:
+            return 0
+        length = _LENGTH.search(head)
+        end = len(head) + len(separator) + (int(length[1]) if length else 0)
+        return end if len(self._rest) >= end else 0
 
 
 class Session:
     """What one client's debugger says: attached, stopped, going on.
 
-    Reads the messages of the Debug Adapter Protocol: a header with the length, then JSON.
-
     Parameters
     ----------
     changed : called when one of the two changes.
+    lives_on : whether another worker follows one that ends.
     """
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[], None], lives_on: Callable[[], bool]) -> None:
         self.attached = self.paused = False
-        self._changed = changed
-        self._rest = bytearray()
+        self._changed, self._lives_on = changed, lives_on
+        self._leaves = False
 
-    def feed(self, data: bytes) -> None:
-        """Take bytes as they pass by."""
-        self._rest += data
+    def asked(self, message: dict[str, Any]) -> None:
+        """The client sends a request."""
+        self._leaves = self._leaves or message.get("command") in ("disconnect", "terminate")
+
+    def told(self, raw: bytes, message: dict[str, Any]) -> bytes:
+        """The debugger sends a message; returns what the client gets.
+
+        It gets the same, but for one: when the script's process ends by itself, the client is
+        asked to attach again, to the one that follows. debugpy does not ask for that here.
+        """
         before = self.attached, self.paused
-        while (message := self._next()) is not None:
-            self._heed(message)
+        self._heed(message)
         if (self.attached, self.paused) != before:
             self._changed()
-
-    def _next(self) -> dict[str, Any] | None:
-        head, separator, _ = self._rest.partition(b"\r\n\r\n")
-        if not separator:
-            return None
-        length = next(
-            (int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length:")),
-            0,
-        )
-        start = len(head) + len(separator)
-        if len(self._rest) < start + length:
-            return None
-        body = bytes(self._rest[start : start + length])
-        del self._rest[: start + length]
-        with contextlib.suppress(ValueError):
-            message = json.loads(body)
-            return message if isinstance(message, dict) else {}
-        return {}
+        if message.get("event") != "terminated" or self._leaves or not self._lives_on():
+            return raw
+        body = json.dumps({**message, "body": {"restart": True}}).encode()
+        return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
     def _heed(self, message: dict[str, Any]) -> None:
         event, command = message.get("event"), message.get("command")
