@@ -97,7 +97,10 @@ class Builder:
                 "scorehost's repository builds it; --base-image names another."
             )
         self.display.doing(f"pulling {self.plan.base}")
-        return self.engine.pull(self.plan.base)
+        try:
+            return self.engine.pull(self.plan.base)
+        except EngineError as error:
+            raise EngineError(f"There is no base image {self.plan.base}. {error}") from error
 
     def _check_python(self, facts: BaseFacts, family: Family) -> None:
         environment = self.plan.environment

@@ -61,9 +61,14 @@ class Engine:
         self.environ = {**environ, "BUILDKIT_PROGRESS": "plain"}
 
     @property
+    def name(self) -> str:
+        """What people call it."""
+        return Path(self.command[0]).name
+
+    @property
     def is_podman(self) -> bool:
-        """Whether it is called podman."""
-        return Path(self.command[0]).name.startswith("podman")
+        """Whether it is podman, which differs in a few words."""
+        return self.name.startswith("podman")
 
     def check(self) -> str:
         """The engine's version, once it has answered."""
@@ -74,7 +79,7 @@ class Engine:
         """Run a command; its standard output, stripped."""
         done = self._run(arguments)
         if done.returncode:
-            raise EngineError(explain(done.stderr, self.command[0]), done.stderr)
+            raise EngineError(explain(done.stderr, self.name), done.stderr)
         return done.stdout.strip()
 
     def image(self, reference: str) -> Image | None:
@@ -83,7 +88,7 @@ class Engine:
         if done.returncode:
             if re.search(r"no such image|not known|not found", done.stderr, re.IGNORECASE):
                 return None
-            raise EngineError(explain(done.stderr, self.command[0]), done.stderr)
+            raise EngineError(explain(done.stderr, self.name), done.stderr)
         return _as_image(json.loads(done.stdout)[0])
 
     def pull(self, reference: str) -> Image:

@@ -52,7 +52,7 @@ PROBLEMS: Sequence[tuple[str, str]] = (
         "The registry asks who you are: 'docker login REGISTRY', then again. Logins expire.",
     ),
     (
-        r"dial tcp: lookup \S+|no such host|tls handshake timeout|i/o timeout|"
+        r"dial tcp|no such host|tls handshake timeout|i/o timeout|"
         r"network is unreachable|context deadline exceeded",
         "The engine does not reach the registry. Is there a network, and does the engine (not "
         "only the shell) know the proxy?",

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import requires
+from itertools import takewhile
 from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
@@ -249,8 +250,12 @@ def explain_failure(problems: Sequence[str], said: Sequence[str], python: str) -
     return f"The packages cannot be fetched.\n{text}"
 
 
+CONFLICT_WORDS = re.compile(r"The user requested \(constraint\)")
+"""How pip calls a constraint of ours."""
+
+
 def _conflict(said: Sequence[str]) -> str:
     begin = next((i for i, line in enumerate(said) if line.startswith("The conflict is")), None)
-    lines = said[begin:] if begin is not None else said[-8:]
-    kept = [line for line in lines if line.strip() and not line.startswith(("ERROR", "To fix"))]
-    return "\n".join(f"  {line.strip()}" for line in kept[:8])
+    lines = said[begin + 1 :] if begin is not None else said[-8:]
+    kept = [line.strip() for line in takewhile(str.strip, lines) if not line.startswith("ERROR")]
+    return "\n".join(f"  {CONFLICT_WORDS.sub('scorehost needs', line)}" for line in kept[:8])
