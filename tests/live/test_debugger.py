@@ -261,6 +261,15 @@ def test_a_taken_port_is_named_and_the_server_serves(debugged: Any):
     assert one.score(1).result(20) == {"total": 1}
 
 
+def test_without_debugpy_it_is_said_how_to_add_it(debugged: Any, tmp_path: Path):
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['debugpy'] = None\n")
+    one = debugged("--debug", settings={"PYTHONPATH": str(tmp_path)})
+
+    one.server.wait_for_line("The debugger needs the package debugpy", "'scorehost[debug]'")
+    assert one.score(1).result(20) == {"total": 1}
+    assert refuses(one.port)
+
+
 def test_a_reload_offers_the_new_process_on_the_same_port(debugged: Any):
     one = debugged("--debug")
     client = one.attach(main=IN_RUN + 1)
