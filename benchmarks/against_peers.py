@@ -25,7 +25,7 @@ def main() -> None:
     names = options.servers or [catalogue.OURS_NAME, *catalogue.PEERS]
     prepare(names)
     rounds, seconds = options.rounds, options.seconds
-    throughput.run(names, catalogue.OURS_NAME, rounds, seconds, connections=64)
+    throughput.run(names, catalogue.OURS_NAME, throughput.Plan(rounds, seconds))
     latency.run(names, rounds, min(seconds, 3))
     start.run(names, rounds)
     body.run(names, rounds=max(1, rounds // 3), calls=25)

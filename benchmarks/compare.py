@@ -16,7 +16,7 @@ from harness import machine, results, table, trial
 from harness.servers import ServerSpec
 from harness.trial import Rounds, ratio, spread_of
 from peers import catalogue
-from throughput import COLUMNS, measure
+from throughput import COLUMNS, Plan, measure
 
 WORKING_TREE = "working tree"
 
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=64)
     options = parser.parse_args()
     specs = [server_of(options.base), server_of(options.other)]
-    rounds = measure(specs, options.rounds, options.seconds, options.connections)
+    rounds = measure(specs, Plan(options.rounds, options.seconds, options.connections))
     print(as_table(rounds, options.base, options.other))
     found = {
         "summary": trial.summarise(rounds, options.base, COLUMNS),

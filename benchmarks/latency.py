@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from harness import alone, results, table, trial
 from harness.servers import ServerSpec
 from harness.trial import Rounds, ratio, spread_of
 from peers import catalogue
 from peers.environments import prepare
-from throughput import measure
+from throughput import Plan, measure
 
 BASE = "gunicorn"
 COLUMNS = ("p50_ms", "p99_ms", "call_ms", "us_per_request")
@@ -39,11 +40,12 @@ def as_table(rounds: Rounds, specs: Sequence[ServerSpec]) -> str:
 def run(names: Sequence[str], rounds: int, seconds: int) -> None:
     """Measure, print the table, write samples and table."""
     specs = [catalogue.server(name) for name in dict.fromkeys([*names, BASE])]
-    found = measure(specs, rounds, seconds, connections=1)
+    plan = Plan(rounds, seconds, connections=1)
+    found = measure(specs, plan)
     shown = as_table(found, specs)
     print(shown)
     document = {
-        "load": {"rounds": rounds, "seconds": seconds, "connections": 1},
+        "load": asdict(plan),
         "run_alone_us": alone.microseconds(),
         "summary": trial.summarise(found, BASE, COLUMNS),
         "samples": trial.as_json(found),

@@ -12,15 +12,16 @@ import throughput
 from harness import machine, table
 from harness.trial import spread_of
 from peers import catalogue
+from throughput import Plan
 
 
 def main() -> None:
     specs = [catalogue.ours(), catalogue.baseline()]
-    commit = machine.commit()
-    print(f"{machine.describe()}\ncommit {commit['commit']}\n")
-    busy = throughput.measure(specs, rounds=3, seconds=4, connections=64)
+    found = {**machine.describe(), **machine.commit()}
+    print(", ".join(f"{name} {value}" for name, value in found.items()), end="\n\n")
+    busy = throughput.measure(specs, Plan(rounds=3, seconds=4, connections=64))
     print(throughput.as_table(busy, specs, catalogue.OURS_NAME))
-    single = throughput.measure(specs, rounds=3, seconds=2, connections=1)
+    single = throughput.measure(specs, Plan(rounds=3, seconds=2, connections=1))
     print(latency.as_table(single, specs))
     ours = catalogue.OURS_NAME
     added = body.measure(catalogue.ours(), calls=20)

@@ -15,7 +15,7 @@ from harness.servers import ServerSpec
 from harness.trial import Rounds, ratio, spread_of
 from peers import catalogue
 from peers.environments import prepare
-from throughput import measure
+from throughput import Plan, measure
 
 BASE = "azureml-inference-server-http"
 COLUMNS = ("first_answer_s", "pss_idle_mb", "pss_mb")
@@ -39,8 +39,8 @@ def as_table(rounds: Rounds, specs: Sequence[ServerSpec]) -> str:
 def run(names: Sequence[str], rounds: int) -> None:
     """Measure, print the table, write samples and table."""
     specs = [catalogue.server(name) for name in dict.fromkeys([*names, BASE])]
-    measure(specs, 1, 1, connections=8)  # the first start compiles and fills the page cache
-    found = measure(specs, rounds, 1, connections=8)
+    measure(specs, Plan(1, 1, connections=8))  # the first start compiles and fills the page cache
+    found = measure(specs, Plan(rounds, 1, connections=8))
     shown = as_table(found, specs)
     print(shown)
     document = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 from harness import alone, payloads, results, table, trial
 from harness.chart import Bar, bar_chart
@@ -55,26 +56,39 @@ def as_chart(rounds: Rounds, specs: Sequence[ServerSpec], base: str) -> str:
     )
 
 
-def measure(specs: Sequence[ServerSpec], rounds: int, seconds: int, connections: int) -> Rounds:
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured, and how; recorded with the result."""
+
+    rounds: int = 10
+    seconds: int = 5
+    connections: int = 64
+    unique_ids: bool = False
+
+
+def measure(specs: Sequence[ServerSpec], plan: Plan) -> Rounds:
     """Alternate the servers under the same load."""
-    return trial.alternate(
-        specs,
-        rounds,
-        lambda spec: trial.take(spec, payloads.GUIDE, seconds=seconds, connections=connections),
-    )
+
+    def take_one(spec: ServerSpec) -> trial.Sample:
+        return trial.take(
+            spec,
+            payloads.GUIDE,
+            seconds=plan.seconds,
+            connections=plan.connections,
+            unique_ids=plan.unique_ids,
+        )
+
+    return trial.alternate(specs, plan.rounds, take_one)
 
 
-def run(
-    names: Sequence[str], base: str, rounds: int, seconds: int, connections: int,
-    result: str = "throughput",
-) -> None:  # fmt: skip
+def run(names: Sequence[str], base: str, plan: Plan, result: str = "throughput") -> None:
     """Measure, print the table, write samples, table and chart."""
     specs = [catalogue.server(name) for name in names]
-    found = measure(specs, rounds, seconds, connections)
+    found = measure(specs, plan)
     shown = as_table(found, specs, base)
     print(shown)
     document = {
-        "load": {"rounds": rounds, "seconds": seconds, "connections": connections},
+        "load": asdict(plan),
         "run_alone_us": alone.microseconds(),
         "summary": trial.summarise(found, base, COLUMNS),
         "samples": trial.as_json(found),
@@ -89,14 +103,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("servers", nargs="*", help="which servers; all when none is named")
     parser.add_argument("--base", default=catalogue.OURS_NAME, help="what ratios are to")
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--seconds", type=int, default=5)
-    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=Plan.rounds)
+    parser.add_argument("--seconds", type=int, default=Plan.seconds)
+    parser.add_argument("--connections", type=int, default=Plan.connections)
+    parser.add_argument(
+        "--unique-ids", action="store_true", help="give each request an x-request-id of its own"
+    )
     parser.add_argument("--name", default="throughput", help="name of the result files")
     options = parser.parse_args()
     names = options.servers or [catalogue.OURS_NAME, *catalogue.PEERS]
     prepare(names)
-    run(names, options.base, options.rounds, options.seconds, options.connections, options.name)
+    plan = Plan(options.rounds, options.seconds, options.connections, options.unique_ids)
+    run(names, options.base, plan, options.name)
 
 
 if __name__ == "__main__":

@@ -72,23 +72,32 @@ def summarise(rounds: Rounds, base: str, names: Sequence[str]) -> dict[str, obje
 
 
 def take(
-    spec: ServerSpec, workload: Workload, *, seconds: int, connections: int, warm_up: int = 1
+    spec: ServerSpec,
+    workload: Workload,
+    *,
+    seconds: int,
+    connections: int,
+    unique_ids: bool = False,
 ) -> Sample:
-    """Measure one server once."""
+    """Measure one server once, after a second of the same load."""
     machine.wait_until_quiet()
+
+    def load(port: int, seconds: int) -> wrk.Load:
+        return wrk.apply(
+            port, workload, seconds=seconds, connections=connections, unique_ids=unique_ids
+        )
+
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "server.log"
         with running(spec, workload, log) as server:
             idle = processes.pss(server.tree())
-            wrk.apply(server.port, workload, seconds=warm_up, connections=connections)
-            return _measure(server, workload, seconds, connections, idle)
+            load(server.port, 1)
+            return _measure(server, lambda: load(server.port, seconds), idle)
 
 
-def _measure(
-    server: RunningServer, workload: Workload, seconds: int, connections: int, idle: int
-) -> Sample:
+def _measure(server: RunningServer, apply: Callable[[], wrk.Load], idle: int) -> Sample:
     before, busy = server.tree(), processes.machine_busy()
-    load = wrk.apply(server.port, workload, seconds=seconds, connections=connections)
+    load = apply()
     after, busy = server.tree(), processes.machine_busy() - busy
     used = processes.seconds(after) - processes.seconds(before)
     return Sample(

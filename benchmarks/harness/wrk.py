@@ -45,18 +45,29 @@ class Load:
 
 
 def apply(
-    port: int, workload: Workload, *, seconds: int, connections: int, core: str = CLIENT_CORE
+    port: int,
+    workload: Workload,
+    *,
+    seconds: int,
+    connections: int,
+    unique_ids: bool = False,
 ) -> Load:
-    """Keep ``connections`` busy for some whole seconds; any error spoils the run."""
+    """Keep ``connections`` busy for some whole seconds; any error spoils the run.
+
+    With ``unique_ids`` each request has an ``x-request-id`` of its own.
+    """
     if shutil.which("wrk") is None:
         raise LoadFailed("wrk is not installed. On Debian: apt-get install wrk")
+    environ = {**os.environ, "BENCH_BODY": workload.body.decode()}
+    if unique_ids:
+        environ["BENCH_UNIQUE_IDS"] = "1"
     before = _children_seconds()
     finished = subprocess.run(
         [
-            "taskset", "-c", core, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s",
+            "taskset", "-c", CLIENT_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s",
             "--timeout", "20s", "-s", str(SCRIPT), f"http://{LOOPBACK}:{port}{workload.route}",
         ],
-        env={**os.environ, "BENCH_BODY": workload.body.decode()},
+        env=environ,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if finished.returncode != 0:
