@@ -25,14 +25,25 @@ Command = Callable[[Sequence[str], Mapping[str, str]], int]
 
 def main() -> NoReturn:
     """Run ``scorehost``."""
-    sys.exit(guarded("scorehost", run, sys.argv[1:], os.environ))
+    sys.exit(guarded("scorehost", run, sys.argv[1:], environment()))
 
 
 def azmlinfsrv() -> NoReturn:
     """Run the drop-in command."""
     from scorehost.drop_in import run as run_drop_in
 
-    sys.exit(guarded("azmlinfsrv", run_drop_in, sys.argv[1:], os.environ))
+    sys.exit(guarded("azmlinfsrv", run_drop_in, sys.argv[1:], environment()))
+
+
+def environment() -> dict[str, str]:
+    """The environment of this process, read once.
+
+    ``WEB_CONCURRENCY`` is for servers of several processes. gunicorn reads it when it is
+    imported, and would fail there if it were no number; here it has no say.
+    """
+    given = dict(os.environ)
+    os.environ.pop("WEB_CONCURRENCY", None)
+    return given
 
 
 def guarded(

@@ -99,8 +99,9 @@ class _Application(BaseApplication):  # type: ignore[misc] # gunicorn has no typ
         self.settings = settings
         self.profile = profile
         self.environ = environ
-        self.outcome = mmap.mmap(-1, 2)
-        """Shared by arbiter and front: the exit status; 1 when the arbiter closes the sockets."""
+        self.outcome = mmap.mmap(-1, 3)
+        """Shared by arbiter and front: exit status; whether a front has ever served; whether
+        the arbiter has closed its copies of the sockets."""
         super().__init__()
 
     def load_config(self) -> None:
@@ -179,7 +180,7 @@ class _Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
         """Stop the front, and leave."""
-        self.app.outcome[1] = not self.systemd  # systemd keeps those that it has lent
+        self.app.outcome[2] = not self.systemd  # systemd keeps those that it has lent
         self.stop()
         if self.pidfile is not None:
             self.pidfile.unlink()
@@ -333,7 +334,7 @@ class FrontWorker(Worker):  # type: ignore[misc]
 
         front = front_class(settings)(settings, profile, application.environ, log, loop, stop)
         outcome = application.outcome
-        listening = Listening(front, self.sockets, self.cfg, loop, lambda: bool(outcome[1]))
+        listening = Listening(front, self.sockets, self.cfg, loop, lambda: bool(outcome[2]))
         self._listen_to_signals(loop, front, listening, stop)
         self._heartbeat(loop)
         front.start()
