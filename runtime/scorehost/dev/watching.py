@@ -128,7 +128,6 @@ class Watcher:
 
     def start(self) -> None:
         """Begin."""
-        self._before = self._watched.snapshot()
         self._thread.start()
 
     def stop(self) -> None:
@@ -163,7 +162,7 @@ class Watcher:
             self._tell({Path(path) for _, path in changes})
 
     def _poll(self) -> None:
-        before = self._before
+        before = self._watched.snapshot()
         while not self._stopped.wait(LOOK_EVERY):
             now = self._watched.snapshot()
             if now == before:
