@@ -1,6 +1,7 @@
 """Run the locust load against a server that is there, or against one started for it.
 
-Writes ``results/load.html`` (locust's own report) and ``results/load.json`` (the steps).
+The one that is started runs ``workloads/two_milliseconds.py`` with one worker. Writes
+``results/load.html`` (locust's own report) and ``results/load.json`` (the steps).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from harness.servers import CLIENT_CORE, LOOPBACK, running
 from peers import catalogue
 
 FOLDER = Path(__file__).parent
+SCRIPT = "two_milliseconds.py"
 
 
 @contextlib.contextmanager
@@ -29,7 +31,7 @@ def some_server(host: str) -> Iterator[str]:
         return
     with (
         tempfile.TemporaryDirectory() as folder,
-        running(catalogue.ours(), payloads.GUIDE, Path(folder) / "server.log") as server,
+        running(catalogue.ours(SCRIPT), payloads.SUMS, Path(folder) / "server.log") as server,
     ):
         yield f"http://{LOOPBACK}:{server.port}"
 

@@ -30,7 +30,7 @@ USERS_PER_SECOND = 100
 @events.init_command_line_parser.add_listener
 def _options(parser: Any) -> None:
     parser.add_argument("--limit-ms", type=float, default=50, help="95th percentile not to exceed")
-    parser.add_argument("--first-rate", type=float, default=200, help="requests/s to begin with")
+    parser.add_argument("--first-rate", type=float, default=100, help="requests/s to begin with")
     parser.add_argument("--highest-rate", type=float, default=20_000, help="never ask for more")
     parser.add_argument("--settle", type=float, default=2, help="seconds before a step counts")
     parser.add_argument("--step", type=float, default=5, help="seconds that count in each step")
@@ -104,7 +104,9 @@ class HighestRate(LoadTestShape):
         """Called by locust about once a second."""
         options = self.runner.environment.parsed_options
         if self.search is None:
-            self.search = RateSearch(options.first_rate, options.limit_ms, options.highest_rate)
+            self.search = RateSearch(
+                options.first_rate, options.limit_ms, options.highest_rate, PER_USER
+            )
             events.request.add_listener(self.window.note)
             self._next_change = self.get_run_time() + options.settle + self._ramp()
         elif self.get_run_time() >= self._next_change:
@@ -112,16 +114,14 @@ class HighestRate(LoadTestShape):
         if self.search.finished:
             self._finish(options)
             return None
-        users = max(1, round(self.search.rate / PER_USER))
-        return users, USERS_PER_SECOND
+        return round(self.search.rate / PER_USER), USERS_PER_SECOND
 
     def _turn(self, options: Any) -> None:
         """Begin to count, or end a step and choose the next rate."""
         assert self.search is not None
         if self._counting:
             self.shares.append(self.window.client_share)
-            wanted = max(1, round(self.search.rate / PER_USER)) * PER_USER
-            self.search.report(self.window.step(wanted))
+            self.search.report(self.window.step(self.search.rate))
         else:
             self.window.begin()
         self._counting = not self._counting

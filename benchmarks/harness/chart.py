@@ -10,12 +10,14 @@ _WIDTH, _LABELS, _VALUES = 760, 250, 90
 _ROW, _BAR, _TOP, _BOTTOM = 30, 18, 62, 34
 _STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #1f2328 }
+  .page { fill: #ffffff }
   .title { font-size: 16px; font-weight: 600 }
   .note { font-size: 11px; fill: #59636e }
   .bar { fill: #8c959f }
   .ours { fill: #0969da }
   .spread { stroke: #1f2328; stroke-width: 1.5 }
   @media (prefers-color-scheme: dark) {
+    .page { fill: #0d1117 }
     text { fill: #e6edf3 }
     .note { fill: #9198a1 }
     .bar { fill: #656c76 }
@@ -49,6 +51,7 @@ def bar_chart(title: str, subtitle: str, note: str, bars: Sequence[Bar]) -> str:
         f'width="{_WIDTH}" height="{height}" role="img" aria-labelledby="title desc">\n'
         f'<title id="title">{escape(title)}</title>\n<desc id="desc">{spoken}</desc>\n'
         f"<style>{_STYLE}</style>\n"
+        f'<rect class="page" width="{_WIDTH}" height="{height}" rx="6"/>\n'
         f'<text class="title" x="16" y="26">{escape(title)}</text>\n'
         f'<text class="note" x="16" y="46">{escape(subtitle)}</text>\n'
         f"{rows}\n"

@@ -13,6 +13,9 @@ WORKLOADS = Path(__file__).resolve().parents[1] / "workloads"
 GUIDE = Workload((WORKLOADS / "request.json").read_bytes().strip(), [385.0, 220.0])
 """The small body that every page about a ``score.py`` uses."""
 
+SUMS = Workload(GUIDE.body, [55.0, 55.0])
+"""The same body, as ``two_milliseconds.py`` answers it."""
+
 LARGE_MODEL = Workload(GUIDE.body, [56.0, 65.0])
 """The same body, as ``large_model.py`` answers it."""
 

@@ -47,11 +47,14 @@ class RateSearch:
     start : the first rate, requests a second.
     limit_ms : the latency that must not be exceeded.
     highest : a rate that is never exceeded.
+    grain : rates are multiples of this.
     """
 
-    def __init__(self, start: float, limit_ms: float, highest: float = 1e6) -> None:
-        self.limit_ms, self.highest = limit_ms, highest
-        self.rate = min(start, highest)
+    def __init__(
+        self, start: float, limit_ms: float, highest: float = 1e6, grain: float = 1.0
+    ) -> None:
+        self.limit_ms, self.highest, self.grain = limit_ms, highest, grain
+        self.rate = self._grained(min(start, highest))
         self.steps: list[Step] = []
         self._kept = 0.0
         self._missed: float | None = None
@@ -66,8 +69,8 @@ class RateSearch:
     def finished(self) -> bool:
         """Whether there is nothing left to try."""
         if self._missed is not None:
-            return self._missed <= max(self._kept * NARROW, 1.0)
-        return self._kept >= self.highest
+            return self._missed <= max(self._kept * NARROW, self._kept + self.grain)
+        return self._kept > self.highest - self.grain
 
     def report(self, step: Step) -> None:
         """Take note of what happened at :attr:`rate` and choose the next."""
@@ -80,5 +83,8 @@ class RateSearch:
 
     def _next(self) -> float:
         if self._missed is None:
-            return min(self._kept * GROWTH, self.highest)
-        return (self._kept + self._missed) / 2
+            return self._grained(min(self._kept * GROWTH, self.highest))
+        return self._grained((self._kept + self._missed) / 2)
+
+    def _grained(self, rate: float) -> float:
+        return max(1.0, rate // self.grain) * self.grain

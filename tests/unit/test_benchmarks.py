@@ -76,7 +76,8 @@ def test_chart_is_well_formed_and_to_scale():
     root = ElementTree.fromstring(chart.bar_chart("Title", "how", "note", bars))
 
     space = "{http://www.w3.org/2000/svg}"
-    ours, theirs = root.findall(f"{space}rect")
+    page, ours, theirs = root.findall(f"{space}rect")
+    assert page.get("class") == "page"
     assert ours.get("class") == "ours"
     assert float(ours.get("width")) == pytest.approx(2 * float(theirs.get("width")), abs=0.2)
     texts = [text.text for text in root.findall(f"{space}text")]
@@ -219,6 +220,18 @@ def test_search_stops_at_the_highest_rate():
 
     assert search.best is not None
     assert search.best.wanted == 400
+
+
+def test_search_never_tries_a_rate_twice():
+    search = RateSearch(start=100, limit_ms=50, grain=20)
+
+    run_search(search, capacity=165)
+
+    tried = [step.wanted for step in search.steps]
+    assert len(tried) == len(set(tried))
+    assert all(rate % 20 == 0 for rate in tried)
+    assert search.best is not None
+    assert search.best.wanted == 160
 
 
 def test_search_ends_when_nothing_is_kept():
