@@ -109,7 +109,5 @@ class Failure:
 
 Outcome: TypeAlias = Answer | Stream | Failure
 
-RUN_FAILED_MESSAGE = (
-    "An unexpected error occurred in scoring script. Check the logs for more info."
-)
+RUN_FAILED_MESSAGE = "An unexpected error occurred in scoring script. Check the logs for more info."
 """What every deployed client of the retired service knows to expect of a failing ``run()``."""

@@ -27,6 +27,9 @@ _EXPOSED: Final = (
     "x-request-id, x-ms-client-request-id, x-ms-request-id, traceid, x-ms-server-version, "
     "x-ms-run-function-failed, x-ms-run-fn-exec-ms, retry-after"
 )
+_SCORED: Final = (
+    b"%b%b\r\nx-ms-request-id: %b\r\nx-ms-run-fn-exec-ms: %.3f\r\nContent-Length: %d\r\n\r\n%b"
+)
 _NOT_FAILED: Final = b"x-ms-run-function-failed: False"
 _PREFLIGHT_AGE: Final = 86_400
 """Seconds a browser may remember a preflight; browsers cap it themselves (at most a day)."""
@@ -78,16 +81,13 @@ class Answers:
             return self.complete(exchange, 200, body, JSON, run_ns=run_ns, failed=False)
         exchange.status = 200
         exchange.sent = len(body)
-        return (
-            b"%b%b\r\nx-ms-request-id: %b\r\nx-ms-run-fn-exec-ms: %.3f\r\nContent-Length: %d\r\n\r\n%b"
-            % (
-                self._ok,
-                exchange.request_id,
-                exchange.legacy_id,
-                run_ns / 1e6,
-                len(body),
-                body,
-            )
+        return _SCORED % (
+            self._ok,
+            exchange.request_id,
+            exchange.legacy_id,
+            run_ns / 1e6,
+            len(body),
+            body,
         )
 
     def complete(

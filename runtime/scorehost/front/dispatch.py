@@ -72,7 +72,8 @@ class Dispatcher:
         self._number = 0
         self._limit = settings.scoring_timeout_ms / 1000
         self._limit_ms = settings.scoring_timeout_ms
-        self._wait = None if settings.max_queue_wait_ms is None else settings.max_queue_wait_ms / 1e3
+        longest = settings.max_queue_wait_ms
+        self._wait = None if longest is None else longest / 1000
         self._watching = self._waiting_watched = False
 
     # -- in -----------------------------------------------------------------------------------

@@ -53,9 +53,7 @@ class Exchange:
     run_ns = -1
     error: RequestError | None = None
 
-    def __init__(
-        self, connection: Connection, arrived: float, known: dict[bytes, bytes]
-    ) -> None:
+    def __init__(self, connection: Connection, arrived: float, known: dict[bytes, bytes]) -> None:
         self.connection = connection
         self.arrived = arrived
         self.known = known

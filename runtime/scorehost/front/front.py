@@ -243,7 +243,7 @@ class Front:
         for observer in self._observers:
             try:
                 observer.finished(exchange, now)
-            except Exception as error:
+            except Exception as error:  # noqa: PERF203 - one feature must not break another
                 self.log.error(f"{type(observer).__name__} failed: {error!r}")
         exchange.connection.finished(exchange, now)
 
@@ -601,7 +601,8 @@ class Front:
 def _not_allowed(exchange: Exchange, allowed: tuple[str, ...]) -> MethodNotAllowed:
     method = exchange.method.decode("latin-1")
     path = exchange.path.decode("latin-1")
-    return MethodNotAllowed(f"{path} does not take {method}. It takes {', '.join(allowed)}.", allowed)
+    takes = ", ".join(allowed)
+    return MethodNotAllowed(f"{path} does not take {method}. It takes {takes}.", allowed)
 
 
 def _query(exchange: Exchange) -> dict[str, str]:

@@ -283,5 +283,3 @@ def pack(exchange: Exchange, *, full: bool) -> bytes:
             f"{frames.LARGEST_PACKET} fit. Send fewer or shorter headers."
         )
     return packet
-
-

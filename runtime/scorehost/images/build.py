@@ -203,9 +203,10 @@ def recipe_of(plan: Plan, owner: str, *, on_host: bool) -> Recipe:
 def failure(step: Step, log: Path) -> BuildFailed:
     """What to say about a build that failed: the step, its last lines, and where the rest is."""
     is_check = " ".join(CHECK) in step.what.replace('", "', " ")
-    said = step.said if is_check else step.last_words(STEP_LINES)
+    said = step.last_words(STEP_LINES)
     if is_check:
         head = "The image was not made: scorehost check failed in it."
+        said = [line for line in step.said if not line.startswith("The command ")]
     else:
         head = (
             f"The image was not made: this step failed.\n  {step.what or 'before the first step'}"

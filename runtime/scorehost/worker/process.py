@@ -169,7 +169,7 @@ class Worker:
             return True
         from scorehost.dev.warming import warm_up
 
-        assert self._pipeline is not None
+        assert self._pipeline is not None  # noqa: S101 - run() comes after start()
         self._tell_stage("warm-up")
         report = warm_up(self._pipeline, self._sample, self.settings.script)
         if report is not None:
@@ -232,7 +232,7 @@ class Worker:
                 return
 
     def _score(self, number: int, request: ScoringRequest) -> None:
-        assert self._pipeline is not None
+        assert self._pipeline is not None  # noqa: S101 - run() comes after start()
         channel, output, interrupts = self._channel, self._output, self._interrupts
         channel.shared.begin(number, time.monotonic_ns())
         output.begin(request.request_id)

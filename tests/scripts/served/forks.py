@@ -1,4 +1,5 @@
 """Forks in run(); the child leaves in the way that is asked for."""
+
 import json
 import os
 import sys

@@ -1,4 +1,5 @@
 """init() fails while a file named `broken` lies beside the script."""
+
 import os
 from pathlib import Path
 

@@ -1,4 +1,5 @@
 """Echoes, sleeps, fails, streams or dies, as each request asks."""
+
 import json
 import os
 import signal

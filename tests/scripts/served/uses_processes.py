@@ -1,4 +1,5 @@
 """Uses processes, threads and an event loop of its own, as libraries do."""
+
 import asyncio
 import concurrent.futures
 import json

@@ -64,7 +64,7 @@ class LogWriter:
                 if self._dropped and self._kept <= MOST_KEPT // 2:
                     count, self._dropped = self._dropped, 0
                     self._put(b"(%d lines of log were dropped: nobody read it)\n" % count)
-            except OSError:  # the reader is gone; there is nobody left to tell
+            except OSError:  # noqa: PERF203 - the reader may be gone; later lines are tried again
                 self._kept -= len(data)
 
     def _put(self, data: bytes) -> None:
