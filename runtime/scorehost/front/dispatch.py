@@ -229,9 +229,12 @@ class Dispatcher:
 
     @property
     def service(self) -> float:
-        """Recent time of one request (seconds), over all workers."""
-        known = [worker.service for worker in self.serving]
-        return max(known, default=0.0)
+        """Recent time of one request (seconds), over all workers; those under way count too."""
+        now, longest = self._clock.now(), 0.0
+        for worker in self.serving:
+            under_way = now - worker.head_since if worker.outstanding else 0.0
+            longest = max(longest, worker.service, under_way)
+        return longest
 
     def overdue(self, now: float) -> list[WorkerHandle]:
         """Workers that have been in one request for longer than STALL.

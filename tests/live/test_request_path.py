@@ -1,0 +1,257 @@
+"""Never deaf, never overrun: what the server owes its clients while the workers are busy.
+
+Times are bars that clients feel, not benchmarks. Where a busy machine could miss one by itself
+there are a few attempts: a server that is deaf misses all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from support.client import Connection, Response
+from support.processes import tree
+from support.server import LiveServer, StartServer
+from support.wait import wait_until
+
+ATTEMPTS = 4
+
+
+def attempt(measure: Callable[[], float], bar: float) -> None:
+    """Hold a measurement to its bar; the best of a few counts."""
+    found: list[float] = []
+    while len(found) < ATTEMPTS and not (found and found[-1] <= bar):
+        found.append(measure())
+    assert found[-1] <= bar, f"{found} s, and at most {bar} s are allowed"
+
+
+def workers_of(server: LiveServer) -> list[int]:
+    """The processes that the front has started."""
+    everything = tree(server.pid)
+    fronts = {each.pid for each in everything if each.parent == server.pid}
+    return [each.pid for each in everything if each.parent in fronts]
+
+
+@contextmanager
+def apart(server: LiveServer) -> Iterator[None]:
+    """The workers on one core, the front and this client on another, where there are two."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        yield
+        return
+    everything = [each.pid for each in tree(server.pid)]
+    scoring = workers_of(server)
+    for pid in everything:
+        _pin(pid, cores[0] if pid in scoring else cores[1])
+    os.sched_setaffinity(0, {cores[1]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, set(cores))
+
+
+def _pin(pid: int, core: int) -> None:
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), {core})
+
+
+def slowest(times: list[float]) -> float:
+    """The 99th of a hundred."""
+    return sorted(times)[int(len(times) * 0.99)]
+
+
+# -- never deaf ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["sleep", "spin", "c"])
+def test_livez_is_answered_within_milliseconds_whatever_run_does(
+    own_server: StartServer, how: str
+) -> None:
+    """Asleep, busy in Python, or in C with the interpreter's lock: 99 of 100 within 20 ms."""
+    server = own_server("hangs.py")
+    with server.connect() as stuck, apart(server), server.connect() as kept:
+        stuck.send_request("POST", "/score", body=f'"{how}"'.encode())
+        assert stuck.silent(0.2)
+
+        def probe() -> float:
+            times = []
+            for number in range(300):
+                times.append(_timed(kept, "/livez"))
+                if number % 10 == 0:
+                    with server.connect() as fresh:  # newcomers are let in too
+                        times.append(_timed(fresh, "/livez"))
+            return slowest(times)
+
+        attempt(probe, 0.020)
+        attempt(lambda: max(_timed(kept, target) for target in ("/metrics", "/readyz")), 0.020)
+        assert stuck.silent(0.1)
+        server.kill()
+
+
+def _timed(connection: Connection, target: str) -> float:
+    began = time.perf_counter()
+    assert connection.request("GET", target).status == 200
+    return time.perf_counter() - began
+
+
+@pytest.mark.parametrize("how", ["sleep", "spin", "c"])
+def test_the_deadline_is_kept_and_the_server_scores_again(
+    own_server: StartServer, how: str
+) -> None:
+    """504 within a tenth of a second; a new worker only where there was no other way."""
+    settings = {"SCORING_TIMEOUT_MS": "1000", "SCOREHOST_INTERRUPT_GRACE": "0.5"}
+    server = own_server("hangs.py", settings=settings)
+    with apart(server):
+        before = server.score("fast")["pid"]
+
+        def late() -> float:
+            wait_until(lambda: server.get("/readyz").status == 200, what="somebody can score")
+            began = time.perf_counter()
+            assert server.post(json=how).status == 504
+            return time.perf_counter() - began
+
+        attempt(late, 1.1)
+        wait_until(lambda: server.get("/readyz").status == 200, what="somebody can score")
+        after = server.score("fast")["pid"]
+
+    assert (after == before) == (how != "c")
+
+
+# -- never overrun ------------------------------------------------------------------------
+
+WAITS = """
+import json, os, time
+def init():
+    pass
+def run(data):
+    begun = time.monotonic()
+    time.sleep(json.loads(data))
+    return {"begun": begun, "pid": os.getpid()}
+"""
+
+
+def test_twenty_calls_at_once_with_a_bounded_wait(own_server: StartServer) -> None:
+    """Every refusal within 600 ms, with advice; nobody who is served has waited for longer."""
+    settings = {"SCOREHOST_MAX_QUEUE_WAIT_MS": "500"}
+    server = own_server(files={"main.py": WAITS}, settings=settings)
+    assert server.score(0.01)
+
+    def call(_: int) -> tuple[Response, float, float]:
+        with server.connect() as connection:
+            sent = time.monotonic()
+            response = connection.request("POST", "/score", body=b"0.3")
+            return response, sent, time.monotonic() - sent
+
+    def all_of_them() -> float:
+        with ThreadPoolExecutor(20) as clients:
+            calls = list(clients.map(call, range(20)))
+        refused = [(answer, took) for answer, _, took in calls if answer.status == 503]
+        served = [(answer, sent) for answer, sent, _ in calls if answer.status == 200]
+        assert len(refused) + len(served) == 20
+        assert 2 <= len(served) <= 3
+        for answer, _ in refused:
+            assert 1 <= int(answer.header("Retry-After") or 0) <= 10
+            assert answer.json()["limit"] == 500
+            assert answer.json()["setting"] == "SCOREHOST_MAX_QUEUE_WAIT_MS"
+        waits = [answer.json()["begun"] - sent for answer, sent in served]
+        return max(max(took for _, took in refused), max(waits) + 0.1)
+
+    attempt(all_of_them, 0.6)
+
+
+def test_advice_when_to_come_back_grows_with_the_queue(own_server: StartServer) -> None:
+    """From how long requests have taken lately, and how many are before one."""
+    server = own_server(files={"main.py": WAITS}, settings={"SCOREHOST_MAX_QUEUE_LENGTH": "6"})
+    assert server.score(1.0)  # so long do they take
+
+    with ThreadPoolExecutor(7) as clients:
+        running = [clients.submit(server.score, 1.0) for _ in range(7)]
+        wait_until(lambda: server.get("/readyz").json()["queue"] == 6, what="the queue is full")
+        refused = server.post(json=1.0)
+        assert [answer.result() for answer in running]
+
+    assert refused.status == 503
+    assert 5 <= int(refused.header("Retry-After") or 0) <= 8
+    assert refused.json()["queue_length"] == refused.json()["limit"] == 6
+
+
+def test_advice_before_anything_is_known_counts_the_time_so_far(own_server: StartServer) -> None:
+    """The first request has not come back yet: so long at least does one take."""
+    settings = {"SCOREHOST_MAX_QUEUE_LENGTH": "2"}
+    server = own_server("gated.py", settings=settings)
+    with ThreadPoolExecutor(3) as clients:
+        running = [clients.submit(server.score, gate) for gate in ("a", "b", "c")]
+        server.wait_for_file("a.begun")
+        wait_until(lambda: server.get("/readyz").json()["queue"] == 2, what="the queue is full")
+
+        def long_enough() -> bool:
+            return int(server.post(json="refused").header("Retry-After") or 0) >= 4
+
+        try:
+            wait_until(long_enough, timeout=8, what="two seconds for each of two")
+        finally:
+            for gate in "abc":
+                server.make(f"{gate}.go")
+        assert [answer.result() for answer in running]
+
+
+# -- several workers ----------------------------------------------------------------------
+
+
+def test_four_workers_serve_four_clients_as_if_each_had_its_own(own_server: StartServer) -> None:
+    """One queue: nobody waits while a worker is idle, whoever connected when."""
+    settings = {"WORKER_COUNT": "4"}
+    server = own_server(files={"main.py": WAITS}, settings=settings, wait="listening")
+    connections = [server.connect() for _ in range(4)]  # all before any worker is ready
+    wait_until(lambda: server.get("/readyz").json()["workers"]["ready"] == 4, what="four")
+
+    def client(connection: Connection) -> list[float]:
+        times, end = [], time.perf_counter() + 2.0
+        while time.perf_counter() < end:
+            began = time.perf_counter()
+            assert connection.request("POST", "/score", body=b"0.05").status == 200
+            times.append(time.perf_counter() - began)
+        return times
+
+    def two_seconds() -> float:
+        with ThreadPoolExecutor(4) as clients:
+            began = time.perf_counter()
+            times = [each for some in clients.map(client, connections) for each in some]
+            rate = len(times) / (time.perf_counter() - began)
+        # Both bars in one number: 95 % of the ideal 80 a second, and a p99 of 75 ms.
+        return max(80 * 0.95 / rate, slowest(times) / 0.075)
+
+    attempt(two_seconds, 1.0)
+    for connection in connections:
+        connection.close()
+
+
+def test_one_that_is_busy_for_long_holds_nobody_up(own_server: StartServer) -> None:
+    """Short requests pass a long one, also those that were already written to its worker."""
+    settings = {"WORKER_COUNT": "2"}
+    server = own_server(files={"main.py": WAITS}, settings=settings)
+    wait_until(lambda: server.get("/readyz").json()["workers"]["ready"] == 2, what="two")
+    for _ in range(200):
+        server.score(0.0)  # so short that several are written ahead
+
+    with ThreadPoolExecutor(13) as clients:
+        long = clients.submit(server.score, 3.0)
+        wait_until(lambda: server.get("/readyz").json()["workers"]["busy"], what="it runs")
+
+        def short(_: int) -> float:
+            began = time.perf_counter()
+            server.score(0.0)
+            return time.perf_counter() - began
+
+        def a_hundred() -> float:
+            return slowest(list(clients.map(short, range(100))))
+
+        attempt(a_hundred, 0.3)
+        assert not long.done()
+        assert long.result()
