@@ -28,6 +28,7 @@ from scorehost.front.exchange import DONE, WAITING, WRITTEN, Exchange
 from scorehost.front.handle import WorkerHandle
 from scorehost.front.heads import Heads
 from scorehost.front.launcher import Launcher
+from scorehost.front.numbers import Numbers
 from scorehost.front.observe.access_log import AccessLog
 from scorehost.front.observe.log import SCRIPT, Log
 from scorehost.front.observe.metrics import Metrics
@@ -94,7 +95,9 @@ class Front:
         self.pool = Pool(settings, plan, loop, self.dispatcher, self.launcher, log, self)
         self.status = Status(self.pool, self.dispatcher)
         self.pages = PagesRunner(self)
-        self.metrics = Metrics(self._gauges, self._info)
+        self.metrics = Metrics(
+            Numbers(settings, self.pool, self.dispatcher, self.admission, self.connections)
+        )
         self._observers: list[Observer] = [self.metrics]
         if settings.access_log and log.enabled(logging.INFO):
             self._observers.append(AccessLog(log, probes=settings.log_probes, later=self.later))
@@ -561,41 +564,6 @@ class Front:
 
     def _nothing(self, exchange: Exchange) -> None:
         self.fail(exchange, routes.no_such_route(exchange))
-
-    # -- numbers ------------------------------------------------------------------------------
-
-    def _gauges(self) -> dict[str, tuple[str, float]]:
-        dispatcher = self.dispatcher
-        allowed = dispatcher.allowed
-        waiting = dispatcher.waiting
-        busy = dispatcher.busy
-        return {
-            "scorehost_workers_ready": ("Workers that can score.", allowed),
-            "scorehost_workers_wanted": ("Workers that should be there.", self.pool.wanted),
-            "scorehost_requests_in_flight": ("Requests inside run() now.", busy),
-            "scorehost_queue_length": ("Requests waiting for a worker now.", waiting),
-            "scorehost_queue_bytes": ("Bytes of bodies held now.", self.admission.bytes_held),
-            "scorehost_connections": ("Connections open now.", len(self.connections)),
-            "scorehost_utilisation": (
-                "Busy and queued requests for each ready worker; scale on this. May exceed 1.",
-                (busy + waiting) / allowed if allowed else 0.0,
-            ),
-            "scorehost_worker_memory_bytes": (
-                "Resident memory of all scoring processes.",
-                sum(worker.memory() for worker in self.pool.workers),
-            ),
-        }
-
-    def _info(self) -> dict[str, str]:
-        from scorehost import __version__
-
-        return {
-            "version": __version__,
-            "entry_script": self.settings.script.name,
-            "service_name": self.settings.service_name,
-            "service_version": self.settings.service_version,
-            "generation": str(self.pool.generation),
-        }
 
 
 def _not_allowed(exchange: Exchange, allowed: tuple[str, ...]) -> MethodNotAllowed:

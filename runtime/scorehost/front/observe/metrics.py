@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from scorehost.front.exchange import Exchange
 from scorehost.front.observe.observer import Observer
@@ -62,22 +62,29 @@ def _add(histogram: Histogram, value: float) -> None:
     histogram.total += value
 
 
+class Source(Protocol):
+    """What the metrics ask at the moment of a scrape."""
+
+    def gauges(self) -> dict[str, tuple[str, float]]:
+        """Help and value by name."""
+
+    def build(self) -> dict[str, str]:
+        """Labels of what runs."""
+
+    def models(self) -> list[dict[str, str]]:
+        """Labels of each model."""
+
+
 class Metrics(Observer):
     """Everything ``/metrics`` shows.
 
     Parameters
     ----------
-    gauges : gives name → (help, value) of what is read at the moment of a scrape.
-    info : labels of the build and of the model.
+    source : is asked for what is read at the moment of a scrape.
     """
 
-    def __init__(
-        self,
-        gauges: Callable[[], dict[str, tuple[str, float]]],
-        info: Callable[[], dict[str, str]],
-    ) -> None:
-        self._gauges = gauges
-        self._info = info
+    def __init__(self, source: Source) -> None:
+        self._source = source
         self.requests: Counter[tuple[str, int]] = Counter()
         self.run = Histogram(TIME_BUCKETS)
         self.waited = Histogram(TIME_BUCKETS)
@@ -139,9 +146,14 @@ class Metrics(Observer):
             ("result",), (((result,), n) for result, n in sorted(self.reloads.items())),
         )  # fmt: skip
         yield from self._histograms()
-        for name, (text, value) in self._gauges().items():
+        for name, (text, value) in self._source.gauges().items():
             yield GaugeMetricFamily(name, text, value)
-        yield InfoMetricFamily("scorehost_build", "Versions and the entry script.", self._info())
+        build = self._source.build()
+        yield InfoMetricFamily("scorehost_build", "Versions and the entry script.", build)
+        models = InfoMetricFamily("scorehost_model", "Models in the app root.")
+        for model in self._source.models():
+            models.add_metric([], model)
+        yield models
 
     @staticmethod
     def _counter(
@@ -162,6 +174,6 @@ class Metrics(Observer):
             ("scorehost_queue_wait_seconds", "Wait for a worker.", self.waited),
             ("scorehost_request_seconds", "Request's first byte to answer's last.", self.total),
             ("scorehost_request_bytes", "Size of request bodies.", self.request_bytes),
-            ("scorehost_response_bytes", "Size of answers, heads included.", self.response_bytes),
+            ("scorehost_response_bytes", "Size of answers' bodies.", self.response_bytes),
         ):
             yield HistogramMetricFamily(name, text, histogram.cumulative(), histogram.total)
