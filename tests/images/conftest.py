@@ -15,6 +15,7 @@ import pytest
 from support.containers import (
     DEBIAN,
     FAMILY,
+    LABEL,
     NAMES,
     ROOT,
     BuildImage,
@@ -43,7 +44,6 @@ def engine() -> Iterator[None]:
     made = subprocess.run([ROOT / ".ci" / "stand-in"], capture_output=True, text=True)
     if made.returncode:
         pytest.skip(f"no {DEBIAN} to begin with: {made.stdout}{made.stderr}")
-    _remove_containers()
     yield
     _remove_containers()
     if not KEEP:
@@ -52,7 +52,7 @@ def engine() -> Iterator[None]:
 
 
 def _remove_containers() -> None:
-    listed = docker("ps", "--all", "--quiet", f"--filter=label={NAMES}").out.split()
+    listed = docker("ps", "--all", "--quiet", f"--filter=label={LABEL}").out.split()
     if listed:
         docker("rm", "--force", "--volumes", *listed, check=False)
 
@@ -152,5 +152,5 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     outcome: Any = yield
     report = outcome.get_result()
     if report.failed and why_no_engine() == "":
-        for id_ in docker("ps", "--all", "--quiet", f"--filter=label={NAMES}").out.split():
+        for id_ in docker("ps", "--all", "--quiet", f"--filter=label={LABEL}").out.split():
             report.sections.append((f"log of {id_}", docker("logs", id_).text[-4000:]))

@@ -24,6 +24,9 @@ BASE_IMAGES = ROOT / "base-images" / "build.py"
 NAMES = "scorehost-test"
 """Images and containers of the tests are called so, and something more."""
 
+LABEL = f"{NAMES}={os.getpid()}"
+"""On every container of this run of the tests, so that each can be found and removed."""
+
 START_WITHIN = 60.0
 """Seconds for a container to be ready: a loaded machine, and a script that loads a model."""
 
@@ -136,8 +139,9 @@ class Container:
         ports: Iterable[int] = (5001,),
     ) -> None:
         publish = [f"--publish=127.0.0.1::{port}" for port in ports]
-        label = f"--label={NAMES}"
-        self.id = docker("run", "--detach", label, *publish, *options, image, *command).out.strip()
+        self.id = docker(
+            "run", "--detach", f"--label={LABEL}", *publish, *options, image, *command
+        ).out.strip()
         self._ports: dict[int, int] = {}
 
     # -- what the engine knows ------------------------------------------------------------

@@ -92,11 +92,18 @@ class DapClient:
     # -- what an editor does --------------------------------------------------------------
 
     def attach(
-        self, breakpoints: dict[Path, list[int]] | None = None, exceptions: tuple[str, ...] = ()
+        self,
+        breakpoints: dict[Path, list[int]] | None = None,
+        exceptions: tuple[str, ...] = (),
+        mappings: dict[Path, str] | None = None,
     ) -> DapClient:
-        """Attach with breakpoints by file."""
+        """Attach with breakpoints by file; the mappings say where local folders are there."""
         self.ask("initialize", clientID="test", adapterID="debugpy", pathFormat="path")
-        attaching = self.send("attach", justMyCode=True, restart=True)
+        roots = [
+            {"localRoot": str(here), "remoteRoot": there}
+            for here, there in (mappings or {}).items()
+        ]
+        attaching = self.send("attach", justMyCode=True, restart=True, pathMappings=roots)
         self.event("initialized")
         for file, lines in (breakpoints or {}).items():
             places = [{"line": line} for line in lines]
