@@ -115,11 +115,11 @@ def test_time_in_run_has_three_decimals(live_server: StartServer) -> None:
 def test_time_in_run_is_the_time_in_run(live_server: StartServer) -> None:
     server = live_server("evaluates.py")
 
-    slow = server.post(json="__import__('time').sleep(0.05)").header(EXEC_MS)
-    fast = server.post(json="1").header(EXEC_MS)
+    slow = float(server.post(json="__import__('time').sleep(0.05)").header(EXEC_MS) or "nan")
+    fast = [float(server.post(json="1").header(EXEC_MS) or "nan") for _ in range(5)]
 
-    assert 50 <= float(slow or "nan") < 5000
-    assert 0 < float(fast or "nan") < 50
+    assert 50 <= slow < 5000
+    assert 0 < min(fast) < 50
 
 
 def test_time_in_run_is_told_on_own_responses_too(live_server: StartServer) -> None:

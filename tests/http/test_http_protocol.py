@@ -304,6 +304,22 @@ def test_the_body_is_asked_for(server: LiveServer) -> None:
         assert connection.read_response().json() == "body"
 
 
+def test_the_body_is_asked_for_in_turn(own_server: StartServer) -> None:
+    """Behind a request that is still being scored: when its answer is out."""
+    server = own_server("gated.py")
+    headers = [("Expect", "100-continue"), ("Content-Length", "4")]
+    with server.connect(5.0) as connection:
+        connection.send_request("POST", "/score", body=b'"first"')
+        server.wait_for_file("first.begun")
+        connection.send(request_bytes("POST", "/score", headers=headers))
+        server.make("first.go")
+
+        assert connection.read_response().status == 200
+        assert connection.read_response().status == 100
+        connection.send(b"null")
+        assert connection.read_response().status == 200
+
+
 def test_a_body_that_will_not_be_taken_is_not_asked_for(live_server: StartServer) -> None:
     server = live_server("raw_text.py", settings={"SCOREHOST_MAX_BODY_BYTES": "10"})
     headers = [("Expect", "100-continue"), ("Content-Length", "11")]

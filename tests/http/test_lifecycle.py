@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.client import ConnectionEnded
+from support.client import ConnectionEnded, request_bytes
 from support.processes import alive, in_session, listening_ports, tree
 from support.server import LiveServer, StartServer
 from support.wait import wait_until
@@ -34,7 +34,7 @@ def test_an_idle_server_ends_with_status_0(server: LiveServer, number: signal.Si
 
     server.send_signal(number)
 
-    assert server.wait_exit(5) == 0
+    assert server.wait_exit(10) == 0
     assert not [pid for pid in processes if alive(pid)]
     assert len(processes) >= 3
 
@@ -81,7 +81,18 @@ def test_an_idle_connection_does_not_hold_the_server(server: LiveServer) -> None
 
         assert connection.at_end()
         assert connection.how_ended == "closed"
-        assert server.wait_exit(5) == 0
+        assert server.wait_exit(10) == 0
+
+
+def test_half_a_request_does_not_hold_the_server(server: LiveServer) -> None:
+    """What was not sent whole is not owed an answer."""
+    for half in (b"POST /score HT", request_bytes("POST", "/score", body=b"null")[:-2]):
+        server.connect().send(half)
+    assert server.get("/livez").status == 200
+
+    server.send_signal(signal.SIGTERM)
+
+    assert server.wait_exit(6) == 0
 
 
 def test_the_grace_time_bounds_the_end(own_server: StartServer) -> None:
