@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from harness.servers import RunningServer, ServerSpec, Workload, running
+from harness.servers import RunningServer, ServerSpec, Workload, plain_environment, running
 
 _FUNCTION = re.compile(
     r"^ *(?P<count>[\d,]+)\s+\S*?:(?P<name>[^\s\[]+?)(?:'\d+)?(?: \[(?P<object>[^]]*)\])?$"
@@ -36,14 +36,29 @@ class CountFailed(Exception):
     """Valgrind is not there, or a process left no count."""
 
 
-def under_valgrind(spec: ServerSpec, folder: Path) -> ServerSpec:
-    """The same server with callgrind around every process."""
+def counted(command: Sequence[str], folder: Path) -> tuple[str, ...]:
+    """The same command with callgrind around every process."""
     if shutil.which("valgrind") is None:
         raise CountFailed("valgrind is not installed. On Debian: apt-get install valgrind")
-    command = (
+    return (
         "valgrind", "--tool=callgrind", "--trace-children=yes", "--quiet",
-        f"--callgrind-out-file={folder}/count.%p", *spec.command,
+        f"--callgrind-out-file={folder}/count.%p", *command,
     )  # fmt: skip
+
+
+def count_program(command: Sequence[str]) -> int:
+    """Instructions of a program that ends by itself, without its children."""
+    with tempfile.TemporaryDirectory() as name:
+        environ = {**plain_environment(), "PYTHONHASHSEED": "0"}
+        process = subprocess.Popen(counted(command, Path(name)), env=environ)
+        if process.wait() != 0:
+            raise CountFailed(f"{' '.join(command)} ended with status {process.returncode}")
+        return read_total(Path(name) / f"count.{process.pid}")
+
+
+def under_valgrind(spec: ServerSpec, folder: Path) -> ServerSpec:
+    """The same server with callgrind around every process."""
+    command = counted(spec.command, folder)
     path = spec.environ.get("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
     environ = {
         **spec.environ,

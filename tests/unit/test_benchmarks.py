@@ -9,6 +9,7 @@ import pytest
 
 from harness import callgrind, chart, figures, processes, results, servers, stacks, table, wrk
 from harness.search import RateSearch, Step
+from hot_path import HotPath
 
 
 def test_spread_is_the_median_between_the_extremes():
@@ -268,3 +269,15 @@ def test_functions_are_read_and_recursive_copies_added_up():
         "_PyEval_EvalFrameDefault (libpython3.11.so.1.0)": 1500,
         "0x000000000001f4d0 (?)": 7,
     }
+
+
+def test_hot_path_serves_every_connection_each_cycle():
+    """The count is of what really happens: all are answered, logged and counted."""
+    path = HotPath()
+
+    taken = path.cycle() + path.cycle()
+
+    assert taken > 0
+    assert path.worker.scored == 128
+    assert path.front.metrics.text()[0].count(b'route="score",status="200"} 128.0') == 1
+    assert all(connection.idle for connection in path.connections)
