@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from harness.steady import SteadyLoad, Tally
-from support.client import Address
+from support.listening import LISTENING
 from support.processes import alive, tree
-from support.server import LiveServer, StartServer, free_port
+from support.server import LiveServer, StartServer
 from support.wait import wait_until
 
 PRELOAD = {"WORKER_PRELOAD": "true"}
@@ -42,35 +42,6 @@ def workers(server: LiveServer) -> list[int]:
 def nothing_lost(tally: Tally) -> None:
     assert tally.lost == []
     assert tally.cut == []
-
-
-# -- where it listens ---------------------------------------------------------------------
-
-
-def _tcp(folder: Path) -> tuple[Address, list[str]]:
-    return Address(port=free_port()), []
-
-
-def _unix(folder: Path) -> tuple[Address, list[str]]:
-    path = folder / "s"
-    return Address(path=path), ["--host", f"unix:{path}"]
-
-
-def _tls(folder: Path) -> tuple[Address, list[str]]:
-    import ssl
-
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-nodes", "-days", "1", "-subj", "/CN=localhost", "-keyout", key, "-out"]
-    subprocess.run([*command, certificate], check=True, capture_output=True)
-    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    trusting.check_hostname = False
-    trusting.load_verify_locations(certificate)
-    options = ["--tls-certificate", str(certificate), "--tls-key", str(key)]
-    return Address(port=free_port(), tls=trusting), options
-
-
-LISTENING = {"tcp": _tcp, "unix": _unix, "tls": _tls}
 
 
 # -- stopping -----------------------------------------------------------------------------

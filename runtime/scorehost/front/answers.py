@@ -102,14 +102,30 @@ class Answers:
         failed: bool = False,
     ) -> bytes:
         """Any answer whose body is known."""
+        head = self.head_of(
+            exchange, status, len(body), content_type, headers, run_ns=run_ns, failed=failed
+        )
+        return head + body if exchange.sent else head
+
+    def head_of(
+        self,
+        exchange: Exchange,
+        status: int,
+        length: int,
+        content_type: str,
+        headers: Iterable[tuple[str, str]] = (),
+        *,
+        run_ns: int = -1,
+        failed: bool = False,
+    ) -> bytes:
+        """The head alone; ``exchange.sent`` is how many bytes of a body go with it."""
         no_body = status in (204, 304) or status < 200
         lines = self._head(exchange, status, content_type, headers, run_ns, failed)
         if not no_body:
-            lines.append(b"Content-Length: %d" % len(body))
+            lines.append(b"Content-Length: %d" % length)
         lines.append(b"\r\n")
-        head = b"\r\n".join(lines)
-        exchange.sent = 0 if exchange.head_only or no_body else len(body)
-        return head if exchange.head_only or no_body else head + body
+        exchange.sent = 0 if exchange.head_only or no_body else length
+        return b"\r\n".join(lines)
 
     def stream_head(
         self,

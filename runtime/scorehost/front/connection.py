@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import math
 import os
 import socket
 import struct
@@ -18,6 +19,7 @@ import sys
 import termios
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 import httptools
@@ -42,6 +44,8 @@ _LINGER: Final = 2.0
 the reset would overtake the answer (RFC 9112, 9.6)."""
 _RESET: Final = struct.pack("ii", 1, 0)
 """Linger for no time: the connection is reset instead of closed (socket(7))."""
+_PIECE: Final = 256 << 10
+"""Bytes of a large answer that are written at once."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -199,6 +203,7 @@ class Connection(asyncio.Protocol):
         self._waiting.clear()
         if self.active is not None:
             self._front.abandon(self.active)
+        self.on_drain = None  # it may hold a large answer, and this connection
         self._front.closed(self)
 
     def pause_writing(self) -> None:
@@ -427,10 +432,24 @@ class Connection(asyncio.Protocol):
         else:
             self.transport.close()
 
+    def write_large(self, body: memoryview, done: Callable[[], None], start: int = 0) -> None:
+        """Write a body in pieces, each when the one before has been taken; then call back."""
+        if self.lost:
+            return
+        self.on_drain = None
+        end = start + _PIECE
+        self.transport.write(body[start:end])
+        if end >= len(body):
+            done()
+        elif self.writable:
+            self._front.soon(self.write_large, body, done, end)
+        else:
+            self.on_drain = partial(self.write_large, body, done, end)
+
     def last_answer_closes(self) -> None:
-        """Close after what has been received is answered."""
+        """Close after what has been received is answered, if that can still be said."""
         last = self._waiting[-1] if self._waiting else self.active
-        if last is not None:
+        if last is not None and not last.streaming:
             last.keep_alive = False
 
     def reset(self) -> None:
@@ -452,6 +471,17 @@ class Connection(asyncio.Protocol):
             and not self._waiting
             and not self.transport.get_write_buffer_size()
         )
+
+    @property
+    def silent_since(self) -> float:
+        """When the client was last heard of, if it is its turn; infinity while it is ours."""
+        if self._waiting or self.active is not None or self.transport.get_write_buffer_size():
+            return math.inf
+        settings = self._front.settings
+        if self._arriving is None:
+            return self.deadline - self._front.idle_timeout
+        limit = settings.body_timeout if self._headers_done else settings.header_timeout
+        return self.deadline - limit
 
     def expire(self) -> None:
         """The connection's time limit has passed; what that means depends on where it is."""

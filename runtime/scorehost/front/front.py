@@ -322,15 +322,28 @@ class Front:
         worker.kill("")
 
     def _send_result(self, exchange: Exchange, frame: frames.AnswerFrame, run_ns: int) -> None:
+        body = frame.body
         if not frame.flags & frames.OWN_RESPONSE:
-            self.reply(exchange, self.answers.scored(exchange, run_ns, frame.body))
-            return
-        content_type, headers = frame.read_meta()
-        failed = bool(frame.flags & frames.RUN_FUNCTION_FAILED) or frame.status >= 500
-        data = self.answers.complete(
-            exchange, frame.status, frame.body, content_type, headers, run_ns=run_ns, failed=failed
+            if len(body) < frames.LARGE:
+                self.reply(exchange, self.answers.scored(exchange, run_ns, body))
+                return
+            content_type, headers, failed = JSON, [], False
+        else:
+            content_type, headers = frame.read_meta()
+            failed = bool(frame.flags & frames.RUN_FUNCTION_FAILED) or frame.status >= 500
+        head = self.answers.head_of(
+            exchange, frame.status, len(body), content_type, headers, run_ns=run_ns, failed=failed
         )
-        self.reply(exchange, data)
+        if exchange.sent < frames.LARGE:
+            self.reply(exchange, head + body if exchange.sent else head)
+        else:
+            self._reply_in_pieces(exchange, head, memoryview(body))
+
+    def _reply_in_pieces(self, exchange: Exchange, head: bytes, body: memoryview) -> None:
+        """Send a large answer as its client takes it, and others their turn in between."""
+        exchange.streaming = True  # its head is on the way: nothing else can be said any more
+        exchange.connection.transport.write(head)
+        exchange.connection.write_large(body, lambda: self.finish(exchange))
 
     def _send_failure(
         self, worker: WorkerHandle, exchange: Exchange, frame: frames.AnswerFrame, run_ns: int

@@ -17,8 +17,8 @@ from scorehost.front.front import Front
 from scorehost.front.newcomers import turn_away
 
 LINGER: Final = 1.0
-"""Seconds that idle connections may go on after the rest is answered, so that a request that
-is on its way finds somebody."""
+"""Seconds that silent connections may go on, so that a request that is on its way finds
+somebody."""
 _ACCEPT_AT_ONCE: Final = 256
 _ACCEPT_AGAIN: Final = 0.2
 """Seconds until the next attempt when the system has no descriptor left for a connection."""
@@ -144,14 +144,14 @@ class Listening:
             await asyncio.sleep(min(settings.shutdown_delay, settings.shutdown_grace))
         front.begin_draining()
         await self._close_listeners()
-        quiet_until = self._loop.time() + LINGER
+        closed = self._loop.time()
         # A tenth of the grace time, at most a second, is left for the ends of the workers.
         last = self._end - min(1.0, settings.shutdown_grace / 10)
         while self._loop.time() < last:
-            if front.nothing_to_answer():
-                nobody = not front.connections and not self._accepting
-                if nobody or self._loop.time() >= quiet_until:
-                    break
+            self._close_silent(closed)
+            arriving = self._accepting and self._loop.time() < closed + LINGER
+            if not front.connections and not arriving:
+                break
             await asyncio.sleep(_WATCH)
         left = front.unanswered()
         if left:
@@ -160,6 +160,13 @@ class Listening:
                 "(SCOREHOST_SHUTDOWN_GRACE)"
             )
         stop(0)
+
+    def _close_silent(self, since: float) -> None:
+        """Close the connections of clients that say nothing, be it in the midst of a request."""
+        now = self._loop.time()
+        for connection in list(self._front.connections):
+            if now >= max(since, connection.silent_since) + LINGER:
+                connection.close()
 
     async def _close_listeners(self) -> None:
         """Accept what the kernel has accepted for us, then close.

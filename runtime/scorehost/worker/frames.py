@@ -20,7 +20,7 @@ import os
 import socket
 import struct
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import orjson
 
@@ -157,10 +157,17 @@ RUN_RETURNED: Final = 4
 INTERRUPTED: Final = 8
 
 _PLAIN_OK: Final = RUN_RETURNED
+LARGE: Final = 1 << 20
+"""Frames from this size (bytes) are put together in place, one read at a time: to copy 100 MB
+in one go would make the front deaf for a third of a second."""
 
 
 class AnswerFrame(NamedTuple):
-    """One frame from a worker, its parts not yet interpreted."""
+    """One frame from a worker, its parts not yet interpreted.
+
+    The body of a large answer or chunk is a memoryview, which can be written and measured as
+    bytes can.
+    """
 
     kind: int
     flags: int
@@ -245,13 +252,18 @@ class AnswerReader:
 
     def __init__(self) -> None:
         self._rest = bytearray()
+        self._large: memoryview | None = None
+        self._filled = 0
 
     def feed(self, data: bytes) -> list[AnswerFrame]:
         """Take bytes as they were read; return the frames they complete."""
+        if self._large is not None:
+            return self._fill(self._large, data)
         rest = self._rest
         if rest:
             rest += data
             if len(rest) < ANSWER_PREFIX or len(rest) < self._needed(rest):
+                self._make_room()
                 return []
             data = bytes(rest)
             rest.clear()
@@ -279,12 +291,42 @@ class AnswerReader:
             position = last
         if position < end:
             rest += data[position:]
+            self._make_room()
         return frames
+
+    def _make_room(self) -> None:
+        """Take room for the whole of a large frame when its prefix is there."""
+        rest = self._rest
+        if len(rest) < ANSWER_PREFIX or self._needed(rest) < LARGE:
+            return
+        # Not a bytearray: that would write zeros to all of it, here and now.
+        self._large = memoryview(mmap.mmap(-1, self._needed(rest)))
+        self._large[: len(rest)] = rest
+        self._filled = len(rest)
+        rest.clear()
+
+    def _fill(self, large: memoryview, data: bytes) -> list[AnswerFrame]:
+        space = len(large) - self._filled
+        part = data if len(data) <= space else data[:space]
+        large[self._filled : self._filled + len(part)] = part
+        self._filled += len(part)
+        if self._filled < len(large):
+            return []
+        self._large = None
+        return [_cut_large(large), *self.feed(data[space:])]
 
     @staticmethod
     def _needed(buffer: bytearray) -> int:
         fields = _ANSWER.unpack_from(buffer)
         return int(ANSWER_PREFIX + fields[3] + fields[4])
+
+
+def _cut_large(frame: memoryview) -> AnswerFrame:
+    kind, flags, status, meta_size, _size, number, run_ns = _ANSWER.unpack_from(frame)
+    middle = ANSWER_PREFIX + meta_size
+    meta, body = bytes(frame[ANSWER_PREFIX:middle]), frame[middle:]
+    whole = cast("bytes", body) if kind in (ANSWER, STREAM_CHUNK) else bytes(body)
+    return AnswerFrame(kind, flags, status, number, run_ns, meta, whole)
 
 
 # -- shared state -----------------------------------------------------------------------------
