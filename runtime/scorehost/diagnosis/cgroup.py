@@ -59,6 +59,36 @@ def read_limits(root: Path = Path("/")) -> Limits:
     )
 
 
+class MemoryGauge:
+    """How much memory this process's control group uses; never raises.
+
+    Parameters
+    ----------
+    root : the folder that holds ``proc`` and ``sys``; it is searched once, here.
+    """
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        try:
+            folders, version = _Groups(root).folders("memory")
+        except (OSError, ValueError):
+            folders, version = [], 0
+        self._folder = folders[0] if folders else None
+        self._used = "memory.current" if version == 2 else "memory.usage_in_bytes"
+        name = "inactive_file" if version == 2 else "total_inactive_file"
+        self._cached = re.compile(rf"^{name} (\d+)$", re.MULTILINE)
+
+    def used(self) -> int | None:
+        """Bytes in use, cached files included; None where that cannot be read."""
+        text = _text(self._folder / self._used) if self._folder else ""
+        return int(text) if text.isdigit() else None
+
+    def reclaimable(self) -> int:
+        """Bytes of cached files not read lately, which make way before anything is killed."""
+        text = _text(self._folder / "memory.stat") if self._folder else ""
+        found = self._cached.search(text)
+        return int(found[1]) if found else 0
+
+
 @dataclass(frozen=True)
 class _Mount:
     """A mounted hierarchy: where it is, which part of it, and its controllers."""

@@ -181,7 +181,8 @@ def _out_of_memory(evidence: _Evidence, inside: str) -> Death:
         counted = f" The container's count of such kills {before or 'is '}{evidence.oom_after}."
     return Death(
         OOM,
-        f"The kernel killed the process: the container's memory{limit} was used up{inside}."
+        f"Out of memory: the kernel killed the process, because the container's memory{limit} was "
+        f"used up{inside}."
         f"{peak}{counted}",
         "Give the container more memory, serve with fewer workers (WORKER_COUNT), share one model "
         "between them (WORKER_PRELOAD=true), or load the model in a smaller form.",
