@@ -422,8 +422,13 @@ class Connection(asyncio.Protocol):
             self._waiting.append(exchange)  # what came before is answered first
 
     def close(self) -> None:
-        """Close once everything written has left; a refused client may finish sending."""
-        if self.closing and not self.refused:
+        """Close once everything written has left; a refused client may finish sending.
+
+        To be told so twice ends its time.
+        """
+        if self.closing:
+            if self.refused:
+                self.transport.close()
             return
         self.closing = True
         if self.refused and self.transport.can_write_eof():
