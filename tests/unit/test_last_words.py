@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from scorehost.diagnosis.cgroup import MemoryGauge
-from scorehost.front.last_words import LastWords
+from scorehost.diagnosis.report import DEFAULT_TERMINATION_LOG
+from scorehost.front.last_words import USUAL_PLACE, LastWords
 
 MIB = 1 << 20
 FIXTURES = Path(__file__).parent / "fixtures" / "cgroup"
@@ -110,9 +111,8 @@ def test_where_it_is_of_use(tmp_path: Path) -> None:
     gauge = MemoryGauge()
     assert LastWords(file, str, limit=MIB, gauge=gauge).needed
     assert not LastWords(file, str, limit=None, gauge=gauge).needed
-    assert (
-        LastWords(None, str, limit=MIB, gauge=gauge).needed is Path("/dev/termination-log").exists()
-    )
+    assert LastWords(None, str, limit=MIB, gauge=gauge).needed is USUAL_PLACE.exists()
+    assert USUAL_PLACE == DEFAULT_TERMINATION_LOG
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

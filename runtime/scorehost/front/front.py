@@ -27,6 +27,7 @@ from scorehost.front.dispatch import Dispatcher
 from scorehost.front.exchange import DONE, WAITING, WRITTEN, Exchange
 from scorehost.front.handle import WorkerHandle
 from scorehost.front.heads import Heads
+from scorehost.front.last_words import INTERVAL, last_words
 from scorehost.front.launcher import Launcher
 from scorehost.front.numbers import Numbers
 from scorehost.front.observe.access_log import AccessLog
@@ -36,6 +37,7 @@ from scorehost.front.observe.observer import Observer
 from scorehost.front.pages.runner import PagesRunner
 from scorehost.front.pool import Pool
 from scorehost.front.probes import Status
+from scorehost.front.processes import request_inside
 from scorehost.messages import RUN_FAILED_MESSAGE
 from scorehost.profile import Profile
 from scorehost.settings import Settings
@@ -95,6 +97,7 @@ class Front:
         self.pool = Pool(settings, plan, loop, self.dispatcher, self.launcher, log, self)
         self.status = Status(self.pool, self.dispatcher)
         self.pages = PagesRunner(self)
+        self.last_words = last_words(settings.termination_log, self._requests_inside)
         self.metrics = Metrics(
             Numbers(settings, self.pool, self.dispatcher, self.admission, self.connections)
         )
@@ -126,6 +129,21 @@ class Front:
         gc.set_threshold(50_000)
         self.pool.start()
         self.later(1.0, self._tick)
+        if self.last_words.needed:
+            self._look_at_memory()
+
+    def _look_at_memory(self) -> None:
+        self.later(INTERVAL, self._look_at_memory)
+        self.last_words.look()
+
+    def _requests_inside(self) -> str:
+        """In words, for the termination message."""
+        inside = [
+            f"request {request_id} (worker {worker.index})"
+            for worker in self.pool.workers
+            if (request_id := request_inside(worker))
+        ]
+        return ", ".join(inside)
 
     def _tick(self) -> None:
         """Once a second: the date, time limits of connections, memory of workers."""
@@ -490,11 +508,11 @@ class Front:
 
     def log_report(self, document: dict[str, Any]) -> None:
         """Log the whole framed report, and leave it where Kubernetes looks."""
-        from scorehost.diagnosis.report import Report, write_termination_message
+        from scorehost.diagnosis.report import Report
 
         report = Report.from_dict(document)
         text = report.text(ascii_only=True)  # logs pass through many hands
-        write_termination_message(report.termination_message(), self.settings.termination_log)
+        self.last_words.died(report.termination_message())
         if self.log.is_json:
             self.log.error(text, report=document)
         else:
@@ -504,8 +522,9 @@ class Front:
         """No worker can score and the last start failed: nobody should wait for one."""
         self.dispatcher.refuse_all(NotReady(self.status.not_ready()))
 
-    def worker_ended(self, reason: str) -> None:
-        """Count a death."""
+    def worker_ended(self, reason: str, text: str) -> None:
+        """Count a death, and leave the reason where Kubernetes looks."""
+        self.last_words.died(text)
         for observer in self._observers:
             observer.worker_ended(reason)
 

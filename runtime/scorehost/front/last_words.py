@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Final
 
 from scorehost.diagnosis.cgroup import MemoryGauge, read_limits
-from scorehost.diagnosis.deaths import bytes_text
-from scorehost.diagnosis.report import DEFAULT_TERMINATION_LOG, write_termination_message
+
+USUAL_PLACE: Final = Path("/dev/termination-log")
+"""Where Kubernetes looks unless told otherwise."""
 
 INTERVAL: Final = 0.1
 """Seconds between two looks, each of about a hundredth of a millisecond."""
@@ -57,9 +58,7 @@ class LastWords:
     @property
     def needed(self) -> bool:
         """Whether there is a limit to run into, and a place for a message."""
-        return self._limit is not None and (
-            self._path is not None or DEFAULT_TERMINATION_LOG.exists()
-        )
+        return self._limit is not None and (self._path is not None or USUAL_PLACE.exists())
 
     def look(self) -> None:
         """Look at the memory once; call it every :data:`INTERVAL`."""
@@ -83,6 +82,8 @@ class LastWords:
         self._write(text)
 
     def _warning(self, used: int) -> str:
+        from scorehost.diagnosis.deaths import bytes_text  # not at every start: it knows much
+
         moment = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
         inside = self._inside()
         now = (
@@ -94,6 +95,8 @@ class LastWords:
         return now + (f"Before that: {self._lasting}\n" if self._lasting else "")
 
     def _write(self, text: str) -> None:
+        from scorehost.diagnosis.report import write_termination_message  # likewise
+
         write_termination_message(text, self._path)
 
 

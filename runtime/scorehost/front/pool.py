@@ -62,8 +62,8 @@ class Owner(Protocol):
     def nobody_serves(self) -> None:
         """No worker can score, and the last attempt to start one failed."""
 
-    def worker_ended(self, reason: str) -> None:
-        """A process has ended unasked."""
+    def worker_ended(self, reason: str, text: str) -> None:
+        """A process has ended unasked; the text says why."""
 
     def reloaded(self, succeeded: bool) -> None:
         """A reload is over."""
@@ -619,7 +619,7 @@ class Pool:
 
     def _unexpected(self, handle: WorkerHandle, end: End) -> None:
         """A process ended that was not told to: say why, and replace it."""
-        self._owner.worker_ended(end.reason)
+        self._owner.worker_ended(end.reason, end.text)
         if handle.report is None:
             self.last_death = end.text
         report = handle.report or end.report
