@@ -11,6 +11,7 @@ id: nobody knows which request they work for.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import io
 import logging
@@ -27,6 +28,7 @@ from scorehost.worker.frames import MARK_ALL, SharedState
 MARK: Final = b"\x00\x1a"
 """Opens a mark; text does not hold it."""
 MARK_END: Final = b"\x00\n"
+_LINE_BUFFERED: Final = 1  # _IOLBF of <stdio.h>, the same in glibc and musl
 BEGIN, END, PAUSE, RESUME, RECORD = b"B", b"E", b"P", b"R", b"L"
 
 
@@ -79,7 +81,8 @@ class Output:
         self._unread = bytearray(4)
 
     def install(self) -> None:
-        """Put the marked streams in the place of the interpreter's."""
+        """Put the marked streams in the place of the interpreter's, and of C's."""
+        write_lines_at_once()
         out, err = _text(MarkedPipe(1, self)), _text(MarkedPipe(2, self))
         sys.stdout = sys.__stdout__ = out  # type: ignore[misc,assignment] # declared final
         sys.stderr = sys.__stderr__ = err  # type: ignore[misc,assignment]
@@ -120,6 +123,19 @@ class Output:
         """Whether something unread is in the pipe, which only native code can have written."""
         fcntl.ioctl(1, termios.FIONREAD, self._unread)
         return any(self._unread)
+
+
+def write_lines_at_once() -> None:
+    """Have C's own streams write each line as it ends.
+
+    Into a pipe they would keep some kilobytes back, and a line would turn up many requests
+    later, or at the end of the process.
+    """
+    libc = ctypes.CDLL(None)
+    for name in ("stdout", "stderr"):
+        with contextlib.suppress(ValueError):  # not every C library has them as symbols
+            stream = ctypes.c_void_p.in_dll(libc, name)
+            libc.setvbuf(stream, None, _LINE_BUFFERED, 0)
 
 
 def _put(data: bytes) -> None:
