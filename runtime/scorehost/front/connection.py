@@ -371,7 +371,7 @@ class Connection(asyncio.Protocol):
 
     def _answer_expectation(self, exchange: Exchange, value: bytes) -> None:
         if value.lower() == b"100-continue" and not exchange.http10 and self.active is None:
-            self.transport.write(_CONTINUE)
+            self.write(_CONTINUE)
 
     # -- answers ------------------------------------------------------------------------------
 
@@ -443,13 +443,21 @@ class Connection(asyncio.Protocol):
             return
         self.on_drain = None
         end = start + _PIECE
-        self.transport.write(body[start:end])
+        self.write(body[start:end])
         if end >= len(body):
             done()
         elif self.writable:
             self._front.soon(self.write_large, body, done, end)
         else:
             self.on_drain = partial(self.write_large, body, done, end)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Hand bytes to the transport, unless the client has just left.
+
+        The transport knows before :meth:`connection_lost` is called, and uvloop's raises then.
+        """
+        if not self.transport.is_closing():
+            self.transport.write(data)
 
     def last_answer_closes(self) -> None:
         """Close after what has been received is answered, if that can still be said."""

@@ -219,7 +219,7 @@ class Front:
 
     def reply(self, exchange: Exchange, data: bytes) -> None:
         """Send a complete answer."""
-        exchange.connection.transport.write(data)
+        exchange.connection.write(data)
         self.finish(exchange)
 
     def fail(self, exchange: Exchange, error: RequestError) -> None:
@@ -360,7 +360,7 @@ class Front:
     def _reply_in_pieces(self, exchange: Exchange, head: bytes, body: memoryview) -> None:
         """Send a large answer as its client takes it, and others their turn in between."""
         exchange.streaming = True  # its head is on the way: nothing else can be said any more
-        exchange.connection.transport.write(head)
+        exchange.connection.write(head)
         exchange.connection.write_large(body, lambda: self.finish(exchange))
 
     def _send_failure(
@@ -428,7 +428,7 @@ class Front:
     def _write_part(self, worker: WorkerHandle, exchange: Exchange, data: bytes) -> None:
         connection = exchange.connection
         if data:
-            connection.transport.write(data)
+            connection.write(data)
         if not connection.writable and worker.paused_stream is None:
             # The reader is slow: the generator waits with it.
             worker.paused_stream = exchange
