@@ -303,6 +303,9 @@ class LiveServer:
             status = self.process.wait(STOP_WITHIN)
             wait_until(lambda: not in_session(self.pid), timeout=5, what=self._left())
             return status
+        except subprocess.TimeoutExpired:
+            text = f"still there {STOP_WITHIN:g} s after SIGTERM: {self._left()}"
+            raise AssertionError(f"{text}\n{self.log[-3000:]}") from None
         finally:
             self.kill()
 
@@ -321,9 +324,12 @@ class LiveServer:
     def check_stopped(self) -> None:
         """Stop it and hold it to what every server owes: status 0, nothing forgotten."""
         status = self.stop()
-        assert status == 0, f"exit status {status} after SIGTERM:\n{self.log[-5000:]}"
-        forgotten = OURS_TO_FIX.search(self.log)
-        assert forgotten is None, f"{forgotten and forgotten[0]!r} in the log:\n{self.log[-5000:]}"
+        log = self.log
+        assert status == 0, f"exit status {status} after SIGTERM:\n{log[-3000:]}"
+        forgotten = OURS_TO_FIX.search(log)
+        if forgotten is not None:
+            start, end = max(0, forgotten.start() - 500), forgotten.end() + 2500
+            raise AssertionError(f"{forgotten[0]!r} in the log:\n{log[start:end]}")
 
 
 def _dumps(value: Any) -> bytes:
