@@ -136,7 +136,13 @@ def stand(
         finally:
             await pool.stop()
 
-    asyncio.run(run())
+    # A browser's driver, in another test, may keep a loop of its own on this thread: set aside.
+    other = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        asyncio.run(run())
+    finally:
+        asyncio._set_running_loop(other)
 
 
 def test_workers_are_started_while_they_fit(tmp_path: Path) -> None:
@@ -194,7 +200,9 @@ def test_workers_times_threads_is_cpus_also_when_memory_lowers_their_number(
 def test_a_worker_that_dies_is_replaced_within_the_limit(tmp_path: Path) -> None:
     async def check(pool: Stand) -> None:
         ended: list[str] = []
-        pool.pool._owner.worker_ended = ended.append  # type: ignore[method-assign]
+        pool.pool._owner.worker_ended = (  # type: ignore[method-assign]
+            lambda reason, _text: ended.append(reason)
+        )
         await pool.until(lambda: pool.shares() == ["2", "2"], "two")
         await pool.settled()
         os.kill(pool.dispatcher.serving[0].pid, signal.SIGKILL)
