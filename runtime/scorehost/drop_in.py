@@ -14,6 +14,7 @@ from typing import Any
 
 from scorehost import __version__
 from scorehost.commands.arguments import HELP, Parser
+from scorehost.commands.serve import end_cleanly_until_served
 from scorehost.errors import UsageError
 from scorehost.names import nearest
 from scorehost.profile import Profile
@@ -57,6 +58,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     report = startup_report(resolved)
     profile = Profile(VERSION, "azmlinfsrv", report, resolved.warnings, again)
 
+    end_cleanly_until_served()
     from scorehost.front.server import serve  # only now: a wrong flag is answered at once
 
     return serve(resolved.settings, profile=profile, environ=environ)

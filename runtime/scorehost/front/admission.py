@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from scorehost.errors import Overloaded
 from scorehost.front.exchange import Exchange
+from scorehost.front.routes import SCORE
 from scorehost.settings import Settings
 
 if TYPE_CHECKING:
     from scorehost.front.dispatch import Dispatcher
 
 QUEUE_PER_WORKER: Final = 100
+SMALL_BODY: Final = 64 << 10
+"""Bytes that a probe may bring along even when scoring bodies fill the limit."""
 LONGEST_RETRY_AFTER: Final = 60.0
 """Seconds; longer advice is not worth more than trying again."""
 
@@ -56,7 +59,8 @@ class Admission:
         """
         more = size - exchange.held
         limit = self._settings.max_queue_bytes
-        if self.bytes_held and self.bytes_held + more > limit and exchange.route == "score":
+        counts = exchange.route == SCORE or size > SMALL_BODY
+        if self.bytes_held and self.bytes_held + more > limit and counts:
             raise Refusal(
                 f"The bodies of waiting requests would hold {self.bytes_held + more} bytes; at "
                 f"most {limit} are kept (SCOREHOST_MAX_QUEUE_BYTES). Try again later.",

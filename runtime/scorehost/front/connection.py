@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final, cast
 import httptools
 
 from scorehost.errors import BodyTooLarge, HeadersTooLarge, MalformedRequest, RequestError
+from scorehost.front.admission import Refusal
 from scorehost.front.correlation import identify
 from scorehost.front.exchange import Exchange
 from scorehost.front.heads import HEAD_END, LONGEST_HEAD
@@ -67,6 +68,7 @@ class Connection(asyncio.Protocol):
         "_incomplete",
         "_new_head",
         "_parser",
+        "_since",
         "_unsent",
         "_waiting",
         "active",
@@ -96,7 +98,7 @@ class Connection(asyncio.Protocol):
         self.closing = self.lost = self.refused = False
         self.writable = True
         self.on_drain: Callable[[], None] | None = None
-        self.deadline = 0.0
+        self.deadline = self._since = 0.0
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
 
     # -- the transport's calls ----------------------------------------------------------------
@@ -106,7 +108,8 @@ class Connection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
-        self.deadline = self._front.now() + self._front.settings.header_timeout
+        self._since = self._front.now()
+        self.deadline = self._since + self._front.settings.header_timeout
         self._front.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -174,6 +177,8 @@ class Connection(asyncio.Protocol):
             return data[offer.args[0] :]
         except httptools.HttpParserCallbackError as wrapped:
             error = wrapped.__context__
+            if isinstance(error, OSError):  # of a memory file, for the body
+                error = Refusal(f"There is no room for another body now: {error}.")
             if not isinstance(error, RequestError):
                 raise
             self.refuse_unread(error)
@@ -491,8 +496,8 @@ class Connection(asyncio.Protocol):
         if self._waiting or self.active is not None or self.transport.get_write_buffer_size():
             return math.inf
         settings = self._front.settings
-        if self._arriving is None:
-            return self.deadline - self._front.idle_timeout
+        if self._arriving is None:  # since its last answer, or since it came
+            return max(self._since, self.deadline - self._front.idle_timeout)
         limit = settings.body_timeout if self._headers_done else settings.header_timeout
         return self.deadline - limit
 

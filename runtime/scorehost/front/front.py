@@ -94,6 +94,7 @@ class Front:
         log.info(plan.explanation)
         self.dispatcher = Dispatcher(settings, self.admission, self, self)
         self.launcher = Launcher(settings, environ, plan.cpus, plan.count)
+        self._most_connections = min(settings.max_connections, self.launcher.connections())
         self.pool = Pool(settings, plan, loop, self.dispatcher, self.launcher, log, self)
         self.status = Status(self.pool, self.dispatcher)
         self.pages = PagesRunner(self)
@@ -182,10 +183,10 @@ class Front:
     def opened(self, connection: Connection) -> None:
         """A client has connected; past the limit the one idle longest has to go."""
         self.connections.add(connection)
-        if len(self.connections) > self.settings.max_connections:
+        if len(self.connections) > self._most_connections:
             idle = [each for each in self.connections if each.idle and each is not connection]
             if idle:
-                min(idle, key=lambda each: each.deadline).close()
+                min(idle, key=lambda each: each.silent_since).close()
 
     def closed(self, connection: Connection) -> None:
         """A connection is gone."""

@@ -7,7 +7,9 @@ is the same.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -33,6 +35,10 @@ THREAD_VARIABLES: Final = (
 )  # fmt: skip
 
 
+KEPT_DESCRIPTORS: Final = 256
+"""For workers (eight each), large bodies (one each), and whatever libraries open."""
+
+
 def thread_variables(environ: Mapping[str, str], cpus: float, workers: int) -> dict[str, str]:
     """The variables that give each worker its share of the CPUs.
 
@@ -44,6 +50,22 @@ def thread_variables(environ: Mapping[str, str], cpus: float, workers: int) -> d
     """
     share = str(max(1, int(cpus // max(1, workers))))
     return {name: share for name in THREAD_VARIABLES if name not in environ}
+
+
+def raise_descriptor_limit() -> tuple[int, int] | None:
+    """Let this process open as many files as it may; returns the limits it had before.
+
+    The usual soft limit of 1024 is for programs that call ``select()``; a connection takes a
+    descriptor, and so does a large body. Scoring processes get the old limit back.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == hard:
+        return None
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):
+        return None
+    return soft, hard
 
 
 class Launcher:
@@ -64,6 +86,7 @@ class Launcher:
         self.workers = workers
         self._cpus = cpus
         self._environ = dict(environ)
+        self._descriptors = raise_descriptor_limit()
 
     def start(self, handle: WorkerHandle, role: str = "worker") -> subprocess.Popen[bytes]:
         """Start a fresh interpreter for this handle."""
@@ -80,6 +103,9 @@ class Launcher:
             start_new_session=True,
         )
         handle.pid = process.pid
+        if self._descriptors is not None:
+            with contextlib.suppress(OSError):  # it has ended already, which is noticed elsewhere
+                resource.prlimit(process.pid, resource.RLIMIT_NOFILE, self._descriptors)
         document = {
             "settings": self.settings.to_json(),
             "role": role,
@@ -89,6 +115,11 @@ class Launcher:
         handle.send_control(frames.SETTINGS, orjson.dumps(document))
         handle.handed_over()
         return process
+
+    @staticmethod
+    def connections() -> int:
+        """How many connections the descriptors of this process suffice for."""
+        return max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - KEPT_DESCRIPTORS)
 
     @staticmethod
     def fork(loader: WorkerHandle, handle: WorkerHandle) -> None:

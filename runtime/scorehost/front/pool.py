@@ -203,10 +203,13 @@ class Pool:
 
     def _check_start(self, handle: WorkerHandle) -> None:
         """End a process whose ``init()`` takes longer than WORKER_TIMEOUT."""
-        if handle.state == STARTING and handle in self.workers:
-            if self._dispatcher.suspended() or handle.shared.debugged:
-                self._loop.call_later(self._settings.worker_timeout, self._check_start, handle)
-                return
+        if handle.state != STARTING or handle not in self.workers:
+            return
+        if self._dispatcher.suspended() or handle.shared.debugged:
+            self._loop.call_later(self._settings.worker_timeout, self._check_start, handle)
+        elif handle.stage == STARTING:  # it has not come so far that it could show its stacks
+            handle.kill("start-timeout")
+        else:
             handle.dump_stacks()
             self._loop.call_later(_STACKS_TAKE, handle.kill, "start-timeout")
 

@@ -39,6 +39,8 @@ HEARTBEAT: Final = 60
 """Seconds of silence after which the arbiter replaces the front. The front never blocks, so
 only a machine that stands still makes it silent."""
 _NEVER_READY: Final = 3
+_IN_MEMORY: Final = "/dev/shm"  # noqa: S108 - gunicorn makes and unlinks its file safely
+"""Where the heartbeat's file goes: a disk may be slow, full or read-only."""
 HEARD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 """Signals that the front acts on; until it can, they are kept for it."""
 _QUIET: Final = 60.0
@@ -127,6 +129,8 @@ class _Application(BaseApplication):  # type: ignore[misc] # gunicorn has no typ
             "loglevel": "debug" if settings.log_level == "DEBUG" else "warning",
             "control_socket_disable": True,
         }
+        if os.access(_IN_MEMORY, os.W_OK):
+            fixed["worker_tmp_dir"] = _IN_MEMORY
         if settings.tls_certificate is not None:
             fixed["certfile"] = str(settings.tls_certificate)
             fixed["keyfile"] = str(settings.tls_key or settings.tls_certificate)

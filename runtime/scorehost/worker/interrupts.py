@@ -8,12 +8,18 @@ native code that does not return to Python. The front kills a worker that stays 
 from __future__ import annotations
 
 import faulthandler
+import os
 import signal
 from types import FrameType
+from typing import Final
 
 from scorehost.scoring.invocation import Interrupted
 from scorehost.worker.frames import SharedState
 from scorehost.worker.signals import DUMP_SIGNAL, INTERRUPT_SIGNAL
+
+ENDS: Final = (signal.SIGTERM, signal.SIGINT)
+"""Signals that may reach every process of a server at once, from a service manager or a group
+of processes. The front alone decides when a worker ends: what it was given is answered first."""
 
 
 class Interrupts:
@@ -36,8 +42,34 @@ class Interrupts:
         faulthandler.enable(self._stacks, all_threads=True)
         faulthandler.register(DUMP_SIGNAL, self._stacks, all_threads=True, chain=False)
         signal.signal(INTERRUPT_SIGNAL, self._interrupt)
+        for number in ENDS:
+            signal.signal(number, leave_it_to_the_front)
+        os.register_at_fork(before=hold_back, after_in_parent=let_pass, after_in_child=give_back)
 
     def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
         if self.interruptible and self.interruptible == self._shared.victim:
             self.interruptible = 0
             raise Interrupted
+
+
+def leave_it_to_the_front(_signal: int, _frame: FrameType | None) -> None:
+    """Do nothing. Not ``SIG_IGN``: programs that the script starts would inherit that."""
+
+
+def hold_back() -> None:
+    """Before a fork: one that comes to the child too early would meet our handler there."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+
+
+def let_pass() -> None:
+    """After it."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+
+
+def give_back() -> None:
+    """In a process that the script has forked: have it end by these signals like any other."""
+    for number in ENDS:
+        if signal.getsignal(number) is leave_it_to_the_front:
+            own = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, own)
+    let_pass()
