@@ -3,60 +3,89 @@
 from __future__ import annotations
 
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from support.containers import BuildImage, Container, StartContainer, inspect
+from support.wait import wait_until
 
 EATS = """\
-import json
+import json, os, time
 kept = []
 def init(): pass
 def run(data):
-    for _ in range(json.loads(data)):
+    megabytes, until = json.loads(data)
+    for _ in range(megabytes):
         kept.append(bytearray(b"x" * (1 << 20)))
+    while until and not os.path.exists(until):
+        time.sleep(0.01)
     return len(kept)
 """
+LITTLE_MEMORY = (
+    "--memory=256m",
+    "--memory-swap=256m",
+    "--env=SCOREHOST_TERMINATION_LOG=/tmp/termination-log",
+)
 
 
 @pytest.fixture(scope="module")
 def eats(build_image: BuildImage) -> str:
-    """A script that takes as many megabytes as it is asked to, and keeps them."""
+    """A script that keeps as many megabytes as it is asked to, and may stay in ``run()``."""
     return build_image({"score.py": EATS}, name="eats")
 
 
+def last_words(container: Container) -> str:
+    """The termination message as it is now."""
+    return container.exec("cat", "/tmp/termination-log", check=False).out
+
+
 def test_out_of_memory(eats: str, start: StartContainer):
-    """The request's client is told at once, the log says why and which; the server goes on."""
-    container = start(
-        eats,
-        "--memory=256m",
-        "--memory-swap=256m",
-        "--env=SCOREHOST_TERMINATION_LOG=/tmp/termination-log",
-    )
-    assert container.score(1) == 1
+    """The client is told at once; log and termination message say why and who; it goes on."""
+    container = start(eats, *LITTLE_MEMORY)
+    assert container.score([1, ""]) == 1
 
     failed = container.request(
-        "POST", "/score", headers=[("x-request-id", "the-hungry-one")], body=b"1000", timeout=60
+        "POST", "/score", headers=[("x-request-id", "the-hungry-one")], body=b"[1000, null]"
     )
 
     assert failed.status == 500
-    report = container.wait_for_line("out of memory")
-    log = container.log
-    assert "256" in report or re.search(r"256(\.0)? ?Mi?B", log)
-    assert "the-hungry-one" in log
-    message = container.exec("cat", "/tmp/termination-log").out
-    assert "out of memory" in message.lower()
-    assert re.search(r"256(\.0)? ?Mi?B", message)
+    line = container.wait_for_line("Out of memory")
+    assert "the container's memory of 256.0 MiB was used up" in line
+    assert "the-hungry-one" in line
+    message = last_words(container)
+    assert "Out of memory" in message
+    assert "256.0 MiB" in message
     assert "the-hungry-one" in message
     container.wait_ready()
-    assert container.score(1) == 1
-    assert container.state["Running"]
+    assert container.score([1, ""]) == 1
+    assert container.stop() == 0
+
+
+def test_last_words_beforehand(eats: str, start: StartContainer):
+    """Were the container killed as a whole, its message would be there already."""
+    container = start(eats, *LITTLE_MEMORY)
+    headers = [("x-request-id", "the-large-one")]
+    call = threading.Thread(
+        target=container.request,
+        args=("POST", "/score"),
+        kwargs={"headers": headers, "body": b'[180, "/tmp/go"]'},
+    )
+    call.start()
+
+    wait_until(lambda: "the-large-one" in last_words(container), what="a message beforehand")
+
+    message = last_words(container)
+    assert "out of memory" in message
+    assert re.search(r"\d+\.\d MiB of the container's memory of 256\.0 MiB are in use", message)
+    container.exec("touch", "/tmp/go")
+    call.join()
     assert container.stop() == 0
 
 
 def test_processors(echo: str, start: StartContainer):
-    """1.5 of them is one worker, and the log says why."""
+    """1.5 of them are one worker, and the log says why."""
     container = start(echo, "--cpus=1.5", "--env=WORKER_COUNT=auto")
 
     line = container.wait_for_line("WORKER_COUNT=auto")
@@ -65,55 +94,42 @@ def test_processors(echo: str, start: StartContainer):
     assert len([args for _, _, args in container.top() if "worker.process" in args]) == 1
 
 
-def test_two_processors(echo: str, start: StartContainer):
-    """Two are two workers, where the machine has them."""
-    container = start(echo, "--cpus=2", "--env=WORKER_COUNT=auto")
-
-    assert "2 scoring workers" in container.wait_for_line("WORKER_COUNT=auto")
-
-
-def test_memory_lowers_the_count(echo: str, start: StartContainer):
-    """Workers are started until the next would not fit; the server scores with those."""
-    container = start(echo, "--memory=100m", "--env=WORKER_COUNT=auto", "--cpus=2")
-
-    assert container.score(1) == "1"
-    assert container.state["Running"]
-
-
-def test_the_health_check_sees_it(echo: str, eats: str, start: StartContainer):
-    """Docker's own state follows: healthy once a worker can score."""
-    container = start(
-        echo, "--health-interval=1s", "--health-start-period=1s", "--health-retries=1"
-    )
-
-    def health() -> str:
-        state: str = inspect("container", container.id)["State"]["Health"]["Status"]
-        return state
-
-    from support.wait import wait_until
-
-    wait_until(lambda: health() == "healthy", timeout=30, what="healthy")
-    container.exec("sh", "-c", "kill -STOP $(pgrep -f worker.process | head -1) || true")
-
-
-def test_many_at_once_with_little(echo: str, start: StartContainer):
-    """Half a processor and a small memory: slow, and nothing is lost."""
-    container = start(echo, "--cpus=0.5", "--memory=128m")
-
-    def ask(number: int) -> str:
-        answer: str = container.score(number)
-        return answer
+def test_little_of_both(echo: str, start: StartContainer):
+    """Half a processor and little memory: slow, and nothing is lost."""
+    container = start(echo, "--cpus=0.5", "--memory=100m")
 
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(ask, range(200)))
+        answers = list(pool.map(container.score, range(100)))
 
-    assert answers == [str(number) for number in range(200)]
+    assert answers == [str(number) for number in range(100)]
+    assert container.stop() == 0
 
 
-def test_a_container_is_told_by_nobody(running: Container):
-    """Nothing listens but the two ports that are meant to, and 5678 only when asked."""
-    ports = running.exec("cat", "/proc/net/tcp", "/proc/net/tcp6").out
-    listening = {
-        int(line.split()[1].split(":")[1], 16) for line in ports.splitlines() if " 0A " in line
-    }
+def test_the_engine_sees_whether_it_is_well(build_image: BuildImage, start: StartContainer):
+    """Healthy when a worker can score; not while ``init()`` runs on and on."""
+    slow = (
+        "import os, time\ndef init():\n    while not os.path.exists('/tmp/go'): time.sleep(0.01)\n"
+    )
+    image = build_image(
+        {"score.py": slow + "def run(data): return data\n"}, "--no-check", name="slow"
+    )
+    often = ("--health-interval=1s", "--health-start-period=1ms", "--health-retries=1")
+    container = start(image, *often, ready=False)
+
+    def health() -> str:
+        status: str = inspect("container", container.id)["State"]["Health"]["Status"]
+        return status
+
+    wait_until(lambda: health() == "unhealthy", timeout=60, what="unhealthy")
+    told = inspect("container", container.id)["State"]["Health"]["Log"][-1]["Output"]
+    assert "init()" in told
+    container.exec("touch", "/tmp/go")
+    wait_until(lambda: health() == "healthy", timeout=60, what="healthy")
+
+
+def test_nothing_else_listens(running: Container):
+    """Only the scoring port; the debugger's is declared, and closed until asked for."""
+    tables = running.exec("cat", "/proc/net/tcp", "/proc/net/tcp6").out.splitlines()
+    fields = [line.split() for line in tables]
+    listening = {int(each[1].rpartition(":")[2], 16) for each in fields if each[3] == "0A"}
     assert listening == {5001}
