@@ -102,8 +102,8 @@ class TestKilled:
         assert death.reason == "oom"
         assert death.text == (
             "Out of memory: the kernel killed the process, because the container's memory of "
-            "512.0 MiB was used up while request r-1 was inside. Its peak was 505.0 MiB. The container's count of such kills "
-            "went from 2 to 3."
+            "512.0 MiB was used up while request r-1 was inside. Its peak was 505.0 MiB. "
+            "The container's count of such kills went from 2 to 3."
         )
         assert "WORKER_PRELOAD=true" in death.hint
 
