@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import xml.etree.ElementTree as ElementTree
 
@@ -273,9 +274,8 @@ def test_functions_are_read_and_recursive_copies_added_up():
 
 def test_hot_path_serves_every_connection_each_cycle():
     """The count is of what really happens: all are answered, logged and counted."""
-    path = HotPath()
-
-    taken = path.cycle() + path.cycle()
+    with contextlib.closing(HotPath()) as path:
+        taken = path.cycle() + path.cycle()
 
     assert taken > 0
     assert path.worker.scored == 128
