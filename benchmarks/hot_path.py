@@ -41,6 +41,9 @@ class Nowhere:
     def get_write_buffer_size(self) -> int:
         return 0
 
+    def is_closing(self) -> bool:
+        return False
+
     def ignore(self, *_: object) -> None:
         """Whatever is asked."""
 
