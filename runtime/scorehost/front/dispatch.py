@@ -174,11 +174,14 @@ class Dispatcher:
 
     def take_back(self, worker: WorkerHandle) -> None:
         """Put what the worker has not begun back to the front of the queue, in order."""
-        for _ in range(worker.take_back()):
-            exchange = worker.outstanding.pop()
+        outstanding, taken = worker.outstanding, worker.take_back()
+        for exchange in [each for each in reversed(outstanding) if each.number in taken]:
+            outstanding.remove(exchange)
             exchange.begun = 0.0
             exchange.state = WAITING
             self.queue.appendleft(exchange)
+        if outstanding and not outstanding[0].begun:  # it has begun another than was to be next
+            worker.head_since = outstanding[0].begun = self._clock.now()
         if self.queue:
             self._watch_waiting()
 

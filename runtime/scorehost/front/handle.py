@@ -144,9 +144,12 @@ class WorkerHandle:
             return False
         return True
 
-    def take_back(self) -> int:
-        """Take back every request the worker has not begun; returns how many."""
-        taken = 0
+    def take_back(self) -> list[int]:
+        """Take back every request the worker has not begun; returns their numbers.
+
+        The worker may begin one between two that are taken: they need not be the last ones.
+        """
+        taken: list[int] = []
         while True:
             try:
                 data, ancillary, _, _ = self._their_requests.recvmsg(
@@ -158,7 +161,7 @@ class WorkerHandle:
                 return taken
             for descriptor in frames.received_files(ancillary):
                 os.close(descriptor)
-            taken += frames.is_request(data)
+            taken.append(frames.request_number(data))
 
     # -- answers ------------------------------------------------------------------------------
 

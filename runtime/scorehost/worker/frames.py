@@ -109,9 +109,10 @@ class RequestReader:
         return Control(kind, body, received_files(ancillary))
 
 
-def is_request(packet: bytes) -> bool:
-    """Whether a packet that was taken back is a request, not a control packet."""
-    return packet[0] in (SCORE_PLAIN, SCORE_FULL)
+def request_number(packet: bytes) -> int:
+    """The number of a request that was taken back; 0 for a packet that is not a request."""
+    kind, _in_file, _id_size, _meta_size, number = _REQUEST.unpack_from(packet)
+    return int(number) if kind in (SCORE_PLAIN, SCORE_FULL) else 0
 
 
 def received_files(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
