@@ -101,8 +101,12 @@ def start_once() -> float:
 
 
 def true_once() -> float:
-    """Seconds for a container that does nothing."""
-    return timed(lambda: docker("run", "--rm", TAG, "true"))
+    """Seconds for a container that does nothing; it is removed after that."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = f"{folder}/id"
+        seconds = timed(lambda: docker("run", f"--cidfile={file}", TAG, "true"))
+        docker("rm", Path(file).read_text())
+    return seconds
 
 
 # -- stop -----------------------------------------------------------------------------------

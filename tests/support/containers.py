@@ -163,6 +163,12 @@ class Container:
             self._ports[inside] = int(published[0]["HostPort"])
         return self._ports[inside]
 
+    @property
+    def address(self) -> str:
+        """Its own address on the engine's network."""
+        address: str = inspect("container", self.id)["NetworkSettings"]["IPAddress"]
+        return address
+
     def top(self) -> list[list[str]]:
         """Its processes: user id, process id, command."""
         lines = docker("top", self.id, "-eo", "uid,pid,args").out.splitlines()[1:]
