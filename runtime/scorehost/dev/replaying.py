@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from scorehost.dev.recording import as_bytes
 from scorehost.front.correlation import identify
@@ -12,15 +12,7 @@ from scorehost.front.exchange import Exchange
 from scorehost.worker.frames import MEMORY_FILE_FROM
 
 if TYPE_CHECKING:
-    from scorehost.front.connection import Connection
     from scorehost.front.front import Front
-
-
-class _Nowhere:
-    """Takes an answer that nobody waits for; who asked reads it where requests are kept."""
-
-    def write(self, data: bytes) -> None:
-        """Drop it."""
 
 
 class Replayed:
@@ -40,7 +32,14 @@ class Replayed:
     def __init__(self, original: int, address: str) -> None:
         self.replay_of = original
         self.address = address
-        self.transport = _Nowhere()
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Nobody waits for it; who asked reads the answer where requests are kept."""
+
+    def write_large(self, body: memoryview, done: Callable[[], None], start: int = 0) -> None:
+        """The same, and it is done at once."""
+        del body, start
+        done()
 
     def finished(self, exchange: Exchange, now: float) -> None:
         """It was kept before this is called."""
@@ -58,7 +57,7 @@ def replay(front: Front, document: Mapping[str, Any]) -> None:
     ]
     known = {name.lower(): value for name, value in headers}
     connection = Replayed(document["number"], document["remote_address"])
-    exchange = Exchange(cast("Connection", connection), front.now(), known)
+    exchange = Exchange(connection, front.now(), known)
     exchange.headers = headers
     exchange.method = document["method"].encode("latin-1")
     exchange.target = document["target"].encode("latin-1")

@@ -2,8 +2,7 @@
 
 HTTP/1.1 and 1.0, kept alive, pipelined, chunked or counted bodies, ``Expect: 100-continue``.
 Parsing is llhttp's, through httptools, in its strict mode. Requests on one connection are
-served one after the other. A body from 48 KiB up goes into a memory file as it arrives; it is
-never copied again in this process.
+served one after the other.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import asyncio
 import contextlib
 import fcntl
 import math
-import os
 import socket
 import struct
 import sys
@@ -26,6 +24,7 @@ import httptools
 
 from scorehost.errors import BodyTooLarge, HeadersTooLarge, MalformedRequest, RequestError
 from scorehost.front.admission import Refusal
+from scorehost.front.bodies import Body
 from scorehost.front.correlation import identify
 from scorehost.front.exchange import Exchange
 from scorehost.front.heads import HEAD_END, LONGEST_HEAD
@@ -47,6 +46,8 @@ _RESET: Final = struct.pack("ii", 1, 0)
 """Linger for no time: the connection is reset instead of closed (socket(7))."""
 _PIECE: Final = 256 << 10
 """Bytes of a large answer that are written at once."""
+_TURN: Final = 16 << 10
+"""Bytes of a chunked body that are parsed at once: in the smallest chunks, a few milliseconds."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -61,14 +62,20 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_arriving",
+        "_body",
+        "_chunked",
+        "_continue_owed",
         "_front",
         "_header_bytes",
         "_headers",
         "_headers_done",
         "_incomplete",
+        "_most_incomplete",
         "_new_head",
         "_parser",
+        "_reading",
         "_since",
+        "_unparsed",
         "_unsent",
         "_waiting",
         "active",
@@ -90,9 +97,13 @@ class Connection(asyncio.Protocol):
         self._arriving: Exchange | None = None
         self._waiting: deque[Exchange] = deque()
         self._header_bytes = self._incomplete = self._unsent = 0
+        self._most_incomplete = 2 * front.settings.max_header_bytes
         self._headers: list[tuple[bytes, bytes]] = []
         self._headers_done = True
-        self._new_head = b""
+        self._body = Body()
+        self._chunked = self._continue_owed = False
+        self._reading = True
+        self._new_head = self._unparsed = b""
         self.active: Exchange | None = None
         self.address = ""
         self.closing = self.lost = self.refused = False
@@ -118,15 +129,37 @@ class Connection(asyncio.Protocol):
             return
         if self._arriving is not None and self._headers_done:
             self.deadline = self._front.now() + self._front.settings.body_timeout
-        size = len(data)
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        """Take what has come, a chunked body by turns with whatever else the loop has to do."""
         while data and not self.refused:
             if self._arriving is None and self._headers_done:
                 data = self._take_known(data)
                 if not data:
                     return
+            if self._chunked and len(data) > _TURN:
+                self._unparsed = data[_TURN:]
+                self._regulate()
+                self._front.soon(self._take_rest)
+                data = data[:_TURN]
             data = self._parse(data)
-        if not self._headers_done and not self.refused:
-            self._count_incomplete(size)
+
+    def _take_rest(self) -> None:
+        data, self._unparsed = self._unparsed, b""
+        if not self.lost:
+            self._take(data)
+            self._regulate()
+
+    def _regulate(self) -> None:
+        """Read no more while there is enough to do."""
+        wanted = not self._waiting and not self._unparsed
+        if wanted != self._reading and not self.refused:
+            self._reading = wanted
+            if wanted:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
 
     def _take_known(self, data: bytes) -> bytes:
         """Take whole requests whose head has been parsed before; returns what is left.
@@ -169,6 +202,7 @@ class Connection(asyncio.Protocol):
 
     def _parse(self, data: bytes) -> bytes:
         """Feed the parser; returns what follows an ignored offer to upgrade."""
+        self._incomplete += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
@@ -177,13 +211,15 @@ class Connection(asyncio.Protocol):
             return data[offer.args[0] :]
         except httptools.HttpParserCallbackError as wrapped:
             error = wrapped.__context__
-            if isinstance(error, OSError):  # of a memory file, for the body
+            if isinstance(error, OSError):  # of the body's memory file
                 error = Refusal(f"There is no room for another body now: {error}.")
             if not isinstance(error, RequestError):
                 raise
             self.refuse_unread(error)
         except httptools.HttpParserError as error:
             self.refuse_unread(MalformedRequest(f"This is not an HTTP request: {error}."))
+        if self._arriving is not None and self._incomplete > self._most_incomplete:
+            self.refuse_unread(self._headers_too_large())
         return b""
 
     def eof_received(self) -> bool:
@@ -248,7 +284,7 @@ class Connection(asyncio.Protocol):
         now = self._front.now()
         self._arriving = exchange = Exchange(self, now, {})
         exchange.headers = self._headers = []
-        self._headers_done = False
+        self._headers_done = self._chunked = self._continue_owed = False
         self._header_bytes = self._incomplete = 0
         if self.active is None:
             self.deadline = now + self._front.settings.header_timeout
@@ -263,14 +299,14 @@ class Connection(asyncio.Protocol):
             raise self._headers_too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header, or a trailer, which is dropped."""
+        """One header, or a trailer, which only counts."""
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > self._front.settings.max_header_bytes:
+            raise self._headers_too_large()
         exchange = self._arriving
         if exchange is None or self._headers_done:
             return
         self._headers.append((name, value))
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > self._front.settings.max_header_bytes:
-            raise self._headers_too_large()
         lowered = name.lower()
         if lowered in _KNOWN:
             if lowered == b"host" and b"host" in exchange.known:
@@ -282,6 +318,7 @@ class Connection(asyncio.Protocol):
         exchange = self._arriving
         assert exchange is not None  # noqa: S101
         self._headers_done = True
+        self._incomplete = 0
         parser = self._parser
         exchange.method = parser.get_method()
         exchange.path = exchange.target.partition(b"?")[0]
@@ -298,6 +335,7 @@ class Connection(asyncio.Protocol):
         self._front.routes.assign(exchange)
         if b"content-length" in known:
             self._expect_body(exchange, int(known[b"content-length"]))
+        self._chunked = b"transfer-encoding" in known
         if self._new_head:
             self._front.heads.remember(self._new_head, exchange)
             self._new_head = b""
@@ -310,24 +348,19 @@ class Connection(asyncio.Protocol):
         """A piece of the body."""
         exchange = self._arriving
         assert exchange is not None  # noqa: S101
+        self._incomplete = 0
+        self._continue_owed = False
         size = exchange.size + len(data)
         if size > exchange.held:
             self._expect_body(exchange, size)
-        exchange.size = size
-        if exchange.body_file >= 0:
-            _write_all(exchange.body_file, data)
-        elif size < MEMORY_FILE_FROM:
-            exchange.body = exchange.body + data if exchange.body else data
-        else:
-            exchange.body_file = os.memfd_create("scorehost-body", os.MFD_CLOEXEC)
-            _write_all(exchange.body_file, exchange.body)
-            _write_all(exchange.body_file, data)
-            exchange.body = b""
+        self._body.add(exchange, data)
 
     def on_message_complete(self) -> None:
         """The whole request is there."""
         exchange, self._arriving = self._arriving, None
         assert exchange is not None  # noqa: S101
+        self._chunked = False
+        self._body.end(exchange)
         self._complete(exchange)
 
     def _complete(self, exchange: Exchange) -> None:
@@ -338,8 +371,7 @@ class Connection(asyncio.Protocol):
             self._front.serve(exchange)
         else:
             self._waiting.append(exchange)
-            if len(self._waiting) == 1:
-                self.transport.pause_reading()
+            self._regulate()
 
     # -- parts --------------------------------------------------------------------------------
 
@@ -351,12 +383,6 @@ class Connection(asyncio.Protocol):
         if b"transfer-encoding" in exchange.known:
             # Older proxies don't know it and would see another end: RFC 9112, 6.1.
             raise MalformedRequest("An HTTP/1.0 request has no Transfer-Encoding (RFC 9112, 6.1).")
-
-    def _count_incomplete(self, more: int) -> None:
-        """Bound what the parser itself keeps of a header that does not end."""
-        self._incomplete += more
-        if self._incomplete > 2 * self._front.settings.max_header_bytes:
-            self.refuse_unread(self._headers_too_large())
 
     def _headers_too_large(self) -> HeadersTooLarge:
         limit = self._front.settings.max_header_bytes
@@ -375,8 +401,14 @@ class Connection(asyncio.Protocol):
         self._front.admission.hold(exchange, size)
 
     def _answer_expectation(self, exchange: Exchange, value: bytes) -> None:
-        if value.lower() == b"100-continue" and not exchange.http10 and self.active is None:
-            self.write(_CONTINUE)
+        if value.lower() == b"100-continue" and not exchange.http10:
+            self._continue_owed = True
+            if self.active is None:
+                self._ask_for_body()
+
+    def _ask_for_body(self) -> None:
+        self._continue_owed = False
+        self.write(_CONTINUE)
 
     # -- answers ------------------------------------------------------------------------------
 
@@ -392,6 +424,8 @@ class Connection(asyncio.Protocol):
         elif self.writable and self._arriving is None:
             self.deadline = now + self._front.idle_timeout
         else:
+            if self._continue_owed:
+                self._ask_for_body()
             self._wait_for_client(now)
 
     def _next(self) -> None:
@@ -399,8 +433,7 @@ class Connection(asyncio.Protocol):
         if self.lost or self.active is not None or not self._waiting or not self.writable:
             return
         exchange = self._waiting.popleft()
-        if not self._waiting and not self.refused:
-            self.transport.resume_reading()
+        self._regulate()
         if self._front.draining and not self._waiting:
             exchange.keep_alive = False
         self.active = exchange
@@ -416,6 +449,7 @@ class Connection(asyncio.Protocol):
         if exchange is None:
             exchange = Exchange(self, self._front.now(), {})
         self._arriving = None
+        self._body.forget()
         if not exchange.request_id:
             exchange.request_id = exchange.legacy_id = self._front.make_id()
         exchange.keep_alive = False
@@ -531,9 +565,3 @@ class Connection(asyncio.Protocol):
         with contextlib.suppress(OSError):
             fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, kept)
         return self.transport.get_write_buffer_size() + int.from_bytes(kept, sys.byteorder)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    written = os.write(descriptor, data)
-    while written < len(data):
-        written += os.write(descriptor, memoryview(data)[written:])

@@ -7,17 +7,45 @@ byte is sent. It carries no behaviour but what follows from its own fields.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from scorehost.errors import RequestError
-    from scorehost.front.connection import Connection
 
 ARRIVING: Final = 0
 WAITING: Final = 1
 WRITTEN: Final = 2
 DONE: Final = 3
+
+
+class Client(Protocol):
+    """Where an answer goes: a connection, or whatever stands in for one.
+
+    Attributes
+    ----------
+    address : the peer's. lost : it is gone. writable : it takes its answers as fast as they come.
+    health_only : it may ask for probes alone.
+    on_drain : called when it is writable again.
+    """
+
+    address: str
+    lost: bool
+    writable: bool
+    health_only: bool
+    on_drain: Callable[[], None] | None
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Send bytes."""
+
+    def write_large(self, body: memoryview, done: Callable[[], None], start: int = 0) -> None:
+        """Send a large body as it is taken, then call back."""
+
+    def finished(self, exchange: Exchange, now: float) -> None:
+        """The last byte of an answer has been handed over."""
+
+    def reset(self) -> None:
+        """End so that what was sent is not taken for complete."""
 
 
 class Exchange:
@@ -53,7 +81,7 @@ class Exchange:
     run_ns = -1
     error: RequestError | None = None
 
-    def __init__(self, connection: Connection, arrived: float, known: dict[bytes, bytes]) -> None:
+    def __init__(self, connection: Client, arrived: float, known: dict[bytes, bytes]) -> None:
         self.connection = connection
         self.arrived = arrived
         self.known = known

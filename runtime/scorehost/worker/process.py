@@ -8,6 +8,7 @@ loader) runs ``init()`` and forks the scoring workers, which inherit the loaded 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import logging
@@ -73,6 +74,19 @@ def end_with_parent(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before the line above
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def let_batches_form() -> None:
+    """Ask the kernel not to interrupt the front whenever a request makes this thread runnable.
+
+    Where both share a processor, the front then writes all it has before the worker begins, and
+    caches stay warm: half the processor time for each request (docs/decisions/hot-path.md). An
+    idle processor begins at once as before. The script's own threads and processes don't inherit
+    it (sched(7)).
+    """
+    with contextlib.suppress(OSError, AttributeError):  # refused by a sandbox; not Linux
+        policy = os.SCHED_BATCH | os.SCHED_RESET_ON_FORK
+        os.sched_setscheduler(0, policy, os.sched_param(0))
 
 
 class Channel:
@@ -223,6 +237,7 @@ class Worker:
 
     def run(self) -> None:
         """Begin one request after the other until the front closes its end."""
+        let_batches_form()
         following = self._channel.reader.next
         while True:
             packet = following()
