@@ -81,12 +81,11 @@ def let_batches_form() -> None:
 
     Where both share a processor, the front then writes all it has before the worker begins, and
     caches stay warm: half the processor time for each request (docs/decisions/hot-path.md). An
-    idle processor begins at once as before. The script's own threads and processes don't inherit
-    it (sched(7)).
+    idle processor begins at once as before, and the share of a busy one stays the same. Threads
+    and processes inherit it from ``run()``, not from ``init()`` (sched(7)).
     """
     with contextlib.suppress(OSError, AttributeError):  # refused by a sandbox; not Linux
-        policy = os.SCHED_BATCH | os.SCHED_RESET_ON_FORK
-        os.sched_setscheduler(0, policy, os.sched_param(0))
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 class Channel:
