@@ -14,7 +14,7 @@ from scorehost.images.context import Context
 from scorehost.images.dockerfile import Recipe, render
 from scorehost.images.family import read_family
 from scorehost.images.plan import Plan, Wishes, make_plan
-from scorehost.images.wheelhouse import Sources
+from scorehost.images.wheels import Sources
 from support.server import fill
 
 FAMILY = read_family()

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import venv
-from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -16,17 +15,11 @@ import pytest
 
 from scorehost.errors import EngineError
 from scorehost.images import overlay, sbom
-from scorehost.images.build import explain_step, failure
+from scorehost.images.build import failure
 from scorehost.images.build_log import BuildLog, Step, name_for
 from scorehost.images.display import Display, make_display
 from scorehost.images.engine import Engine, find_engine, lines_of
 from scorehost.images.engine_problems import explain
-from scorehost.images.wheelhouse import (
-    explain_failure,
-    nearest_version,
-    problems_of,
-    versions_in,
-)
 from scorehost.images.wheels import Target, name_and_version, that_apply
 from support.server import fill
 
@@ -67,63 +60,6 @@ def test_names_of_wheels():
     wheel = Path("scikit_learn-1.5.0-cp311-cp311-manylinux_2_17_x86_64.whl")
 
     assert name_and_version(wheel) == ("scikit-learn", "1.5.0")
-
-
-@pytest.mark.parametrize(
-    ("pin", "versions", "nearest"),
-    [
-        ("1.15.4", ["2.0", "1.26.4", "1.23.2"], "1.23.2"),
-        ("9.9", ["2.0", "1.26.4"], "2.0"),
-        ("1.5", ["2.0rc1", "1.6", "1.4"], "1.6"),
-        ("1.5", ["1.6b1"], "1.6b1"),
-        ("1.5.*", ["1.6.1", "1.4"], "1.6.1"),
-    ],
-)
-def test_the_nearest_version(pin: str, versions: list[str], nearest: str):
-    """The next after it; the last before it when there is none; early ones only in need."""
-    assert nearest_version(pin, versions) == nearest
-
-
-def test_packages_that_cannot_be_had():
-    """All of them at once, each with what could be had."""
-    there: Mapping[str, list[str]] = {"numpy": ["2.0.1", "1.26.4"], "scipy": ["1.11.1"], "a": ["1"]}
-    wanted = ["numpy==1.15.4", "scipy==1.11.*", "a", "nowhere", "https://e.org/x-1.whl"]
-
-    numpy, nowhere = problems_of(wanted, "3.11", there.get)
-
-    assert "numpy==1.15.4 has no wheel for Python 3.11" in numpy
-    assert "numpy==1.26.4" in numpy
-    assert "nowhere: no package of that name has a wheel for Python 3.11" in nowhere
-
-
-def test_a_folder_as_an_index(tmp_path: Path):
-    fill(tmp_path, {"Py_Thing-1.9-py3-none-any.whl": "", "py_thing-1.10-py3-none-any.whl": ""})
-
-    assert versions_in(tmp_path, "py-thing") == ["1.10", "1.9"]
-    assert versions_in(tmp_path, "other") is None
-
-
-@pytest.mark.parametrize(
-    ("said", "explained"),
-    [
-        (
-            ["ERROR: Cannot install a and b because these package versions have conflicting "
-             "dependencies.", "The conflict is caused by:", "    a 1 depends on c<2",
-             "    b 1 depends on c>2", "", "To fix this you could try to:",
-             "ERROR: ResolutionImpossible: for help visit …"],
-            "a 1 depends on c<2",
-        ),
-        (
-            ["WARNING: Retrying … certificate verify failed: self-signed", "ERROR: No matching"],
-            "--ca-bundle FILE",
-        ),
-        (["ERROR: THESE PACKAGES DO NOT MATCH THE HASHES"], "DO NOT MATCH THE HASHES"),
-        (["something else"], "something else"),
-    ],
-)  # fmt: skip
-def test_why_packages_cannot_be_fetched(said: Sequence[str], explained: str):
-    """pip's own words, and what to do where we know it."""
-    assert explained in explain_failure([], said, "3.11")
 
 
 # -- installing, and only that --------------------------------------------------------------
@@ -397,18 +333,6 @@ def test_a_check_that_fails(tmp_path: Path):
 
     assert error.step == "check"
     assert "  report 0\n" in str(error)
-
-
-def test_a_pin_that_fails_in_the_build():
-    """pip's list of versions there becomes the nearest one."""
-    said = [
-        "ERROR: Could not find a version that satisfies the requirement numpy==1.15.4 "
-        "(from versions: 1.21.2, 1.26.4)"
-    ]
-
-    (explained,) = explain_step(Step('RUN ["python", "overlay.py"]', said))
-
-    assert "1.21.2: numpy==1.21.2" in explained
 
 
 @pytest.mark.parametrize(

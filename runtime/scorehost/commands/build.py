@@ -184,7 +184,7 @@ def build(typed: argparse.Namespace, environ: Mapping[str, str]) -> int:
 def wishes(typed: argparse.Namespace) -> Wishes:
     """What was typed, as values."""
     from scorehost.images.plan import Wishes
-    from scorehost.images.wheelhouse import Sources
+    from scorehost.images.wheels import Sources
 
     sources = Sources(
         existing(typed.wheelhouse, "--wheelhouse", folder=True),

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from scorehost.errors import BuildFailed, EngineError, UsageError
 from scorehost.images.base_facts import BaseFacts, look_into
 from scorehost.images.build_log import BuildLog, Step, name_for
-from scorehost.images.context import Context
+from scorehost.images.context import OVERLAY, Context
 from scorehost.images.display import Display
 from scorehost.images.dockerfile import CHECK, Recipe, render
 from scorehost.images.engine import Engine, Image
 from scorehost.images.engine_problems import advice_for
 from scorehost.images.environment import accepts
 from scorehost.images.family import Family
+from scorehost.images.missing_wheels import Index, not_reached, problem_told, problems_of
 from scorehost.images.plan import Plan, no_such_python
-from scorehost.images.wheelhouse import Wheelhouse, problems_of, what_scorehost_needs
+from scorehost.images.wheelhouse import Wheelhouse, what_scorehost_needs
 
 STEP_LINES = 15
 """Lines of a failing step that are shown; of a failing check all, it is one report."""
@@ -77,7 +77,7 @@ class Builder:
             context = Context(Path(folder))
             with BuildLog(self.log_file, self._on_step) as log:
                 self._fill(context, base, facts, log)
-                self._run(context, log)
+                self._run(context, facts, log)
         self._forget_old_logs()
         built = self.engine.image(self.plan.tag)
         if built is None:
@@ -139,7 +139,7 @@ class Builder:
 
     # -- The build --------------------------------------------------------------------------
 
-    def _run(self, context: Context, log: BuildLog) -> None:
+    def _run(self, context: Context, facts: BaseFacts, log: BuildLog) -> None:
         options = [] if self.how.use_cache and not self.how.upgrade else ["--no-cache"]
         status = self.engine.build(
             context.folder,
@@ -149,7 +149,15 @@ class Builder:
             on_line=log.line,
         )
         if status:
-            raise failure(log.step, log.path)
+            raise failure(log.step, log.path, self._missing(facts, log.step))
+
+    def _missing(self, facts: BaseFacts, step: Step) -> list[str]:
+        """The requirements that the build's own pip cannot have had; this machine's is asked."""
+        if OVERLAY.name not in step.what or self._fetches_on_host(facts) or not_reached(step.said):
+            return []
+        plan, environ = self.plan, self.how.environ
+        asked = Index(facts.target, plan.sources, plan.environment.lines.options, environ)
+        return problems_of(plan.environment.lines.requirements, facts.target, asked.versions)
 
     def _on_step(self, at: int, of: int, what: str) -> None:
         self.display.doing(f"step {at}/{of}: {what}")
@@ -200,7 +208,7 @@ def recipe_of(plan: Plan, owner: str, *, on_host: bool) -> Recipe:
     )
 
 
-def failure(step: Step, log: Path) -> BuildFailed:
+def failure(step: Step, log: Path, missing: Sequence[str] = ()) -> BuildFailed:
     """What to say about a build that failed: the step, its last lines, and where the rest is."""
     is_check = " ".join(CHECK) in step.what.replace('", "', " ")
     said = step.last_words(STEP_LINES)
@@ -211,7 +219,8 @@ def failure(step: Step, log: Path) -> BuildFailed:
         head = (
             f"The image was not made: this step failed.\n  {step.what or 'before the first step'}"
         )
-    parts = [head, *(f"  {line}" for line in said), *explain_step(step), f"Log: {log}"]
+    reasons = missing or list(explain_step(step))
+    parts = [head, *(f"  {line}" for line in said), *reasons, f"Log: {log}"]
     return BuildFailed(
         "\n".join(parts), "\n".join(step.said), step="check" if is_check else step.what
     )
@@ -225,13 +234,15 @@ def explain_step(step: Step) -> Iterator[str]:
         yield advice
     if '"pip", "check"' in step.what:
         yield "The packages that were asked for do not go with those of the base image."
-    not_found = re.search(r"satisfies the requirement ([^\s(]+).*\(from versions: (.*)\)", text)
-    if not_found:
-        there = [] if not_found[2] == "none" else not_found[2].split(", ")
-        requirement = not_found[1].rstrip(";")
-        yield from problems_of([requirement], "in the image", lambda _: there or None)
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        yield "Behind a company's proxy, name its certificates: --ca-bundle FILE."
+    if reason := not_reached(step.said):
+        yield f"pip does not reach an index: {reason}"
+    elif "CERTIFICATE_VERIFY_FAILED" in text:
+        yield (
+            "Behind a company's proxy, a step needs its certificates: COPY them to "
+            "/usr/local/share/ca-certificates/ (as .crt), and RUN update-ca-certificates first."
+        )
+    elif problem := problem_told(step.said, "in the image"):
+        yield problem
 
 
 def conclusion(plan: Plan, base: Image, before: Image | None, built: Image) -> Iterator[str]:

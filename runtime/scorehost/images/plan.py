@@ -14,7 +14,7 @@ from scorehost.images.family import DEFAULT, Family
 from scorehost.images.ignore import IGNORE_FILES, MODELS_FOLDER, find_files
 from scorehost.images.models import Model, read_models
 from scorehost.images.secret_files import find_secrets
-from scorehost.images.wheelhouse import Sources
+from scorehost.images.wheels import Sources
 from scorehost.names import nearest
 
 STEPS_FILE = "Dockerfile.steps"

@@ -10,6 +10,7 @@ Python; otherwise it is left to the pip inside the build.
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -78,6 +79,33 @@ class Target:
         }
 
 
+@dataclass(frozen=True)
+class Sources:
+    """Where wheels come from.
+
+    Parameters
+    ----------
+    wheelhouse : a folder that has them all; no index is asked then.
+    index_url : instead of pip's own.
+    ca_bundle : certificates to trust.
+    """
+
+    wheelhouse: Path | None = None
+    index_url: str | None = None
+    ca_bundle: Path | None = None
+
+    def pip_options(self) -> list[str]:
+        """What to tell pip on the host."""
+        options = []
+        if self.wheelhouse is not None:
+            options += ["--no-index", "--find-links", str(self.wheelhouse)]
+        if self.index_url is not None:
+            options += ["--index-url", self.index_url]
+        if self.ca_bundle is not None:
+            options += ["--cert", str(self.ca_bundle)]
+        return options
+
+
 def _is_linux() -> bool:
     return sys.platform == "linux"
 
@@ -121,7 +149,8 @@ def download(
         for line in process.stdout or ():
             said.append(line.rstrip())
             on_line(line.rstrip())
-    return said if process.returncode else []
+    status = process.returncode
+    return (said or [f"pip ended with status {status}"]) if status else []
 
 
 def that_apply(lock: str, target: Target) -> str:
@@ -152,4 +181,9 @@ def _split(entry: str) -> tuple[str, list[str]]:
 def name_and_version(wheel: Path) -> tuple[str, str]:
     """What a wheel's file name says it is; the name as indexes compare it."""
     name, version, *_ = wheel.name.split("-")
-    return name.replace("_", "-").replace(".", "-").lower(), version
+    return normal(name), version
+
+
+def normal(name: str) -> str:
+    """A name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,229 @@
+"""Why wheels cannot be had: which requirement, and what could be had instead.
+
+pip stops at the first requirement that it cannot meet, or calls several a conflict; which it does
+depends on its version. So it is asked about each requirement by itself, with a question that
+every pip answers alike.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import InvalidVersion, Version
+
+from scorehost.images.requirement_lines import pinned_version
+from scorehost.images.wheels import Sources, Target, download, name_and_version, normal
+
+IMPOSSIBLE = "<0.dev0"
+"""No version is: pip refuses, and lists those whose wheels would fit.
+
+``pip index versions`` seems made for it, but older pips list there what has only source code, too.
+"""
+
+AT_ONCE = 4
+"""Packages that are asked about at the same time."""
+
+LONGEST = 300
+"""Characters of a line of pip's that are shown."""
+
+_LISTED = re.compile(r"\(from versions: (.*)\)")
+_REFUSED = re.compile(r"satisfies the requirement ([^\s(]+)")
+_GIVEN_UP = re.compile(
+    r"Retry\(total=0,.*?broken by '(?P<why>.*)': |Could not fetch URL (?P<url>.*)"
+)
+_CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED|certificate verify failed")
+_ADDRESS = re.compile(r"<pip\._vendor\.[^>]*>: ")
+
+CONFLICT_WORDS = re.compile(r"The user requested \(constraint\)")
+"""How pip calls a constraint of ours."""
+
+
+class Index:
+    """Asks which versions of a package have wheels that fit.
+
+    Parameters
+    ----------
+    target : what wheels must fit.
+    sources : where to look.
+    options : a requirements file's own.
+    environ : pip's environment.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        sources: Sources,
+        options: Sequence[str],
+        environ: Mapping[str, str],
+    ) -> None:
+        self.target, self.sources, self.environ = target, sources, environ
+        self.options = [word for word in options if word != "--require-hashes"]
+
+    def versions(self, name: str) -> list[str] | None:
+        """All of them, none if it has no wheel that fits; None when pip did not tell."""
+        if self.sources.wheelhouse is not None:
+            return versions_in(self.sources.wheelhouse, name)
+        with tempfile.TemporaryDirectory(prefix="scorehost-") as place:
+            question = Path(place, "requirements.txt")
+            question.write_text(f"{name}{IMPOSSIBLE}\n", "utf-8")
+            said = download(
+                question,
+                Path(place),
+                self.target,
+                options=[*self.sources.pip_options(), *self.options],
+                dependencies=False,
+                environ=self.environ,
+                on_line=lambda _: None,
+            )
+        return versions_told(said)
+
+
+def versions_in(folder: Path, name: str) -> list[str]:
+    """The versions of a package that a folder has wheels of."""
+    pairs = [name_and_version(wheel) for wheel in folder.glob("*.whl")]
+    return [version for each, version in pairs if normal(each) == normal(name)]
+
+
+def versions_told(said: Sequence[str]) -> list[str] | None:
+    """The versions that pip lists when it refuses; None when it said something else."""
+    found = _LISTED.search("\n".join(said))
+    if found is None or not_reached(said):
+        return None
+    return [] if found[1] == "none" else found[1].split(", ")
+
+
+# -- Which requirement ----------------------------------------------------------------------
+
+
+def problems_of(
+    requirements: Iterable[str], target: Target, versions: Callable[[str], list[str] | None]
+) -> list[str]:
+    """One line for each requirement that cannot be had, with what could."""
+    wanted = list(_asked_of_an_index(requirements, target))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        listed = pool.map(versions, [requirement.name for requirement in wanted])
+    return [
+        problem
+        for requirement, there in zip(wanted, listed, strict=True)
+        if there is not None and (problem := problem_of(requirement, target.python, there))
+    ]
+
+
+def _asked_of_an_index(requirements: Iterable[str], target: Target) -> Iterator[Requirement]:
+    """Those that the image needs, and that have no address of their own."""
+    for line in requirements:
+        try:
+            requirement = Requirement(line.partition(" --hash")[0])
+        except InvalidRequirement:
+            continue  # a wheel's address
+        marker = requirement.marker
+        if requirement.url is None and (
+            marker is None or marker.evaluate(target.marker_environment())
+        ):
+            requirement.marker = None
+            yield requirement
+
+
+def problem_of(requirement: Requirement, python: str, there: Sequence[str]) -> str:
+    """Why a requirement cannot be had, by the versions that can; "" when it can."""
+    known = sorted((each for each in there if _is_version(each)), key=Version)
+    if not known:
+        return (
+            f"{requirement}: no package of that name has a wheel for Python {python}. If it is one "
+            "that only conda has, install what it is for in Dockerfile.steps; if it has only "
+            "source code, build wheels ('pip wheel -w wheels …') and give --wheelhouse wheels."
+        )
+    if any(requirement.specifier.filter(known, prereleases=True)):
+        return ""
+    refused = f"{requirement} has no wheel for Python {python}."
+    pin = pinned_version(str(requirement))
+    if pin is None or not _is_version(pin.removesuffix(".*")):
+        return f"{refused} There are wheels of {known[0]} to {known[-1]}."
+    best = nearest_version(pin, known)
+    return f"{refused} The nearest version that has one is {best}: {requirement.name}=={best}"
+
+
+def problem_told(said: Sequence[str], python: str) -> str:
+    """What pip's refusal of one requirement means; "" when it refused for another reason."""
+    found = _REFUSED.search("\n".join(said))
+    there = versions_told(said)
+    if found is None or there is None:
+        return ""
+    try:
+        return problem_of(Requirement(found[1].rstrip(";")), python, there)
+    except InvalidRequirement:
+        return ""
+
+
+def nearest_version(pin: str, versions: Sequence[str]) -> str:
+    """The next version after one that is not there; before it when there is none after."""
+    wanted = Version(pin.removesuffix(".*"))
+    finished = [each for each in versions if not Version(each).is_prerelease] or list(versions)
+    ordered = sorted(finished, key=Version)
+    return next((each for each in ordered if Version(each) > wanted), ordered[-1])
+
+
+def _is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
+
+
+# -- What to say ----------------------------------------------------------------------------
+
+
+def explain_failure(problems: Sequence[str], said: Sequence[str], python: str) -> str:
+    """What to say when wheels cannot be had."""
+    if reason := not_reached(said):
+        return f"The packages cannot be fetched: an index is not reached.\n  {reason}"
+    if problems:
+        listed = "\n".join(f"  {problem}" for problem in problems)
+        return f"Not every package can be had for the image's Python {python}.\n{listed}"
+    text = "\n".join(said)
+    if "No module named pip" in text:
+        return f"{sys.executable} has no pip. 'python -m ensurepip' installs it."
+    if "ResolutionImpossible" in text:
+        conflict = _conflict(said)
+        return f"The packages do not fit together; pip found no versions for all.\n{conflict}"
+    errors = [line.removeprefix("ERROR: ") for line in said if _is_telling(line)]
+    shown = "\n".join(f"  {_shortened(line)}" for line in errors or list(said)[-5:])
+    return f"The packages cannot be fetched.\n{shown}"
+
+
+def not_reached(said: Sequence[str]) -> str:
+    """Why pip gave up on an index, and what to do; "" when it did not."""
+    text = "\n".join(said)
+    found = _GIVEN_UP.search(text)
+    if found is None:
+        return ""
+    advice = (
+        "Behind a company's proxy, name its certificates: --ca-bundle FILE."
+        if _CERTIFICATE.search(text)
+        else "Is there a network, and is the address right? A proxy is named by https_proxy."
+    )
+    why = _ADDRESS.sub("", found["why"] or found["url"])
+    return f"{_shortened(why)}\n  {advice}"
+
+
+def _is_telling(line: str) -> bool:
+    return line.startswith("ERROR") and not line.startswith("ERROR: Ignored the following")
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
+def _conflict(said: Sequence[str]) -> str:
+    begin = next((i for i, line in enumerate(said) if line.startswith("The conflict is")), None)
+    lines = said[begin + 1 :] if begin is not None else said[-8:]
+    kept = [line.strip() for line in takewhile(str.strip, lines) if not line.startswith("ERROR")]
+    return "\n".join(f"  {CONFLICT_WORDS.sub('scorehost needs', line)}" for line in kept[:8])
