@@ -297,6 +297,17 @@ def test_a_failing_step(tmp_path: Path, text: str):
     assert log.path.read_text() == text
 
 
+def test_colours(tmp_path: Path):
+    """They are the classic builder's; neither log nor message has them."""
+    with BuildLog(tmp_path / "a.log", lambda *_: None) as log:
+        log.line("Step 1/1 : RUN false")
+        log.line("\x1b[91mE: no\x1b[0m")
+        log.line("\x1b[0mRemoving intermediate container 85d43dae315b")
+
+    assert log.step.said == ["E: no"]
+    assert "\x1b" not in log.path.read_text()
+
+
 def test_a_step_that_says_much(tmp_path: Path):
     """The end of it is kept."""
     with BuildLog(tmp_path / "a.log", lambda *_: None) as log:

@@ -21,6 +21,9 @@ CACHED = re.compile(r" ---> Using cache|--> Using cache .*|#\d+ CACHED")
 NOISE = re.compile(
     r" --->|-->|Removing intermediate container|#\d+ (DONE|CACHED|sha256:|extracting|transferring)"
 )
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
+"""The classic builder colours what steps write to standard error, whoever reads it."""
+
 KEPT_LINES = 400
 
 
@@ -67,6 +70,7 @@ class BuildLog:
 
     def line(self, text: str) -> None:
         """Take one line of the build's output."""
+        text = COLOUR.sub("", text)
         self._stream.write(text + "\n")
         found = CLASSIC.match(text) or PODMAN.match(text) or BUILDKIT.match(text)
         if found:
