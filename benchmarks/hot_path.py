@@ -60,13 +60,12 @@ class HotPath:
         self.front = Front(Settings(), Profile(), {}, log, nowhere, lambda _status: None)
         self.worker = WorkerHandle(1, 0)
         self.worker.state = SERVING
-        self.worker.description = {"full": False, "style": "plain"}
+        self.worker.full = False
         self.front.dispatcher.serving.append(self.worker)
         self.connections = [Connection(self.front) for _ in range(CONNECTIONS)]
         for connection in self.connections:
             connection.connection_made(cast(asyncio.BaseTransport, nowhere))
         self.request = payloads.GUIDE.request(50_000)
-        self._log = log
         self._requests, self._answers = self._other_ends()
 
     def _other_ends(self) -> tuple[Any, Any]:
@@ -83,11 +82,11 @@ class HotPath:
         while left:
             left -= self.work()
             began = time.perf_counter()
-            for frame in self.worker.read_answers():
-                self.front.answer_frame(self.worker, frame)
+            self.front.answered(self.worker, self.worker.read_answers())
             taken += time.perf_counter() - began
-        self._log.flush()
-        return taken
+        began = time.perf_counter()
+        self.front.observe()
+        return taken + time.perf_counter() - began
 
     def work(self) -> int:
         """Answer everything that was written ahead, in one piece."""

@@ -7,7 +7,7 @@ as a :class:`ScoringRequest`; exactly one of :class:`Answer`, :class:`Stream` an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -25,7 +25,7 @@ class ScoringRequest:
     headers : name and value pairs as sent; latin-1. Empty unless the script asks for headers.
     content_type : the Content-Type header's value, or "".
     body : the whole body.
-    request_id : ``x-request-id``, taken or made.
+    remote_address : the client's.
     """
 
     method: str
@@ -33,7 +33,6 @@ class ScoringRequest:
     headers: HeaderList
     content_type: str
     body: bytes
-    request_id: str = ""
     remote_address: str = ""
 
     @property
@@ -59,7 +58,7 @@ class Answer:
 
     body: bytes
     status: int = 200
-    headers: HeaderList = field(default_factory=list)
+    headers: Sequence[tuple[str, str]] = ()
     content_type: str = "application/json"
     run_ns: int = 0
     run_function_failed: bool = False

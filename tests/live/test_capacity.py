@@ -52,10 +52,10 @@ class Stand:
 
     # -- as the pool's owner ----------------------------------------------------------
 
-    def answer_frame(self, worker: Any, frame: Any) -> None:
+    def answered(self, worker: Any, found: Any) -> None:
         raise AssertionError("nothing was asked")
 
-    fail = expired = log_report = start_failed = worker_ended = answer_frame
+    fail = expired = log_report = start_failed = worker_ended = answered
 
     def nobody_serves(self) -> None:
         pass

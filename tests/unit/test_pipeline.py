@@ -59,7 +59,7 @@ def test_the_guides_script(scripts: Loader):
     outcome = answer(pipeline.score(post('{"data": [1, 2]}')))
 
     assert outcome.body == b'{"got":[1,2]}'
-    assert (outcome.status, outcome.content_type, outcome.headers) == (200, JSON, [])
+    assert (outcome.status, outcome.content_type, outcome.headers) == (200, JSON, ())
     assert not outcome.run_function_failed
     assert not outcome.own_response
 

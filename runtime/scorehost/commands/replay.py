@@ -128,7 +128,6 @@ def replayed(pipeline: Pipeline, record: Mapping[str, Any], file: Path) -> dict[
         headers,
         content_type,
         as_bytes(record["body"]),
-        record["id"],
         record["remote_address"],
     )
     outcome = pipeline.score(request)

@@ -211,7 +211,7 @@ class DevelopmentFront(Front):
         document = {"state": "live"}
         if self.relay.paused:
             document["doing"] = "paused in the debugger"
-        self._json(exchange, 200, document)
+        self.endpoints.json(exchange, 200, document)
 
     # -- on demand ----------------------------------------------------------------------------
 
@@ -353,10 +353,10 @@ class DevelopmentFront(Front):
                 continue
             if failed:
                 failure = {"message": "The reload failed.", "report": self.status.report()}
-                self._json(exchange, 500, failure)
+                self.endpoints.json(exchange, 500, failure)
             else:
                 body = {"message": "Reloaded.", "generation": self.pool.generation}
-                self._json(exchange, 200, body)
+                self.endpoints.json(exchange, 200, body)
 
     def sources(self) -> Mapping[str, object]:
         """Where each setting came from."""
@@ -368,12 +368,14 @@ class DevelopmentFront(Front):
         path = exchange.path
         ours = path == b"/debug" or path.startswith(b"/debug/")
         if not ours and path != b"/-/reload":
-            self._nothing(exchange)
+            self.endpoints.nothing(exchange)
         elif _from_elsewhere(exchange):
-            self._json(exchange, 403, {"message": "Another site's page may not ask for this."})
+            self.endpoints.json(
+                exchange, 403, {"message": "Another site's page may not ask for this."}
+            )
         elif ours:
             exchange.route = routes.DEBUG if path == b"/debug/state" else routes.PAGES
-            self._pages(exchange)
+            self.pages.serve(exchange)
         elif exchange.method != b"POST":
             error = MethodNotAllowed("/-/reload takes POST.", ("POST",))
             self.fail(exchange, error)

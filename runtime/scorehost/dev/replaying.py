@@ -62,7 +62,9 @@ def replay(front: Front, document: Mapping[str, Any]) -> None:
     exchange.method = document["method"].encode("latin-1")
     exchange.target = document["target"].encode("latin-1")
     exchange.path = exchange.target.partition(b"?")[0]
-    _give_body(exchange, as_bytes(document["body"]))
+    body = as_bytes(document["body"])
+    front.admission.hold(exchange, len(body))
+    _give_body(exchange, body)
     identify(exchange, front.make_id)
     front.routes.assign(exchange)
     front.serve(exchange)

@@ -75,6 +75,8 @@ class Admission:
         """The body is no longer held."""
         self.bytes_held -= exchange.held
         exchange.held = 0
+        if exchange.body or exchange.body_file >= 0:
+            exchange.release()
 
     def queue_limit(self, workers: int) -> int:
         """Requests that may wait, for this number of workers."""

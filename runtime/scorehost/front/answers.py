@@ -70,14 +70,7 @@ class Answers:
 
     def scored(self, exchange: Exchange, run_ns: int, body: bytes) -> bytes:
         """A result of ``run()``, as JSON, with status 200."""
-        if (
-            exchange.client_id
-            or exchange.trace_id
-            or self._origins
-            or exchange.http10
-            or exchange.head_only
-            or not exchange.keep_alive
-        ):
+        if not exchange.usual or not exchange.keep_alive or self._origins:
             return self.complete(exchange, 200, body, JSON, run_ns=run_ns, failed=False)
         exchange.status = 200
         exchange.sent = len(body)

@@ -28,7 +28,6 @@ from scorehost.front.bodies import Body
 from scorehost.front.correlation import identify
 from scorehost.front.exchange import Exchange
 from scorehost.front.heads import HEAD_END, LONGEST_HEAD
-from scorehost.worker.frames import MEMORY_FILE_FROM
 
 if TYPE_CHECKING:
     from scorehost.front.front import Front
@@ -127,17 +126,17 @@ class Connection(asyncio.Protocol):
         """Parse what has come; complete requests are served at once or in their turn."""
         if self.refused:
             return
-        if self._arriving is not None and self._headers_done:
-            self.deadline = self._front.now() + self._front.settings.body_timeout
-        self._take(data)
+        if self._headers_done:
+            if self._arriving is None:
+                data = self._take_known(data)
+            else:
+                self.deadline = self._front.now() + self._front.settings.body_timeout
+        if data:
+            self._take(data)
 
     def _take(self, data: bytes) -> None:
-        """Take what has come, a chunked body by turns with whatever else the loop has to do."""
+        """Parse what has come, a chunked body by turns with whatever else the loop has to do."""
         while data and not self.refused:
-            if self._arriving is None and self._headers_done:
-                data = self._take_known(data)
-                if not data:
-                    return
             if self._chunked and len(data) > _TURN:
                 self._unparsed = data[_TURN:]
                 self._regulate()
@@ -167,21 +166,19 @@ class Connection(asyncio.Protocol):
         The parser is between two messages and does not notice.
         """
         front = self._front
+        admission = front.admission
         while True:
             end = data.find(HEAD_END, 0, LONGEST_HEAD) + 4
             if end < 4:
                 return data
-            head = front.heads.get(data[:end])
+            text = data[:end]
+            head = front.known_head(text)
             if head is None:
-                self._new_head = data[:end]
+                self._new_head = text
                 return data
-            last = end + head.length
-            if (
-                last > len(data)
-                or head.length >= MEMORY_FILE_FROM
-                or front.draining
-                or not front.admission.has_room(head.length)
-            ):
+            length = head.length
+            last = end + length
+            if last > len(data) or front.draining or not admission.has_room(length):
                 return data
             exchange = Exchange(self, front.now(), head.known)
             exchange.method = head.method
@@ -189,12 +186,12 @@ class Connection(asyncio.Protocol):
             exchange.path = head.path
             exchange.headers = head.headers
             exchange.head_only = head.head_only
+            exchange.usual = head.usual
             exchange.route = head.route
             exchange.request_id = exchange.legacy_id = front.make_id()
-            exchange.size = head.length
+            exchange.size = exchange.held = length
             exchange.body = data[end:last]
-            front.admission.bytes_held += head.length
-            exchange.held = head.length
+            admission.bytes_held += length
             self._complete(exchange)
             if last == len(data) or self.refused:
                 return b""
@@ -332,6 +329,9 @@ class Connection(asyncio.Protocol):
         elif b"host" not in known:
             raise MalformedRequest("An HTTP/1.1 request needs a Host header (RFC 9112, 3.2).")
         identify(exchange, self._front.make_id)
+        exchange.usual = not (
+            exchange.client_id or exchange.trace_id or exchange.http10 or exchange.head_only
+        )
         self._front.routes.assign(exchange)
         if b"content-length" in known:
             self._expect_body(exchange, int(known[b"content-length"]))

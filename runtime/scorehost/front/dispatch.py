@@ -75,22 +75,33 @@ class Dispatcher:
         longest = settings.max_queue_wait_ms
         self._wait = None if longest is None else longest / 1000
         self._watching = self._waiting_watched = False
+        # With fewer in the queue than this it is not full, however many are written ahead.
+        fixed = settings.max_queue_length is not None
+        self._never_full = 0 if fixed else admission.queue_limit(1) - DEEPEST
 
     # -- in -----------------------------------------------------------------------------------
 
     def submit(self, exchange: Exchange) -> None:
         """Give a request to a worker, or put it in the queue, or refuse it."""
         exchange.queued = self._clock.now()
-        worker = None if self.queue else self._pick()
+        queue = self.queue
+        worker = None if queue else self._pick()
         if worker is not None and self._write(worker, exchange):
             return
-        waiting = self.waiting
-        if waiting >= self._admission.queue_limit(self.allowed):
-            self._outlet.fail(exchange, self._admission.queue_full(waiting, self.allowed))
+        if len(queue) >= self._never_full and self._is_full(exchange):
             return
         exchange.state = WAITING
-        self.queue.append(exchange)
-        self._watch_waiting()
+        queue.append(exchange)
+        if self._wait is not None:
+            self._watch_waiting()
+
+    def _is_full(self, exchange: Exchange) -> bool:
+        """Refuse the request if the queue is full."""
+        waiting, allowed = self.waiting, self.allowed
+        if waiting < self._admission.queue_limit(allowed):
+            return False
+        self._outlet.fail(exchange, self._admission.queue_full(waiting, allowed))
+        return True
 
     def pump(self) -> None:
         """Give waiting requests to workers that have room."""
@@ -106,8 +117,12 @@ class Dispatcher:
 
     def _pick(self) -> WorkerHandle | None:
         """An idle worker, else the one with most room."""
+        serving = self.serving
+        if len(serving) == 1:
+            worker = serving[0]
+            return worker if len(worker.outstanding) < worker.depth else None
         best, most = None, 0
-        for worker in self.serving:
+        for worker in serving:
             outstanding = len(worker.outstanding)
             if not outstanding:
                 return worker
@@ -119,7 +134,7 @@ class Dispatcher:
     def _write(self, worker: WorkerHandle, exchange: Exchange) -> bool:
         self._number = exchange.number = self._number + 1
         try:
-            if not worker.write(exchange, full=worker.full):
+            if not worker.write(exchange):
                 return False
         except RequestError as error:
             self._outlet.fail(exchange, error)
@@ -137,20 +152,25 @@ class Dispatcher:
 
     # -- out ----------------------------------------------------------------------------------
 
-    def answered(self, worker: WorkerHandle, run_ns: int, now: float) -> Exchange:
-        """The worker has answered its oldest request; begin what that makes room for."""
-        outstanding = worker.outstanding
-        exchange = outstanding.popleft()
+    def answered(self, worker: WorkerHandle, count: int, slowest: int, now: float) -> None:
+        """The worker has answered its oldest requests; begin what that makes room for.
+
+        Parameters
+        ----------
+        worker : has them no longer in ``outstanding``.
+        count : how many it answered.
+        slowest : the longest of their times in ``run()`` (ns), -1 when it never returned.
+        now : seconds on the monotonic clock.
+        """
         worker.head_since = now
-        worker.scored += 1
-        if outstanding:
-            outstanding[0].begun = now
-        if run_ns >= 0:
-            worker.learn(run_ns)
+        worker.scored += count
+        if worker.outstanding:
+            worker.outstanding[0].begun = now
+        if slowest >= 0:
+            worker.learn(slowest)
             worker.depth = max(1, min(DEEPEST, int(AHEAD / (worker.service + OVERHEAD))))
         if self.queue:
             self.pump()
-        return exchange
 
     def is_first(self, exchange: Exchange) -> bool:
         """Whether the exchange is the one a worker is in, or takes next."""

@@ -60,8 +60,9 @@ class Exchange:
     body_file : descriptor of a memory file with the body, or -1.
     size : bytes of the body. held : bytes counted against the byte limit.
     request_id, client_id, legacy_id, trace_id : the ids, as they go out; b"" when absent.
-    arrived, queued, begun : seconds on the monotonic clock.
+    arrived, queued, begun, ended : seconds on the monotonic clock.
     state : ARRIVING, WAITING in the queue, WRITTEN to a worker, or DONE.
+    usual : no id, method or version of the request changes the form of its answer.
     error : why it cannot be served, found before it was complete.
     run_ns : nanoseconds in ``run()``, -1 unless it returned.
     """
@@ -72,9 +73,9 @@ class Exchange:
     headers: Sequence[tuple[bytes, bytes]] = ()
     body_file = -1
     size = held = sent = number = status = 0
-    begun = queued = 0.0
+    begun = queued = ended = 0.0
     keep_alive = True
-    head_only = http10 = streaming = False
+    head_only = http10 = streaming = usual = False
     route = "other"
     reason = ""
     state = ARRIVING

@@ -10,20 +10,22 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from scorehost.diagnosis.cgroup import read_limits
-from scorehost.errors import MethodNotAllowed, NotReady, RequestError, SlowClient
+from scorehost.errors import NotReady, RequestError, SlowClient
 from scorehost.front import routes
 from scorehost.front.admission import Admission, Refusal
-from scorehost.front.answers import JSON, TEXT, Answers
+from scorehost.front.answers import JSON, Answers
 from scorehost.front.capacity import plan_workers
 from scorehost.front.connection import Connection
 from scorehost.front.correlation import id_maker
+from scorehost.front.deadlines import Deadlines
 from scorehost.front.dispatch import Dispatcher
+from scorehost.front.endpoints import Endpoints
 from scorehost.front.exchange import DONE, WAITING, WRITTEN, Exchange
 from scorehost.front.handle import WorkerHandle
 from scorehost.front.heads import Heads
@@ -31,14 +33,14 @@ from scorehost.front.last_words import INTERVAL, last_words
 from scorehost.front.launcher import Launcher
 from scorehost.front.numbers import Numbers
 from scorehost.front.observe.access_log import AccessLog
-from scorehost.front.observe.log import SCRIPT, Log
+from scorehost.front.observe.log import Log
 from scorehost.front.observe.metrics import Metrics
 from scorehost.front.observe.observer import Observer
 from scorehost.front.pages.runner import PagesRunner
 from scorehost.front.pool import Pool
 from scorehost.front.probes import Status
 from scorehost.front.processes import request_inside
-from scorehost.messages import RUN_FAILED_MESSAGE
+from scorehost.front.results import Results
 from scorehost.profile import Profile
 from scorehost.settings import Settings
 from scorehost.worker import frames
@@ -48,9 +50,10 @@ if TYPE_CHECKING:
 
 CLIENT_LEFT: Final = 499
 """What nginx logs for a client that closed its connection; no client ever sees it."""
-SWAGGER_VERSIONS: Final = ("2", "3", "3.1")
 _PLAIN_METHODS: Final = frozenset({b"GET", b"HEAD", b"POST"})
-_STACKS_TAKE: Final = 0.1
+_SCORE_METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST")
+_OBSERVED_AFTER: Final = 0.02
+"""Seconds that a finished exchange waits for company on its way to metrics and log."""
 
 
 class Front:
@@ -82,6 +85,7 @@ class Front:
         self.make_id = id_maker()
         self.routes = routes.Routes()
         self.heads = Heads()
+        self.known_head = self.heads.get
         self.answers = Answers(settings, profile.server_version)
         self.admission = self.make_admission(settings)
         self.connections: set[Connection] = set()
@@ -102,19 +106,24 @@ class Front:
         self.metrics = Metrics(
             Numbers(settings, self.pool, self.dispatcher, self.admission, self.connections)
         )
+        self._finished: list[Exchange] = []
         self._observers: list[Observer] = [self.metrics]
         if settings.access_log and log.enabled(logging.INFO):
-            self._observers.append(AccessLog(log, probes=settings.log_probes, later=self.later))
+            self._observers.append(AccessLog(log, probes=settings.log_probes))
+        log.before_event = self.observe
+        self._results = Results(self, self.answers, self.dispatcher, self.pool, log, loop)
+        self._deadlines = Deadlines(settings, log, loop.call_later)
+        self.endpoints = tell = Endpoints(self)
         self._handlers: dict[str, Callable[[Exchange], None]] = {
             routes.SCORE: self._score,
-            routes.ROOT: self._root,
-            routes.LIVE: self._live,
-            routes.READY: self._ready,
-            routes.STARTUP: self._startup,
-            routes.METRICS: self._metrics,
-            routes.SWAGGER: self._swagger,
-            routes.PAGES: self._pages,
-            routes.OTHER: self._nothing,
+            routes.ROOT: tell.root,
+            routes.LIVE: tell.live,
+            routes.READY: tell.ready,
+            routes.STARTUP: tell.startup,
+            routes.METRICS: tell.metrics,
+            routes.SWAGGER: tell.swagger,
+            routes.PAGES: self.pages.serve,
+            routes.OTHER: tell.nothing,
         }
 
     more_pages: Callable[[Flask], None] | None = None
@@ -176,6 +185,7 @@ class Front:
 
     def close(self) -> None:
         """Let go of what outlives the loop."""
+        self.observe()
         self.pages.close()
 
     # -- connections --------------------------------------------------------------------------
@@ -214,7 +224,7 @@ class Front:
         elif exchange.method == b"OPTIONS" and self.answers.is_preflight(exchange):
             self.reply(exchange, self.answers.preflight(exchange))
         elif exchange.route in routes.READ_ONLY and exchange.method not in (b"GET", b"HEAD"):
-            self._read_only(exchange)
+            self.endpoints.read_only(exchange)
         else:
             self._handlers[exchange.route](exchange)
 
@@ -228,7 +238,7 @@ class Front:
         if exchange.state == DONE:
             return
         if exchange.streaming:
-            self._cut(exchange)
+            self.cut(exchange)
             return
         exchange.reason = type(error).__name__
         retry_after = body = None
@@ -248,7 +258,7 @@ class Front:
             dispatcher.waiting, dispatcher.allowed, dispatcher.service
         )
 
-    def _cut(self, exchange: Exchange) -> None:
+    def cut(self, exchange: Exchange) -> None:
         """End a stream so that no client takes it for complete."""
         exchange.keep_alive = False
         connection = exchange.connection
@@ -258,16 +268,25 @@ class Front:
     def finish(self, exchange: Exchange) -> None:
         """The last byte of the answer is on its way, or its client has left."""
         exchange.state = DONE
-        now = self.now()
-        self.admission.release(exchange)
-        if exchange.body_file >= 0 or exchange.body:
-            exchange.release()
+        exchange.ended = now = self.now()
+        if exchange.held:
+            self.admission.release(exchange)
+        finished = self._finished
+        finished.append(exchange)
+        if len(finished) == 1:
+            self.later(_OBSERVED_AFTER, self.observe)
+        exchange.connection.finished(exchange, now)
+
+    def observe(self) -> None:
+        """Tell metrics and access log what is over; they see it late, but before anyone asks."""
+        finished, self._finished = self._finished, []
+        if not finished:
+            return
         for observer in self._observers:
             try:
-                observer.finished(exchange, now)
+                observer.finished(finished)
             except Exception as error:  # noqa: PERF203 - one feature must not break another
                 self.log.error(f"{type(observer).__name__} failed: {error!r}")
-        exchange.connection.finished(exchange, now)
 
     def give_up_waiting(self, exchange: Exchange) -> bool:
         """Take a request out of the queue; False when a worker may have begun it."""
@@ -292,7 +311,7 @@ class Front:
         """A worker is in it: a stream is ended there, anything else runs out unheard."""
         for worker in self.pool.workers:
             if worker.outstanding and worker.outstanding[0] is exchange and exchange.streaming:
-                self._resume(worker)
+                self._results.resume(worker)
                 worker.interrupt(exchange.number)
 
     # -- scoring ------------------------------------------------------------------------------
@@ -304,87 +323,12 @@ class Front:
         elif exchange.method in _PLAIN_METHODS or self._raw():
             dispatcher.submit(exchange)
         elif exchange.method == b"OPTIONS":
-            headers = [("Allow", "GET, HEAD, OPTIONS, POST")]
-            self.reply(exchange, self.answers.complete(exchange, 200, b"", TEXT, headers))
+            self.endpoints.options(exchange, _SCORE_METHODS)
         else:
-            self.fail(exchange, _not_allowed(exchange, ("GET", "HEAD", "OPTIONS", "POST")))
+            self.endpoints.not_allowed(exchange, _SCORE_METHODS)
 
     def _raw(self) -> bool:
         return self.pool.description.get("style") == "raw"
-
-    def answer_frame(self, worker: WorkerHandle, frame: frames.AnswerFrame) -> None:
-        """A worker has answered, or sent a part of an answer."""
-        kind = frame.kind
-        if kind == frames.ANSWER or kind == frames.FAILURE:
-            run_ns = frame.run_ns if frame.flags & frames.RUN_RETURNED else -1
-            if not worker.outstanding or worker.outstanding[0].number != frame.number:
-                self._disagree(worker, frame)
-                return
-            exchange = self.dispatcher.answered(worker, run_ns, self.now())
-            exchange.run_ns = run_ns
-            if exchange.state == DONE:
-                self._late(worker, exchange, frame)
-            elif kind == frames.ANSWER:
-                self._send_result(exchange, frame, run_ns)
-            else:
-                self._send_failure(worker, exchange, frame, run_ns)
-            self.pool.after_answer(worker)
-        elif worker.outstanding:
-            self._stream_frame(worker, worker.outstanding[0], frame)
-
-    def _disagree(self, worker: WorkerHandle, frame: frames.AnswerFrame) -> None:
-        """An answer that nobody waits for: nothing this process says can be trusted any more."""
-        self.log.error(
-            f"worker {worker.index} (pid {worker.pid}) answered request number {frame.number}, "
-            "which is not inside it; it is killed. Something else wrote to its socket"
-        )
-        worker.kill("")
-
-    def _send_result(self, exchange: Exchange, frame: frames.AnswerFrame, run_ns: int) -> None:
-        body = frame.body
-        if not frame.flags & frames.OWN_RESPONSE:
-            if len(body) < frames.LARGE:
-                self.reply(exchange, self.answers.scored(exchange, run_ns, body))
-                return
-            content_type, headers, failed = JSON, [], False
-        else:
-            content_type, headers = frame.read_meta()
-            failed = bool(frame.flags & frames.RUN_FUNCTION_FAILED) or frame.status >= 500
-        head = self.answers.head_of(
-            exchange, frame.status, len(body), content_type, headers, run_ns=run_ns, failed=failed
-        )
-        if exchange.sent < frames.LARGE:
-            self.reply(exchange, head + body if exchange.sent else head)
-        else:
-            self._reply_in_pieces(exchange, head, memoryview(body))
-
-    def _reply_in_pieces(self, exchange: Exchange, head: bytes, body: memoryview) -> None:
-        """Send a large answer as its client takes it, and others their turn in between."""
-        exchange.streaming = True  # its head is on the way: nothing else can be said any more
-        exchange.connection.write(head)
-        exchange.connection.write_large(body, lambda: self.finish(exchange))
-
-    def _send_failure(
-        self, worker: WorkerHandle, exchange: Exchange, frame: frames.AnswerFrame, run_ns: int
-    ) -> None:
-        stage, error_type, message, log, detail = frame.read_meta()
-        request_id = exchange.request_id.decode("latin-1")
-        if frame.status >= 500:
-            self.log.event(
-                logging.ERROR, SCRIPT, f"{stage} failed: {log or message}",
-                request_id=request_id, pid=worker.pid, stage=stage, error_type=error_type,
-            )  # fmt: skip
-        exchange.reason = error_type
-        if stage == "encode":
-            message = RUN_FAILED_MESSAGE
-        body, content_type = self.failure_body(exchange, stage, message, detail)
-        failed = stage in ("run", "encode")
-        self.reply(
-            exchange,
-            self.answers.complete(
-                exchange, frame.status, body, content_type, run_ns=run_ns, failed=failed
-            ),
-        )
 
     def failure_body(
         self, exchange: Exchange, stage: str, message: str, detail: dict[str, Any]
@@ -393,107 +337,16 @@ class Front:
         del exchange, stage, detail
         return orjson.dumps({"message": message}), JSON
 
-    def _late(self, worker: WorkerHandle, exchange: Exchange, frame: frames.AnswerFrame) -> None:
-        """The answer to a request that has already been answered, or left."""
-        if worker.expired != exchange.number:
-            return
-        interrupted = frame.kind == frames.FAILURE and frame.read_meta()[1] == "Interrupted"
-        how = "was interrupted in Python code" if interrupted else "came back by itself"
-        self.log.warning(
-            f"worker {worker.index} (pid {worker.pid}) {how} after its deadline and goes on",
-            request_id=exchange.request_id.decode("latin-1"),
-        )
-
-    # -- streams ------------------------------------------------------------------------------
-
-    def _stream_frame(
-        self, worker: WorkerHandle, exchange: Exchange, frame: frames.AnswerFrame
-    ) -> None:
-        if frame.kind == frames.STREAM_END:
-            self._stream_end(worker, frame)
-        elif exchange.state == DONE:
-            return
-        elif frame.kind == frames.STREAM_BEGIN:
-            content_type, headers = frame.read_meta()
-            exchange.streaming = True
-            exchange.run_ns = frame.run_ns
-            head = self.answers.stream_head(
-                exchange, frame.status, content_type, headers, run_ns=frame.run_ns,
-                failed=bool(frame.flags & frames.RUN_FUNCTION_FAILED),
-            )  # fmt: skip
-            self._write_part(worker, exchange, head)
-        else:
-            exchange.sent += len(frame.body)
-            self._write_part(worker, exchange, self.answers.chunk(exchange, frame.body))
-
-    def _write_part(self, worker: WorkerHandle, exchange: Exchange, data: bytes) -> None:
-        connection = exchange.connection
-        if data:
-            connection.write(data)
-        if not connection.writable and worker.paused_stream is None:
-            # The reader is slow: the generator waits with it.
-            worker.paused_stream = exchange
-            self._loop.remove_reader(worker.answers.fileno())
-            connection.on_drain = lambda: self._resume(worker)
-
-    def _resume(self, worker: WorkerHandle) -> None:
-        exchange, worker.paused_stream = worker.paused_stream, None
-        if exchange is not None:
-            exchange.connection.on_drain = None
-            self.pool.listen(worker)
-
-    def _stream_end(self, worker: WorkerHandle, frame: frames.AnswerFrame) -> None:
-        exchange = self.dispatcher.answered(worker, -1, self.now())
-        failure = frame.body.decode("utf-8", "replace")
-        if exchange.state == DONE:
-            if worker.expired == exchange.number:
-                self.log.warning(
-                    f"worker {worker.index} (pid {worker.pid}) was interrupted in a stream "
-                    "after its deadline and goes on",
-                    request_id=exchange.request_id.decode("latin-1"),
-                )
-        elif failure:
-            self.log.event(
-                logging.ERROR, SCRIPT, f"the stream was cut: {failure}",
-                request_id=exchange.request_id.decode("latin-1"), pid=worker.pid,
-            )  # fmt: skip
-            exchange.reason = "stream"
-            self._cut(exchange)
-        else:
-            self.reply(exchange, self.answers.last_chunk(exchange))
-        self.pool.after_answer(worker)
-
     # -- the dispatcher's and the pool's calls -----------------------------------------------
+
+    def answered(self, worker: WorkerHandle, found: Sequence[frames.AnswerFrame]) -> None:
+        """A worker has answered, or sent parts of an answer."""
+        self._results.take(worker, found)
 
     def expired(self, worker: WorkerHandle, exchange: Exchange) -> None:
         """The deadline has passed and the client has its answer: free the worker."""
-        number = exchange.number
-        request_id = exchange.request_id.decode("latin-1")
-        self._resume(worker)  # it may stand in a chunk that nobody takes
-        worker.read_stacks()
-        worker.dump_stacks()
-        worker.interrupt(number)
-        self.later(_STACKS_TAKE, self._log_stacks, worker, request_id)
-        self.later(self.settings.interrupt_grace, self._kill_if_inside, worker, number, request_id)
-
-    def _log_stacks(self, worker: WorkerHandle, request_id: str) -> None:
-        if worker.returncode is not None:
-            return
-        stacks = worker.read_stacks()
-        self.log.error(
-            f"the deadline of {self.settings.scoring_timeout_ms} ms has passed in worker "
-            f"{worker.index} (pid {worker.pid}); its stacks:\n{stacks.rstrip()}",
-            request_id=request_id,
-        )
-
-    def _kill_if_inside(self, worker: WorkerHandle, number: int, request_id: str) -> None:
-        if worker.outstanding and worker.outstanding[0].number == number:
-            self.log.error(
-                f"worker {worker.index} (pid {worker.pid}) did not come back to Python within "
-                f"{self.settings.interrupt_grace:g} s of its deadline; it is killed and replaced",
-                request_id=request_id,
-            )
-            worker.kill("deadline")
+        self._results.resume(worker)  # it may stand in a chunk that nobody takes
+        self._deadlines.expired(worker, exchange.number, exchange.request_id.decode("latin-1"))
 
     def start_failed(self, report: dict[str, Any]) -> None:
         """The script has failed before anything could score."""
@@ -533,81 +386,3 @@ class Front:
         """Count a reload."""
         for observer in self._observers:
             observer.reloaded(succeeded)
-
-    # -- other routes -------------------------------------------------------------------------
-
-    def _read_only(self, exchange: Exchange) -> None:
-        if exchange.method == b"OPTIONS":
-            headers = [("Allow", "GET, HEAD, OPTIONS")]
-            self.reply(exchange, self.answers.complete(exchange, 200, b"", TEXT, headers))
-        else:
-            self.fail(exchange, _not_allowed(exchange, ("GET", "HEAD", "OPTIONS")))
-
-    def _json(self, exchange: Exchange, status: int, document: Any, retry: float = 0.0) -> None:
-        headers = [("Retry-After", f"{retry:.0f}")] if retry else []
-        body = orjson.dumps(document, default=str)
-        self.reply(exchange, self.answers.complete(exchange, status, body, JSON, headers))
-
-    def _root(self, exchange: Exchange) -> None:
-        """Older clients wait here until the answer is 200."""
-        if self.pool.ever_ready:
-            self.reply(exchange, self.answers.complete(exchange, 200, b"Healthy", TEXT))
-        else:
-            self._json(exchange, 503, self.status.document(), self.status.retry_after())
-
-    def _live(self, exchange: Exchange) -> None:
-        """The server answers; nothing else is meant."""
-        self._json(exchange, 200, {"state": "live"})
-
-    def _ready(self, exchange: Exchange) -> None:
-        """A worker can score."""
-        if self.dispatcher.serving and not self.status.draining:
-            self._json(exchange, 200, self.status.document())
-        else:
-            self._json(exchange, 503, self.status.document(), self.status.retry_after())
-
-    def _startup(self, exchange: Exchange) -> None:
-        """``init()`` is done, or what it is doing."""
-        if self.pool.ever_ready:
-            self._json(exchange, 200, self.status.document())
-        else:
-            self._json(exchange, 503, self.status.document(), self.status.retry_after())
-
-    def _metrics(self, exchange: Exchange) -> None:
-        body, content_type = self.metrics.text()
-        self.reply(exchange, self.answers.complete(exchange, 200, body, content_type))
-
-    def _swagger(self, exchange: Exchange) -> None:
-        documents = self.pool.description.get("documents")
-        if documents is None:
-            self.fail(exchange, NotReady(self.status.not_ready()))
-            return
-        version = _query(exchange).get("version", SWAGGER_VERSIONS[0]).removesuffix(".0")
-        if version in documents:
-            self._json(exchange, 200, documents[version])
-        else:
-            supported = ", ".join(SWAGGER_VERSIONS)
-            self._json(
-                exchange, 404,
-                {"message": f"There is no swagger version {version!r}. Supported: {supported}."},
-            )  # fmt: skip
-
-    def _pages(self, exchange: Exchange) -> None:
-        self.pages.serve(exchange)
-
-    def _nothing(self, exchange: Exchange) -> None:
-        self.fail(exchange, routes.no_such_route(exchange))
-
-
-def _not_allowed(exchange: Exchange, allowed: tuple[str, ...]) -> MethodNotAllowed:
-    method = exchange.method.decode("latin-1")
-    path = exchange.path.decode("latin-1")
-    takes = ", ".join(allowed)
-    return MethodNotAllowed(f"{path} does not take {method}. It takes {takes}.", allowed)
-
-
-def _query(exchange: Exchange) -> dict[str, str]:
-    from urllib.parse import parse_qsl
-
-    query = exchange.target.partition(b"?")[2].decode("latin-1")
-    return dict(parse_qsl(query, keep_blank_values=True))

@@ -44,6 +44,8 @@ class WorkerHandle:
     Attributes
     ----------
     index : 1 for the first of a generation.
+    description : what the worker said of its script when it became ready.
+    full : whether the script can see more of a POST than its body.
     state : STARTING, READY (it could score, and is not asked to), SERVING, RETIRING or ENDED.
     stage : what a starting worker is doing.
     outstanding : exchanges written to it and not answered, oldest first.
@@ -67,6 +69,7 @@ class WorkerHandle:
         self.started = time.monotonic()
         self.ready_at = 0.0
         self.description: dict[str, Any] = {}
+        self.full = True
         self.report: dict[str, Any] | None = None
         self.outstanding: deque[Exchange] = deque()
         self.head_since = 0.0
@@ -95,6 +98,7 @@ class WorkerHandle:
         self.requests, self._their_requests = socket.socketpair(
             socket.AF_UNIX, socket.SOCK_SEQPACKET
         )
+        self._send = self.requests.send
         self.requests.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self.answers, self._their_answers = socket.socketpair()
         self._shared_file = frames.SharedState.create()
@@ -132,12 +136,18 @@ class WorkerHandle:
         else:
             self.requests.send(packet)
 
-    def write(self, exchange: Exchange, *, full: bool) -> bool:
-        """Write one request to the worker; False when its socket takes no more now."""
-        packet = pack(exchange, full=full)
+    def write(self, exchange: Exchange) -> bool:
+        """Write one request to the worker; False when its socket takes no more now.
+
+        Raises
+        ------
+        HeadersTooLarge
+            The script asks for headers, and these don't fit.
+        """
+        packet = pack(exchange) if self.full or exchange.method != b"POST" else pack_body(exchange)
         try:
             if exchange.body_file < 0:
-                self.requests.send(packet)
+                self._send(packet)
             else:
                 socket.send_fds(self.requests, [packet], [exchange.body_file])
         except OSError:  # full, or the process is ending; its end is noticed elsewhere
@@ -230,11 +240,6 @@ class WorkerHandle:
     # -- what it is -----------------------------------------------------------------------------
 
     @property
-    def full(self) -> bool:
-        """Whether the script can see more of a POST than its body."""
-        return bool(self.description.get("full", True))
-
-    @property
     def style(self) -> str:
         """The entry script's style."""
         return str(self.description.get("style", ""))
@@ -257,18 +262,21 @@ class WorkerHandle:
         self.shared.close()
 
 
-def pack(exchange: Exchange, *, full: bool) -> bytes:
-    """Make the packet of an exchange."""
-    in_file = exchange.body_file >= 0
-    if not full and exchange.method == b"POST":
-        return frames.pack_request(
-            frames.SCORE_PLAIN,
-            exchange.number,
-            exchange.request_id,
-            b"",
-            exchange.body,
-            in_file=in_file,
-        )
+def pack_body(exchange: Exchange) -> bytes:
+    """Make the packet of a POST to a script that sees nothing but the body."""
+    return frames.pack_plain(
+        exchange.number, exchange.request_id, exchange.body, in_file=exchange.body_file >= 0
+    )
+
+
+def pack(exchange: Exchange) -> bytes:
+    """Make the packet of an exchange, with all that a script may see of it.
+
+    Raises
+    ------
+    HeadersTooLarge
+        It is larger than a packet can be.
+    """
     meta = frames.pack_meta(
         exchange.method.decode("latin-1"),
         exchange.target.decode("latin-1"),
@@ -278,7 +286,7 @@ def pack(exchange: Exchange, *, full: bool) -> bytes:
     )
     packet = frames.pack_request(
         frames.SCORE_FULL, exchange.number, exchange.request_id, meta, exchange.body,
-        in_file=in_file,
+        in_file=exchange.body_file >= 0,
     )  # fmt: skip
     if len(packet) > frames.LARGEST_PACKET:
         raise HeadersTooLarge(

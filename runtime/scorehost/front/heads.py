@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from scorehost.worker.frames import MEMORY_FILE_FROM
+
 if TYPE_CHECKING:
     from scorehost.front.exchange import Exchange
 
@@ -31,7 +33,9 @@ class Head:
     length : bytes of the body that follows.
     """
 
-    __slots__ = ("head_only", "headers", "known", "length", "method", "path", "route", "target")
+    __slots__ = (
+        "head_only", "headers", "known", "length", "method", "path", "route", "target", "usual",
+    )  # fmt: skip
 
     def __init__(self, exchange: Exchange, length: int) -> None:
         self.method = exchange.method
@@ -40,6 +44,7 @@ class Head:
         self.headers = exchange.headers
         self.known = exchange.known
         self.head_only = exchange.head_only
+        self.usual = exchange.usual
         self.route = exchange.route
         self.length = length
 
@@ -63,7 +68,9 @@ class Heads:
             or any(name.lower() in _NOT_KEPT for name, _ in exchange.headers)
         ):
             return
+        length = int(exchange.known.get(b"content-length", b"0"))
+        if length >= MEMORY_FILE_FROM:
+            return
         if len(self._kept) >= MOST_HEADS:
             self._kept.clear()
-        length = int(exchange.known.get(b"content-length", b"0"))
         self._kept[head] = Head(exchange, length)

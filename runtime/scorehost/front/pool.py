@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
@@ -47,8 +47,8 @@ LOADER_LOST: Final = "loader"
 class Owner(Protocol):
     """What the pool tells the front."""
 
-    def answer_frame(self, worker: WorkerHandle, frame: frames.AnswerFrame) -> None:
-        """A worker has answered."""
+    def answered(self, worker: WorkerHandle, found: Sequence[frames.AnswerFrame]) -> None:
+        """A worker has answered, or sent parts of an answer."""
 
     def fail(self, exchange: Exchange, error: WorkerLost) -> None:
         """A request was inside a worker that ended."""
@@ -126,7 +126,7 @@ class Pool:
         self.description: dict[str, Any] = {}
         self.next_start = 0.0
         self.on_empty: Callable[[], None] | None = None
-        self.answer_frame = owner.answer_frame
+        self.answered = owner.answered
         self.listen = self._processes.listen
         self._index = 0
         self._refused = 0
@@ -374,6 +374,7 @@ class Pool:
         if handle.state != STARTING:
             return  # it was told to end in the meantime
         handle.description = description
+        handle.full = bool(description.get("full", True))
         handle.stage = "ready"
         handle.ready_at = time.monotonic()
         handle.state = READY

@@ -9,6 +9,7 @@ import asyncio
 import os
 import subprocess
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,8 +24,8 @@ from scorehost.worker import frames
 class Listener(Protocol):
     """Who is told what the processes say and do."""
 
-    def answer_frame(self, worker: WorkerHandle, frame: frames.AnswerFrame) -> None:
-        """A worker has answered, or sent a part of an answer."""
+    def answered(self, worker: WorkerHandle, found: Sequence[frames.AnswerFrame]) -> None:
+        """A worker has answered, or sent parts of an answer."""
 
     def control_frame(self, handle: WorkerHandle, frame: frames.AnswerFrame) -> None:
         """A process says something about itself."""
@@ -128,14 +129,19 @@ class Processes:
             self._loop.remove_reader(handle.output)
 
     def _read_answers(self, handle: WorkerHandle) -> None:
-        for frame in handle.read_answers():
-            if frame.kind <= frames.STREAM_END:
-                self._listener.answer_frame(handle, frame)
-            else:
-                self._listener.control_frame(handle, frame)
+        self._hear(handle, handle.read_answers())
         if handle.silent:
             # It has closed its end, or has just died; either would make the loop spin.
             self._loop.remove_reader(handle.answers.fileno())
+
+    def _hear(self, handle: WorkerHandle, found: list[frames.AnswerFrame]) -> None:
+        answers = [frame for frame in found if frame.kind <= frames.STREAM_END]
+        if len(answers) < len(found):
+            for frame in found:
+                if frame.kind > frames.STREAM_END:
+                    self._listener.control_frame(handle, frame)
+        if answers:
+            self._listener.answered(handle, answers)
 
     # -- ending -------------------------------------------------------------------------------
 
@@ -148,11 +154,7 @@ class Processes:
     def ended(self, handle: WorkerHandle, code: int) -> None:
         """A process has ended: hear it out, and let go of it."""
         handle.returncode = code
-        for frame in handle.drain_answers():
-            if frame.kind <= frames.STREAM_END:
-                self._listener.answer_frame(handle, frame)
-            else:
-                self._listener.control_frame(handle, frame)
+        self._hear(handle, handle.drain_answers())
         watched = self._watched.pop(handle)
         self._forking.pop(handle, None)
         self._loop.remove_reader(handle.answers.fileno())

@@ -351,7 +351,6 @@ class FrontWorker(Worker):  # type: ignore[misc]
         if front.final_report is not None:
             front.log_report(front.final_report)
             application.outcome[0] = status
-        log.flush()
         writer.close()
 
     def _heartbeat(self, loop: asyncio.AbstractEventLoop) -> None:

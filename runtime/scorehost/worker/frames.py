@@ -52,6 +52,12 @@ def pack_request(
     return b"".join((prefix, request_id, meta, body))
 
 
+def pack_plain(number: int, request_id: bytes, body: bytes, *, in_file: bool = False) -> bytes:
+    """Make the packet of a POST without anything but its body."""
+    size = len(request_id)
+    return _REQUEST.pack(SCORE_PLAIN, in_file, size, 0, number) + request_id + body
+
+
 def pack_meta(
     method: str, target: str, content_type: str, address: str, headers: HeaderList
 ) -> bytes:
@@ -75,38 +81,42 @@ class RequestReader:
         self._socket = sock
         self._buffer = bytearray(LARGEST_PACKET + 4096)
         self._view = memoryview(self._buffer)
+        self._buffers = [self._buffer]
         self._ancillary = socket.CMSG_SPACE(16 * 4)
 
-    def next(self) -> tuple[int, ScoringRequest] | Control | None:
-        """Begin the next packet; None when the front has closed its end."""
-        size, ancillary, flags, _ = self._socket.recvmsg_into([self._buffer], self._ancillary)
+    def next(self) -> tuple[int, bytes, ScoringRequest] | Control | None:
+        """Begin the next packet: number, id and request; None when the front has closed its end.
+
+        Raises
+        ------
+        FrameError
+            The packet is larger than packets are.
+        """
+        buffer = self._buffer
+        size, ancillary, flags, _ = self._socket.recvmsg_into(self._buffers, self._ancillary)
         if not size:
             return None
         if flags & _CUT:
             raise FrameError(f"a request packet of over {LARGEST_PACKET} bytes was cut")
-        kind, in_file, id_size, meta_size, number = _REQUEST.unpack_from(self._buffer)
+        kind, in_file, id_size, meta_size, number = _REQUEST.unpack_from(buffer)
         start = REQUEST_PREFIX + id_size
-        view = self._view
-        body = bytes(view[start + meta_size : size])
-        if kind in (SCORE_PLAIN, SCORE_FULL):
-            request_id = str(view[REQUEST_PREFIX:start], "latin-1")
-            if in_file:
-                body = read_memory_file(received_files(ancillary)[0])
-            if kind == SCORE_PLAIN:
-                return number, ScoringRequest("POST", "/score", [], "", body, request_id)
-            method, target, content_type, address, headers = orjson.loads(
-                view[start : start + meta_size]
-            )
-            return number, ScoringRequest(
-                method,
-                target,
-                [(name, value) for name, value in headers],
-                content_type,
-                body,
-                request_id,
-                address,
-            )
-        return Control(kind, body, received_files(ancillary))
+        body = bytes(self._view[start + meta_size : size])
+        if kind not in (SCORE_PLAIN, SCORE_FULL):
+            return Control(kind, body, received_files(ancillary))
+        request_id = bytes(buffer[REQUEST_PREFIX:start])
+        if in_file:
+            body = read_memory_file(received_files(ancillary)[0])
+        if kind == SCORE_PLAIN:
+            return number, request_id, ScoringRequest("POST", "/score", [], "", body)
+        method, target, content_type, address, headers = orjson.loads(
+            self._view[start : start + meta_size]
+        )
+        pairs = [(name, value) for name, value in headers]
+        return (
+            number,
+            request_id,
+            ScoringRequest(method, target, pairs, content_type, body, address),
+        )
 
 
 def request_number(packet: bytes) -> int:
@@ -278,17 +288,9 @@ class AnswerReader:
             last = middle + size
             if last > end:
                 break
-            frames.append(
-                AnswerFrame(
-                    kind,
-                    flags,
-                    status,
-                    number,
-                    run_ns,
-                    data[position + ANSWER_PREFIX : middle],
-                    data[middle:last],
-                )
-            )
+            meta = data[position + ANSWER_PREFIX : middle] if meta_size else b""
+            fields = (kind, flags, status, number, run_ns, meta, data[middle:last])
+            frames.append(tuple.__new__(AnswerFrame, fields))  # a fifth of its own constructor
             position = last
         if position < end:
             rest += data[position:]

@@ -28,6 +28,8 @@ from scorehost.worker.frames import MARK_ALL, SharedState
 MARK: Final = b"\x00\x1a"
 """Opens a mark; text does not hold it."""
 MARK_END: Final = b"\x00\n"
+_NOTHING: Final = bytes(4)
+"""Of FIONREAD: no byte is waiting."""
 _LINE_BUFFERED: Final = 1  # _IOLBF of <stdio.h>, the same in glibc and musl
 BEGIN, END, PAUSE, RESUME, RECORD = b"B", b"E", b"P", b"R", b"L"
 
@@ -74,9 +76,9 @@ class Output:
 
     def __init__(self, shared: SharedState) -> None:
         self._shared = shared
-        self._streams: tuple[TextIO, ...] = ()
+        self._streams = (sys.stdout, sys.stderr)
         self._main = threading.get_ident()
-        self._request_id = ""
+        self._request_id = b""
         self._marked = False
         self._unread = bytearray(4)
 
@@ -94,35 +96,35 @@ class Output:
             _put(mark(PAUSE) + data + mark(RESUME) if self._marked else data)
         elif self._request_id and not self._marked:
             self._marked = True
-            _put(mark(BEGIN, self._request_id.encode("latin-1", "replace")) + data)
+            _put(mark(BEGIN, self._request_id) + data)
         else:
             _put(data)
         return len(data)
 
-    def begin(self, request_id: str) -> None:
+    def begin(self, request_id: bytes) -> None:
         """Say that what comes belongs to this request."""
         self._request_id = request_id
         if self._shared.words[MARK_ALL]:
             self._marked = True
-            _put(mark(BEGIN, request_id.encode("latin-1", "replace")))
+            _put(mark(BEGIN, request_id))
 
     def end(self) -> None:
         """Flush what the request wrote and close its mark, if it wrote anything."""
-        out, err = sys.stdout, sys.stderr
-        _flush(out)
-        _flush(err)
-        if (out, err) != self._streams:  # the script put its own there
-            for stream in self._streams:
-                _flush(stream)
+        own_out, own_err = self._streams
+        _flush(own_out)
+        _flush(own_err)
+        if sys.stdout is not own_out or sys.stderr is not own_err:  # the script has others
+            _flush(sys.stdout)
+            _flush(sys.stderr)
         if self._marked or self._native_output():
-            _put(mark(END, self._request_id.encode("latin-1", "replace")))
+            _put(mark(END, self._request_id))
             self._marked = False
-        self._request_id = ""
+        self._request_id = b""
 
     def _native_output(self) -> bool:
         """Whether something unread is in the pipe, which only native code can have written."""
         fcntl.ioctl(1, termios.FIONREAD, self._unread)
-        return any(self._unread)
+        return self._unread != _NOTHING
 
 
 def write_lines_at_once() -> None:
@@ -151,8 +153,10 @@ def _text(pipe: MarkedPipe) -> TextIO:
 
 
 def _flush(stream: Any) -> None:
-    with contextlib.suppress(Exception):  # a script may close its streams
+    try:  # noqa: SIM105 - for each request, and contextlib.suppress costs more than the flush
         stream.flush()
+    except Exception:  # noqa: S110 - a script may close its streams
+        pass
 
 
 class RecordHandler(logging.Handler):

@@ -245,11 +245,11 @@ class Worker:
             elif packet is None or packet.kind == frames.STOP:
                 return
 
-    def _score(self, number: int, request: ScoringRequest) -> None:
+    def _score(self, number: int, request_id: bytes, request: ScoringRequest) -> None:
         assert self._pipeline is not None  # noqa: S101 - run() comes after start()
         channel, output, interrupts = self._channel, self._output, self._interrupts
         channel.shared.begin(number, time.monotonic_ns())
-        output.begin(request.request_id)
+        output.begin(request_id)
         try:
             interrupts.interruptible = number
             outcome = self._pipeline.score(request)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Sequence
 from typing import Final
 
 from scorehost.front.exchange import Exchange
@@ -10,9 +11,7 @@ from scorehost.front.observe.log import Log
 from scorehost.front.observe.observer import Observer
 from scorehost.front.routes import PROBES
 
-_LINE: Final = b"%b %b %d run=%.3fms total=%.3fms in=%d out=%d id=%b\n"
-FLUSH_AFTER: Final = 0.05
-"""Seconds a line may wait for company."""
+_LINE: Final = b"%b,%03d%b%b %b %d run=%.3fms total=%.3fms in=%d out=%d id=%b\n"
 
 
 class AccessLog(Observer):
@@ -22,44 +21,56 @@ class AccessLog(Observer):
     ----------
     log : where lines go.
     probes : whether probes and metrics are logged too.
-    later : calls a function after some seconds.
     """
 
-    def __init__(
-        self, log: Log, *, probes: bool, later: Callable[[float, Callable[[], None]], object]
-    ) -> None:
+    def __init__(self, log: Log, *, probes: bool) -> None:
         self._log = log
-        self._probes = probes
-        self._later = later
+        self._unlogged = frozenset() if probes else PROBES
 
-    def finished(self, exchange: Exchange, now: float) -> None:
-        """Log the line; the times are of ``run()``, of waiting for a worker, and in all."""
-        if exchange.route in PROBES and not self._probes:
+    def finished(self, exchanges: Sequence[Exchange]) -> None:
+        """Log the lines; the times are those in ``run()`` and in all."""
+        unlogged = self._unlogged
+        wanted = [exchange for exchange in exchanges if exchange.route not in unlogged]
+        if not wanted:
             return
-        log = self._log
-        if log.is_json:
-            first = log.collect_fields(self._fields(exchange, now))
-        else:
-            first = log.collect(
-                _LINE,
-                (
+        offset = time.time() - time.monotonic()
+        make = self._records if self._log.is_json else self._lines
+        self._log.lines(b"".join(make(wanted, offset)))
+
+    def _lines(self, exchanges: Sequence[Exchange], offset: float) -> list[bytes]:
+        log, lines = self._log, []
+        prefix, last, text = log.access_prefix, 0, b""
+        for exchange in exchanges:
+            ended, run_ns = exchange.ended, exchange.run_ns
+            when = ended + offset
+            second = int(when)
+            if second != last:
+                last, text = second, log.second(second)
+            lines.append(
+                _LINE
+                % (
+                    text,
+                    (when - second) * 1000,
+                    prefix,
                     exchange.method,
                     exchange.path,
                     exchange.status,
-                    exchange.run_ns / 1e6 if exchange.run_ns > 0 else 0.0,
-                    (now - exchange.arrived) * 1e3,
+                    run_ns * 1e-6 if run_ns > 0 else 0.0,
+                    (ended - exchange.arrived) * 1e3,
                     exchange.size,
                     exchange.sent,
                     exchange.request_id,
-                ),
+                )
             )
-        if first:
-            self._later(FLUSH_AFTER, log.flush)
+        return lines
 
-    @staticmethod
-    def _fields(exchange: Exchange, now: float) -> dict[str, object]:
-        fields = exchange.describe()
-        fields["total_ms"] = round((now - exchange.arrived) * 1e3, 3)
-        if exchange.reason:
-            fields["reason"] = exchange.reason
-        return fields
+    def _records(self, exchanges: Sequence[Exchange], offset: float) -> list[bytes]:
+        return [self._log.access_record(each.ended + offset, _fields(each)) for each in exchanges]
+
+
+def _fields(exchange: Exchange) -> dict[str, object]:
+    fields = exchange.describe()
+    fields["total_ms"] = round((exchange.ended - exchange.arrived) * 1e3, 3)
+    if exchange.reason:
+        fields["reason"] = exchange.reason
+    return fields

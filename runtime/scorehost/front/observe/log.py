@@ -1,14 +1,11 @@
-"""The server's log: one line for each event, as text or JSON.
-
-Events are written at once. Lines of the access log are collected for a moment first: one write
-for many of them.
-"""
+"""The server's log: one line for each event, as text or JSON."""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
@@ -37,6 +34,11 @@ class Log:
     level : lowest level that is logged, by name.
     form : "text" or "json".
     style : "own", or "azmlinfsrv" for that server's line format.
+
+    Attributes
+    ----------
+    before_event : is called first, so that whoever collects lines can write them.
+    access_prefix : what stands between the time and the text of an access line.
     """
 
     def __init__(self, writer: LogWriter, level: str, form: str, style: str) -> None:
@@ -45,10 +47,8 @@ class Log:
         self._json = form == "json"
         self._drop_in = style == "azmlinfsrv"
         self._pid = os.getpid()
-        self._second = 0
-        self._second_text = b""
-        self._collected: list[bytes] = []
-        self._access = (
+        self.before_event: Callable[[], None] | None = None
+        self.access_prefix = (
             b" I [%d] %b - " % (self._pid, _DROP_IN_NAMES[ACCESS].encode())
             if self._drop_in
             else b" INFO  %b: " % ACCESS.encode()
@@ -101,13 +101,17 @@ class Log:
         """
         if level < self._level and not always:
             return
-        self.flush()
+        self._catch_up()
         self._writer.write(self._line(level, logger, message, request_id, pid, fields))
 
     def raw(self, text: str) -> None:
         """Write text that is its own form, such as a framed report."""
-        self.flush()
+        self._catch_up()
         self._writer.write(text.encode("utf-8", "replace") + b"\n")
+
+    def _catch_up(self) -> None:
+        if self.before_event is not None:
+            self.before_event()
 
     @property
     def is_json(self) -> bool:
@@ -116,33 +120,25 @@ class Log:
 
     # -- the access log's way in --------------------------------------------------------------
 
-    def collect(self, form: bytes, values: tuple[Any, ...]) -> bool:
-        """Keep one access line for the next flush; True if it is the first one kept."""
-        self._collected.append(self._stamp(time.time()) + self._access + form % values)
-        return len(self._collected) == 1
+    def lines(self, data: bytes) -> None:
+        """Write lines that are made already."""
+        self._writer.write(data)
 
-    def collect_fields(self, fields: dict[str, Any]) -> bool:
-        """Keep one access line in its JSON form."""
+    def access_record(self, when: float, fields: dict[str, Any]) -> bytes:
+        """Make an access line in its JSON form; ``when`` is the seconds since 1970."""
         request_id = str(fields.pop("request_id", ""))
-        self._collected.append(self._line(logging.INFO, ACCESS, "", request_id, 0, fields))
-        return len(self._collected) == 1
+        return self._json_line(when, "INFO", ACCESS, "", request_id, 0, fields)
 
-    def flush(self) -> None:
-        """Write the access lines that were kept."""
-        if self._collected:
-            data = b"".join(self._collected)
-            self._collected.clear()
-            self._writer.write(data)
+    @staticmethod
+    def second(second: int) -> bytes:
+        """A whole second as lines begin with it."""
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(second)).encode()
 
     # -- lines --------------------------------------------------------------------------------
 
     def _stamp(self, now: float) -> bytes:
         second = int(now)
-        if second != self._second:
-            self._second = second
-            form = "%Y-%m-%d %H:%M:%S"
-            self._second_text = time.strftime(form, time.gmtime(second)).encode()
-        return b"%b,%03d" % (self._second_text, (now - second) * 1000)
+        return b"%b,%03d" % (self.second(second), (now - second) * 1000)
 
     def _line(
         self,

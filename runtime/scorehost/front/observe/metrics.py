@@ -6,7 +6,7 @@ them. There is one front, so sums are right with any number of workers and survi
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -48,6 +48,18 @@ class Histogram:
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
+    def add(self, values: list[float]) -> None:
+        """Count values; sorted, they are counted bucket by bucket."""
+        values.sort()
+        self.total += sum(values)
+        bounds, position, end = self.bounds, 0, len(values)
+        while position < end:
+            bucket = bisect_left(bounds, values[position])
+            last = bucket == len(bounds)
+            after = end if last else bisect_right(values, bounds[bucket], position)
+            self.counts[bucket] += after - position
+            position = after
+
     def cumulative(self) -> list[tuple[str, float]]:
         """The buckets as Prometheus wants them: each holds those before it."""
         sums, so_far = [], 0
@@ -55,11 +67,6 @@ class Histogram:
             so_far += count
             sums.append(("+Inf" if bound == float("inf") else repr(float(bound)), float(so_far)))
         return sums
-
-
-def _add(histogram: Histogram, value: float) -> None:
-    histogram.counts[bisect_left(histogram.bounds, value)] += 1
-    histogram.total += value
 
 
 class Source(Protocol):
@@ -94,18 +101,16 @@ class Metrics(Observer):
         self.deaths: Counter[str] = Counter()
         self.reloads: Counter[str] = Counter()
 
-    def finished(self, exchange: Exchange, now: float) -> None:
-        """Count an exchange; times and sizes are of scoring requests only."""
-        self.requests[exchange.route, exchange.status] += 1
-        if exchange.route != SCORE:
-            return
-        _add(self.total, now - exchange.arrived)
-        _add(self.request_bytes, exchange.size)
-        _add(self.response_bytes, exchange.sent)
-        if exchange.begun:
-            _add(self.waited, exchange.begun - exchange.queued)
-            if exchange.run_ns >= 0:
-                _add(self.run, exchange.run_ns * 1e-9)
+    def finished(self, exchanges: Sequence[Exchange]) -> None:
+        """Count exchanges; times and sizes are of scoring requests only."""
+        self.requests.update([(each.route, each.status) for each in exchanges])
+        scoring = [each for each in exchanges if each.route == SCORE]
+        self.total.add([each.ended - each.arrived for each in scoring])
+        self.request_bytes.add([each.size for each in scoring])
+        self.response_bytes.add([each.sent for each in scoring])
+        begun = [each for each in scoring if each.begun]
+        self.waited.add([each.begun - each.queued for each in begun])
+        self.run.add([each.run_ns * 1e-9 for each in begun if each.run_ns >= 0])
 
     def worker_ended(self, reason: str) -> None:
         """Count a death."""

@@ -6,14 +6,19 @@ decides; one that raises is logged, and the request goes on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from scorehost.front.exchange import Exchange
 
 
 class Observer:
     """Every method is called on the front's event loop and must return at once."""
 
-    def finished(self, exchange: Exchange, now: float) -> None:
-        """An exchange is over: answered (``status``), or left by its client (status 499)."""
+    def finished(self, exchanges: Sequence[Exchange]) -> None:
+        """These are over, in this order: answered (``status``), or left by the client (499).
+
+        They come a few milliseconds later and together: one by one they would cost twice as much.
+        """
 
     def worker_ended(self, reason: str) -> None:
         """A scoring process has ended; ``reason`` is one of a small closed set."""
