@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +19,9 @@ hypothesis_settings.register_profile(
     "server", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 hypothesis_settings.load_profile("server")
+
+# Where a shell started the tests in the background, what they start would ignore a Ctrl-C too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["support.nothing_skipped"]
 

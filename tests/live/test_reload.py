@@ -127,7 +127,7 @@ def test_fifty_reloads_under_load(own_server: StartServer, how: list[str]):
     assert load.failed == []
     assert load.answered > 500
     assert taken[25] < 1 + start
-    assert taken[-1] < 1 + 4 * start  # the load takes its share of two cores
+    assert taken[-1] < 1 + 8 * start  # the load, and other tests, take their share of two cores
 
 
 def test_a_syntax_error_keeps_the_old(own_server: StartServer, how: list[str]):

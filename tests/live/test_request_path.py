@@ -7,6 +7,7 @@ there are a few attempts: a server that is deaf misses all of them.
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from support.processes import tree
 from support.server import LiveServer, StartServer
 from support.wait import wait_until
 
-ATTEMPTS = 4
+ATTEMPTS = 8
 
 
 def attempt(measure: Callable[[], float], bar: float) -> None:
@@ -121,6 +122,32 @@ def test_the_deadline_is_kept_and_the_server_scores_again(
         after = server.score("fast")["pid"]
 
     assert (after == before) == (how != "c")
+
+
+STOPPED = {"SCORING_TIMEOUT_MS": "500", "SCOREHOST_INTERRUPT_GRACE": "3"}
+
+
+@pytest.mark.parametrize("moves_again", [True, False])
+def test_a_worker_that_stands_still_before_it_begins(
+    own_server: StartServer, moves_again: bool
+) -> None:
+    """One answer, at the deadline; the request is not scored later, nor given to the next."""
+    server = own_server("counts_calls.py", settings=STOPPED)
+    [worker] = workers_of(server)
+    os.kill(worker, signal.SIGSTOP)
+
+    with server.connect(10.0) as connection:
+        assert connection.request("POST", "/score", body=b'"first"').status == 504
+        if moves_again:
+            os.kill(worker, signal.SIGCONT)
+            server.wait_for_line("after its deadline and goes on")
+        else:
+            server.wait_for_line("it is killed and replaced")
+        wait_until(lambda: server.get("/readyz").status == 200, what="a worker serves")
+        answer = connection.request("POST", "/score", body=b'"second"')
+
+    assert answer.json() == ["second"]
+    assert (workers_of(server) == [worker]) is moves_again
 
 
 # -- never overrun ------------------------------------------------------------------------

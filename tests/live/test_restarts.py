@@ -158,7 +158,7 @@ def test_a_broken_script_is_not_switched_to(server: LiveServer) -> None:
     server.wait_for_line("the reload failed")
 
     assert version_of(server) == 1
-    assert sorted(workers(server)) == before
+    wait_until(lambda: sorted(workers(server)) == before, what="the new ones are gone")
     assert "init is broken" in server.log
     assert 'scorehost_reloads_total{result="failed"} 1.0' in server.get("/metrics").text
     replace_script(server, script(3))

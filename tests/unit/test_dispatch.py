@@ -409,9 +409,6 @@ def test_a_worker_that_only_lacks_a_processor_is_not_called_slow(make_stand: Mak
     assert [len(worker.outstanding) for worker in stand.workers] == [3, 3]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="taken back from two workers, those of the second come before the first's"
-)
 def test_those_taken_back_from_several_workers_keep_their_order(make_stand: MakeStand) -> None:
     """As when all scripts suddenly wait for the same database."""
     stand = make_stand(workers=2)
@@ -428,9 +425,6 @@ def test_those_taken_back_from_several_workers_keep_their_order(make_stand: Make
     assert stand.queue == made[2:]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a timer that is set for a younger request is not set anew for an older"
-)
 def test_who_comes_back_is_refused_no_later_than_the_others(make_stand: MakeStand) -> None:
     """Written ahead to a worker without a processor, which begins after 300 ms and is slow."""
     stand = make_stand(max_queue_wait_ms=500)
@@ -669,11 +663,6 @@ def test_time_at_a_breakpoint_does_not_count(make_stand: MakeStand) -> None:
     assert stand.failed == [second, first]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a request that its worker has not begun is taken back at its deadline, "
-    "and written again after it was answered",
-)
 def test_what_was_not_even_begun_expires_once(make_stand: MakeStand) -> None:
     """As when the worker is stopped, or a thread of the script holds the interpreter."""
     stand = make_stand(scoring_timeout_ms=1000)
@@ -685,9 +674,19 @@ def test_what_was_not_even_begun_expires_once(make_stand: MakeStand) -> None:
     assert first.state == DONE
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the deadline's timer is not set again for what the worker has begun since"
-)
+def test_what_was_answered_at_its_deadline_goes_to_nobody_else(make_stand: MakeStand) -> None:
+    """When the worker that stood still is killed, or retired."""
+    stand = make_stand(workers=2, scoring_timeout_ms=1000)
+    stand.submit(1)
+    stand.clock.pass_by(1.5)
+
+    inside = stand.dispatcher.lost(stand.worker)
+
+    assert inside == []
+    assert stand.queue == []
+    assert stand.hands(stand.workers[1]).take() is None
+
+
 def test_what_is_begun_while_the_one_before_expires_has_a_deadline(make_stand: MakeStand) -> None:
     """The answer was on its way, unread, when the deadline passed."""
     stand = make_stand(scoring_timeout_ms=1000)

@@ -365,7 +365,7 @@ class Connection(asyncio.Protocol):
 
     def _complete(self, exchange: Exchange) -> None:
         """A whole request is there: it is served at once, or in its turn."""
-        if self.active is None and self.writable:
+        if self.active is None and self.writable and not self._waiting:
             self.active = exchange
             self.deadline = 0.0
             self._front.serve(exchange)

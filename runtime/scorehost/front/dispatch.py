@@ -9,6 +9,7 @@ request for :data:`STALL` while others could take it, or while a longest wait is
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -74,7 +75,8 @@ class Dispatcher:
         self._limit_ms = settings.scoring_timeout_ms
         longest = settings.max_queue_wait_ms
         self._wait = None if longest is None else longest / 1000
-        self._watching = self._waiting_watched = False
+        self._watching = False
+        self._next_look = math.inf
         # With fewer in the queue than this it is not full, however many are written ahead.
         fixed = settings.max_queue_length is not None
         self._never_full = 0 if fixed else admission.queue_limit(1) - DEEPEST
@@ -86,9 +88,10 @@ class Dispatcher:
         exchange.queued = self._clock.now()
         queue = self.queue
         worker = None if queue else self._pick()
-        if worker is not None and self._write(worker, exchange):
+        waits = worker is None or worker.outstanding  # in the queue, or written ahead
+        if waits and len(queue) >= self._never_full and self._is_full(exchange):
             return
-        if len(queue) >= self._never_full and self._is_full(exchange):
+        if worker is not None and self._write(worker, exchange):
             return
         exchange.state = WAITING
         queue.append(exchange)
@@ -166,6 +169,7 @@ class Dispatcher:
         worker.scored += count
         if worker.outstanding:
             worker.outstanding[0].begun = now
+            self._watch_deadline(worker)
         if slowest >= 0:
             worker.learn(slowest)
             worker.depth = max(1, min(DEEPEST, int(AHEAD / (worker.service + OVERHEAD))))
@@ -195,15 +199,25 @@ class Dispatcher:
     def take_back(self, worker: WorkerHandle) -> None:
         """Put what the worker has not begun back to the front of the queue, in order."""
         outstanding, taken = worker.outstanding, worker.take_back()
-        for exchange in [each for each in reversed(outstanding) if each.number in taken]:
+        back = [each for each in outstanding if each.number in taken]
+        for exchange in back:
             outstanding.remove(exchange)
-            exchange.begun = 0.0
-            exchange.state = WAITING
-            self.queue.appendleft(exchange)
+            if exchange.state != DONE:  # answered at its deadline, before it was begun
+                exchange.begun = 0.0
+                exchange.state = WAITING
+        self._put_back([each for each in back if each.state == WAITING])
         if outstanding and not outstanding[0].begun:  # it has begun another than was to be next
             worker.head_since = outstanding[0].begun = self._clock.now()
         if self.queue:
             self._watch_waiting()
+
+    def _put_back(self, back: list[Exchange]) -> None:
+        """Put requests where they belong in the queue, which is in the order of arrival."""
+        queue = self.queue
+        if queue and back and back[-1].queued > queue[0].queued:  # another worker's came before
+            back = sorted((*back, *queue), key=_arrival)
+            queue.clear()
+        queue.extendleft(reversed(back))
 
     def retire(self, worker: WorkerHandle) -> None:
         """Give the worker nothing more; what it has begun it finishes."""
@@ -293,15 +307,17 @@ class Dispatcher:
             self._clock.later(STALL, self._look_for_stalls)
 
     def _watch_waiting(self) -> None:
-        if self._wait is None or self._waiting_watched or not self.queue:
+        """Look at the first in the queue when its time is over; a timer too many does no harm."""
+        if self._wait is None or not self.queue:
             return
-        self._waiting_watched = True
-        due = self.queue[0].queued + self._wait - self._clock.now()
-        self._clock.later(max(0.0, due), self._end_waits)
+        due = self.queue[0].queued + self._wait
+        if due < self._next_look:
+            self._next_look = due
+            self._clock.later(max(0.0, due - self._clock.now()), self._end_waits)
 
     def _end_waits(self) -> None:
         """Refuse whoever has waited for too long; the queue is in the order of arrival."""
-        self._waiting_watched = False
+        self._next_look = math.inf
         if self._wait is None:
             return
         now = self._clock.now()
@@ -322,6 +338,19 @@ class Dispatcher:
             worker.deadline_watched = True
             self._clock.later(self._limit, self._check_deadline, worker)
 
+    def _keep_only_first(self, worker: WorkerHandle) -> None:
+        """Take back all but the first, even if the worker has not begun that.
+
+        Such a worker stands still outside of any request. With the first left to it, it counts as
+        busy, and is killed for that one if it does not move.
+        """
+        first = worker.outstanding[0]
+        self.take_back(worker)
+        if first.state == WAITING and worker.write(first):
+            self.queue.remove(first)
+            first.state = WRITTEN
+            worker.outstanding.appendleft(first)
+
     def _check_deadline(self, worker: WorkerHandle) -> None:
         worker.deadline_watched = False
         if not worker.outstanding:
@@ -336,7 +365,7 @@ class Dispatcher:
                 worker.expired = exchange.number
                 worker.service = max(worker.service, self._limit)
                 worker.depth = 1
-                self.take_back(worker)
+                self._keep_only_first(worker)
                 if exchange.state != DONE:
                     self._outlet.fail(exchange, DeadlineExceeded(self._limit_ms))
                 self._outlet.expired(worker, exchange)
@@ -344,3 +373,7 @@ class Dispatcher:
             return
         worker.deadline_watched = True
         self._clock.later(max(left, 0.05), self._check_deadline, worker)
+
+
+def _arrival(exchange: Exchange) -> float:
+    return exchange.queued

@@ -252,6 +252,8 @@ class Worker:
         output.begin(request_id)
         try:
             interrupts.interruptible = number
+            if channel.shared.victim == number:
+                raise Interrupted  # its time was over before it could begin
             outcome = self._pipeline.score(request)
             interrupts.interruptible = 0
         except Interrupted:
