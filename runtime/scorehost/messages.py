@@ -11,29 +11,46 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-HeaderList: TypeAlias = list[tuple[str, str]]
+HeaderList: TypeAlias = Sequence[tuple[str, str]]
 
 
-@dataclass(slots=True)
 class ScoringRequest:
     """One request as the entry script may see it.
 
+    A script that sees nothing but the body of a POST gets the rest from the class.
+
     Parameters
     ----------
+    body : the whole body.
     method : the HTTP method, upper case.
     target : path and query as sent, percent-encoded: ``/score?a=1``.
     headers : name and value pairs as sent; latin-1. Empty unless the script asks for headers.
     content_type : the Content-Type header's value, or "".
-    body : the whole body.
     remote_address : the client's.
     """
 
-    method: str
-    target: str
-    headers: HeaderList
-    content_type: str
-    body: bytes
+    method: str = "POST"
+    target: str = "/score"
+    headers: HeaderList = ()
+    content_type: str = ""
     remote_address: str = ""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+
+    @classmethod
+    def full(
+        cls, method: str, target: str, headers: HeaderList, content_type: str, body: bytes,
+        remote_address: str = "",
+    ) -> ScoringRequest:  # fmt: skip
+        """Make one with everything."""
+        request = cls(body)
+        request.method = method
+        request.target = target
+        request.headers = headers
+        request.content_type = content_type
+        request.remote_address = remote_address
+        return request
 
     @property
     def query(self) -> str:
@@ -41,28 +58,51 @@ class ScoringRequest:
         return self.target.partition("?")[2]
 
 
-@dataclass(slots=True)
 class Answer:
-    """A complete result.
+    """A complete result: a value, as JSON.
+
+    One is made for each request. What is the same for all of them is read from the class.
 
     Parameters
     ----------
     body : the encoded result.
+    run_ns : nanoseconds spent in ``run()``.
+    """
+
+    status: int = 200
+    headers: HeaderList = ()
+    content_type: str = "application/json"
+    run_function_failed: bool = False
+    own_response: bool = False
+
+    def __init__(self, body: bytes, run_ns: int = 0) -> None:
+        self.body = body
+        self.run_ns = run_ns
+
+
+class OwnAnswer(Answer):
+    """A complete result that the script framed itself (AMLResponse, or Flask's response).
+
+    Parameters
+    ----------
+    body, run_ns : as in :class:`Answer`.
     status : HTTP status.
     headers : what the script set itself; Content-Type comes in ``content_type``.
     content_type : value of Content-Type.
-    run_ns : nanoseconds spent in ``run()``.
     run_function_failed : value for ``x-ms-run-function-failed``.
-    own_response : the script returned a response of its own (AMLResponse or Flask).
     """
 
-    body: bytes
-    status: int = 200
-    headers: Sequence[tuple[str, str]] = ()
-    content_type: str = "application/json"
-    run_ns: int = 0
-    run_function_failed: bool = False
-    own_response: bool = False
+    own_response = True
+
+    def __init__(
+        self, body: bytes, run_ns: int, *, status: int, headers: HeaderList, content_type: str,
+        run_function_failed: bool,
+    ) -> None:  # fmt: skip
+        super().__init__(body, run_ns)
+        self.status = status
+        self.headers = headers
+        self.content_type = content_type
+        self.run_function_failed = run_function_failed
 
 
 @dataclass(slots=True)
@@ -74,7 +114,7 @@ class Stream:
 
     chunks: Iterator[bytes]
     status: int = 200
-    headers: HeaderList = field(default_factory=list)
+    headers: HeaderList = ()
     content_type: str = "application/json"
     run_ns: int = 0
     run_function_failed: bool = False

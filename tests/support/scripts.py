@@ -99,4 +99,4 @@ def request(
     **options: Any,
 ) -> ScoringRequest:
     """Make any request."""
-    return ScoringRequest(method, target, headers or [], content_type, body, **options)
+    return ScoringRequest.full(method, target, headers or [], content_type, body, **options)

@@ -144,7 +144,7 @@ def test_requests_are_written_ahead_while_run_is_short(make_stand: MakeStand) ->
 
 
 @pytest.mark.parametrize(
-    ("run_ns", "ahead"), [(FAST, 16), (100_000, 8), (450_000, 2), (500_000, 1), (SLOW, 1)]
+    ("run_ns", "ahead"), [(FAST, DEEPEST), (100_000, 8), (450_000, 2), (500_000, 1), (SLOW, 1)]
 )
 def test_as_many_are_written_ahead_as_take_a_millisecond(
     make_stand: MakeStand, run_ns: int, ahead: int
@@ -152,7 +152,7 @@ def test_as_many_are_written_ahead_as_take_a_millisecond(
     stand = make_stand()
     stand.learn(run_ns)
 
-    stand.submit(20)
+    stand.submit(DEEPEST + 1)
 
     assert len(stand.worker.outstanding) == ahead
 

@@ -228,7 +228,7 @@ class Check:
         else:
             return None
         headers = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
-        return ScoringRequest("POST", "/score", headers, content_type, body, "127.0.0.1")
+        return ScoringRequest.full("POST", "/score", headers, content_type, body, "127.0.0.1")
 
     def _finish(self, outcome: Answer | Stream) -> None:
         if isinstance(outcome, Stream):

@@ -122,7 +122,7 @@ def replayed(pipeline: Pipeline, record: Mapping[str, Any], file: Path) -> dict[
     """Score one request again and compare."""
     headers = [(name, value) for name, value in record["headers"]]
     content_type = next((v for name, v in headers if name.lower() == "content-type"), "")
-    request = ScoringRequest(
+    request = ScoringRequest.full(
         record["method"],
         record["target"],
         headers,

@@ -31,7 +31,7 @@ def warm_up(pipeline: Pipeline, sample: Any, script: Path) -> Report | None:
     body = json.dumps(sample, default=str).encode()
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
     outcome = pipeline.score(
-        ScoringRequest("POST", "/score", headers, "application/json", body, "127.0.0.1")
+        ScoringRequest.full("POST", "/score", headers, "application/json", body, "127.0.0.1")
     )
     if isinstance(outcome, Stream):
         next(iter(outcome.chunks), None)

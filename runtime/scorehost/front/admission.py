@@ -71,13 +71,6 @@ class Admission:
         self.bytes_held += more
         exchange.held = size
 
-    def release(self, exchange: Exchange) -> None:
-        """The body is no longer held."""
-        self.bytes_held -= exchange.held
-        exchange.held = 0
-        if exchange.body or exchange.body_file >= 0:
-            exchange.release()
-
     def queue_limit(self, workers: int) -> int:
         """Requests that may wait, for this number of workers."""
         limit = self._settings.max_queue_length

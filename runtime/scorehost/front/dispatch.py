@@ -23,7 +23,7 @@ from scorehost.settings import Settings
 AHEAD: Final = 0.001
 """Seconds of work that may be written ahead. A request that finds an idle worker elsewhere
 waits this long at most, and STALL once when run() was suddenly slow."""
-DEEPEST: Final = 16
+DEEPEST: Final = 32
 """docs/decisions/write-ahead.md has the measurement."""
 OVERHEAD: Final = 20e-6
 """Seconds that a request costs a worker besides run()."""

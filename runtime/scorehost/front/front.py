@@ -270,7 +270,11 @@ class Front:
         exchange.state = DONE
         exchange.ended = now = self.now()
         if exchange.held:
-            self.admission.release(exchange)
+            self.admission.bytes_held -= exchange.held
+            exchange.held = 0
+            exchange.body = b""
+            if exchange.body_file >= 0:
+                exchange.release()
         finished = self._finished
         finished.append(exchange)
         if len(finished) == 1:

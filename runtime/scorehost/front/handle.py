@@ -144,7 +144,12 @@ class WorkerHandle:
         HeadersTooLarge
             The script asks for headers, and these don't fit.
         """
-        packet = pack(exchange) if self.full or exchange.method != b"POST" else pack_body(exchange)
+        if self.full or exchange.method != b"POST":
+            packet = pack(exchange)
+        else:
+            packet = frames.pack_plain(
+                exchange.number, exchange.request_id, exchange.body, exchange.body_file >= 0
+            )
         try:
             if exchange.body_file < 0:
                 self._send(packet)
@@ -260,13 +265,6 @@ class WorkerHandle:
         os.close(self.output)
         os.close(self.stacks_file)
         self.shared.close()
-
-
-def pack_body(exchange: Exchange) -> bytes:
-    """Make the packet of a POST to a script that sees nothing but the body."""
-    return frames.pack_plain(
-        exchange.number, exchange.request_id, exchange.body, in_file=exchange.body_file >= 0
-    )
 
 
 def pack(exchange: Exchange) -> bytes:

@@ -91,11 +91,11 @@ class Results:
         if not done:
             return
         now, slowest = self._desk.now(), -1
-        for exchange, frame in done:
+        for exchange, (_kind, flags, _status, _number, run_ns, _meta, _body) in done:
             if not exchange.begun:
                 exchange.begun = now
-            if frame.flags & frames.RUN_RETURNED:
-                exchange.run_ns = run_ns = frame.run_ns
+            if flags & frames.RUN_RETURNED:
+                exchange.run_ns = run_ns
                 if run_ns > slowest:
                     slowest = run_ns
         self._dispatcher.answered(worker, len(done), slowest, now)
@@ -108,15 +108,15 @@ class Results:
         self._pool.after_answer(worker)
 
     def _answer(self, worker: WorkerHandle, exchange: Exchange, frame: frames.AnswerFrame) -> None:
+        kind, flags, _status, _number, run_ns, _meta, body = frame
         if exchange.state == DONE:
             self._late(worker, exchange, frame)
-        elif frame.kind == frames.FAILURE:
+        elif kind == frames.FAILURE:
             self._send_failure(worker, exchange, frame)
-        elif frame.flags & frames.OWN_RESPONSE or len(frame.body) >= frames.LARGE:
+        elif flags & frames.OWN_RESPONSE or len(body) >= frames.LARGE:
             self._send_response(exchange, frame)
         else:
-            data = self._answers.scored(exchange, frame.run_ns, frame.body)
-            self._desk.reply(exchange, data)
+            self._desk.reply(exchange, self._answers.scored(exchange, run_ns, body))
 
     def _disagree(self, worker: WorkerHandle, frame: frames.AnswerFrame) -> None:
         """An answer that nobody waits for: nothing this process says can be trusted any more."""

@@ -48,12 +48,12 @@ class Encoder:
         except TypeError as error:
             refusal = error
         else:
-            return self._checked(value, encoded)
+            return encoded if self._null_is_null else self._checked(value, encoded)
         # Out here, so that an error of the script's does not drag orjson's along.
         return self._carefully(value, options, refusal)
 
     def _checked(self, value: Any, encoded: bytes) -> bytes:
-        if self._null_is_null or b"null" not in encoded:
+        if b"null" not in encoded:
             return encoded
         return JsonWriter(self._nan, self._root).write(value)
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 from flask import Flask
 from werkzeug.wrappers import Response
 
-from scorehost.messages import Answer, HeaderList, ScoringRequest, Stream
+from scorehost.messages import HeaderList, OwnAnswer, ScoringRequest, Stream
 from scorehost.raw_http import RUN_FAILED_HEADER, AMLRequest, AMLResponse
 from scorehost.scoring.streaming import begin
 
@@ -74,7 +74,7 @@ def _add_headers(environ: dict[str, Any], headers: HeaderList) -> None:
 
 def outcome_of(
     response: Response, encode: Callable[[object], bytes], run_ns: int
-) -> Answer | Stream:
+) -> OwnAnswer | Stream:
     """Take a script's own response apart.
 
     Its status, headers and body are kept; what frames the message on the connection
@@ -96,13 +96,12 @@ def outcome_of(
         "content_type": (response.headers.getlist("Content-Type") or [""])[-1],
         "run_ns": run_ns,
         "run_function_failed": failed or response.status_code >= 500,
-        "own_response": True,
     }
     if response.is_streamed or response.direct_passthrough:
-        return Stream(begin(_chunks(response)), **common)
+        return Stream(begin(_chunks(response)), own_response=True, **common)
     body = response.get_data()
     response.close()
-    return Answer(body, **common)
+    return OwnAnswer(body, **common)
 
 
 def _chunks(response: Response) -> Generator[bytes, None, None]:

@@ -25,7 +25,15 @@ from typing import Any, Final, NamedTuple, cast
 import orjson
 
 from scorehost.errors import FrameError
-from scorehost.messages import Answer, Failure, HeaderList, Outcome, ScoringRequest, Stream
+from scorehost.messages import (
+    Answer,
+    Failure,
+    HeaderList,
+    Outcome,
+    OwnAnswer,
+    ScoringRequest,
+    Stream,
+)
 
 # -- requests: front to worker ----------------------------------------------------------------
 
@@ -52,7 +60,7 @@ def pack_request(
     return b"".join((prefix, request_id, meta, body))
 
 
-def pack_plain(number: int, request_id: bytes, body: bytes, *, in_file: bool = False) -> bytes:
+def pack_plain(number: int, request_id: bytes, body: bytes, in_file: bool) -> bytes:
     """Make the packet of a POST without anything but its body."""
     size = len(request_id)
     return _REQUEST.pack(SCORE_PLAIN, in_file, size, 0, number) + request_id + body
@@ -80,7 +88,6 @@ class RequestReader:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._buffer = bytearray(LARGEST_PACKET + 4096)
-        self._view = memoryview(self._buffer)
         self._buffers = [self._buffer]
         self._ancillary = socket.CMSG_SPACE(16 * 4)
 
@@ -100,22 +107,22 @@ class RequestReader:
             raise FrameError(f"a request packet of over {LARGEST_PACKET} bytes was cut")
         kind, in_file, id_size, meta_size, number = _REQUEST.unpack_from(buffer)
         start = REQUEST_PREFIX + id_size
-        body = bytes(self._view[start + meta_size : size])
+        body = bytes(buffer[start + meta_size : size])  # half the time of a slice of a view
         if kind not in (SCORE_PLAIN, SCORE_FULL):
             return Control(kind, body, received_files(ancillary))
         request_id = bytes(buffer[REQUEST_PREFIX:start])
         if in_file:
             body = read_memory_file(received_files(ancillary)[0])
         if kind == SCORE_PLAIN:
-            return number, request_id, ScoringRequest("POST", "/score", [], "", body)
+            return number, request_id, ScoringRequest(body)
         method, target, content_type, address, headers = orjson.loads(
-            self._view[start : start + meta_size]
+            buffer[start : start + meta_size]
         )
         pairs = [(name, value) for name, value in headers]
         return (
             number,
             request_id,
-            ScoringRequest(method, target, pairs, content_type, body, address),
+            ScoringRequest.full(method, target, pairs, content_type, body, address),
         )
 
 
@@ -211,9 +218,9 @@ def pack_frame(
 def pack_outcome(number: int, outcome: Outcome) -> bytes:
     """Make the frame of a complete result."""
     if type(outcome) is Answer:
-        if not outcome.own_response:
-            body = outcome.body
-            return _ANSWER.pack(ANSWER, _PLAIN_OK, 200, 0, len(body), number, outcome.run_ns) + body
+        body = outcome.body
+        return _ANSWER.pack(ANSWER, _PLAIN_OK, 200, 0, len(body), number, outcome.run_ns) + body
+    if isinstance(outcome, OwnAnswer):
         return pack_frame(
             ANSWER,
             number,

@@ -111,8 +111,11 @@ class Output:
     def end(self) -> None:
         """Flush what the request wrote and close its mark, if it wrote anything."""
         own_out, own_err = self._streams
-        _flush(own_out)
-        _flush(own_err)
+        try:
+            own_out.flush()
+            own_err.flush()
+        except Exception:
+            _flush(own_err)
         if sys.stdout is not own_out or sys.stderr is not own_err:  # the script has others
             _flush(sys.stdout)
             _flush(sys.stderr)
@@ -153,10 +156,8 @@ def _text(pipe: MarkedPipe) -> TextIO:
 
 
 def _flush(stream: Any) -> None:
-    try:  # noqa: SIM105 - for each request, and contextlib.suppress costs more than the flush
+    with contextlib.suppress(Exception):
         stream.flush()
-    except Exception:  # noqa: S110 - a script may close its streams
-        pass
 
 
 class RecordHandler(logging.Handler):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scorehost.errors import RequestError
 from scorehost.front.exchange import DONE, Exchange
+from scorehost.messages import HeaderList
 
 if TYPE_CHECKING:
     from scorehost.front.front import Front
@@ -44,7 +45,7 @@ class PagesRunner:
 
     def _make(
         self, method: str, target: str, headers: list[tuple[str, str]], body: bytes
-    ) -> tuple[int, list[tuple[str, str]], bytes]:
+    ) -> tuple[int, HeaderList, bytes]:
         from scorehost.front.pages.app import PageContext, make_pages, serve_page
 
         if self._app is None:
