@@ -28,6 +28,7 @@ from scorehost.front.bodies import Body
 from scorehost.front.correlation import identify
 from scorehost.front.exchange import Exchange
 from scorehost.front.heads import HEAD_END, LONGEST_HEAD
+from scorehost.worker.frames import MEMORY_FILE_FROM
 
 if TYPE_CHECKING:
     from scorehost.front.front import Front
@@ -64,6 +65,7 @@ class Connection(asyncio.Protocol):
         "_body",
         "_chunked",
         "_continue_owed",
+        "_counted",
         "_front",
         "_header_bytes",
         "_headers",
@@ -101,6 +103,7 @@ class Connection(asyncio.Protocol):
         self._headers_done = True
         self._body = Body()
         self._chunked = self._continue_owed = False
+        self._counted = 0
         self._reading = True
         self._new_head = self._unparsed = b""
         self.active: Exchange | None = None
@@ -137,12 +140,34 @@ class Connection(asyncio.Protocol):
     def _take(self, data: bytes) -> None:
         """Parse what has come, a chunked body by turns with whatever else the loop has to do."""
         while data and not self.refused:
+            if self._counted:
+                data = self._take_counted(data)
+                continue
             if self._chunked and len(data) > _TURN:
                 self._unparsed = data[_TURN:]
                 self._regulate()
                 self._front.soon(self._take_rest)
                 data = data[:_TURN]
             data = self._parse(data)
+
+    def _take_counted(self, data: bytes) -> bytes:
+        """Take a large body whose length is known past the parser, which would copy it.
+
+        Returns what follows it; that is for a new parser, as this one still waits for the body.
+        """
+        exchange = self._arriving
+        assert exchange is not None  # noqa: S101 - it is what is counted
+        missing = self._counted - exchange.size
+        try:
+            if len(data) < missing:
+                self._body.add(exchange, data)
+                return b""
+            self._body.add(exchange, data if len(data) == missing else data[:missing])
+            self._parser = httptools.HttpRequestParser(self)
+            self.on_message_complete()
+        except OSError as error:
+            self.refuse_unread(no_room(error))
+        return data[missing:]
 
     def _take_rest(self) -> None:
         data, self._unparsed = self._unparsed, b""
@@ -209,7 +234,7 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserCallbackError as wrapped:
             error = wrapped.__context__
             if isinstance(error, OSError):  # of the body's memory file
-                error = Refusal(f"There is no room for another body now: {error}.")
+                error = no_room(error)
             if not isinstance(error, RequestError):
                 raise
             self.refuse_unread(error)
@@ -334,7 +359,9 @@ class Connection(asyncio.Protocol):
         )
         self._front.routes.assign(exchange)
         if b"content-length" in known:
-            self._expect_body(exchange, int(known[b"content-length"]))
+            length = int(known[b"content-length"])
+            self._expect_body(exchange, length)
+            self._counted = length if length >= MEMORY_FILE_FROM else 0
         self._chunked = b"transfer-encoding" in known
         if self._new_head:
             self._front.heads.remember(self._new_head, exchange)
@@ -360,6 +387,7 @@ class Connection(asyncio.Protocol):
         exchange, self._arriving = self._arriving, None
         assert exchange is not None  # noqa: S101
         self._chunked = False
+        self._counted = 0
         self._body.end(exchange)
         self._complete(exchange)
 
@@ -449,6 +477,7 @@ class Connection(asyncio.Protocol):
         if exchange is None:
             exchange = Exchange(self, self._front.now(), {})
         self._arriving = None
+        self._counted = 0
         self._body.forget()
         if not exchange.request_id:
             exchange.request_id = exchange.legacy_id = self._front.make_id()
@@ -565,3 +594,8 @@ class Connection(asyncio.Protocol):
         with contextlib.suppress(OSError):
             fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, kept)
         return self.transport.get_write_buffer_size() + int.from_bytes(kept, sys.byteorder)
+
+
+def no_room(error: OSError) -> Refusal:
+    """The refusal of a body that the system has no memory file for."""
+    return Refusal(f"There is no room for another body now: {error}.")
