@@ -130,6 +130,17 @@ def test_fifty_reloads_under_load(own_server: StartServer, how: list[str]):
     assert taken[-1] < 1 + 8 * start  # the load, and other tests, take their share of two cores
 
 
+def test_saves_within_one_second_and_of_one_size(own_server: StartServer, how: list[str]):
+    """Python's own cache of a module cannot tell them apart."""
+    server = serve(own_server, how)
+    sibling = server.folder / "sibling.py"
+    second = int(time.time()) * 10**9
+    for base in range(2, 6):
+        sibling.write_text(f"BASE = {base}\n")
+        os.utime(sibling, ns=(second + base, second + base))
+        wait_for(server, base=base)
+
+
 def test_a_syntax_error_keeps_the_old(own_server: StartServer, how: list[str]):
     server = serve(own_server, how)
     with Load(server, 2) as load:

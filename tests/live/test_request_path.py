@@ -213,8 +213,9 @@ def test_advice_before_anything_is_known_counts_the_time_so_far(own_server: Star
     settings = {"SCOREHOST_MAX_QUEUE_LENGTH": "2"}
     server = own_server("gated.py", settings=settings)
     with ThreadPoolExecutor(3) as clients:
-        running = [clients.submit(server.score, gate) for gate in ("a", "b", "c")]
+        running = [clients.submit(server.score, "a")]
         server.wait_for_file("a.begun")
+        running += [clients.submit(server.score, gate) for gate in "bc"]
         wait_until(lambda: server.get("/readyz").json()["queue"] == 2, what="the queue is full")
 
         def long_enough() -> bool:

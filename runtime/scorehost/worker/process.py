@@ -168,6 +168,10 @@ class Worker:
     def _set_up_debugging(self, first: bool) -> None:
         """Only what was asked for; the rest is not even imported."""
         settings, shared = self.settings, self._channel.shared
+        if settings.reload:
+            # Python takes a cached module for current that was saved again within the same second
+            # and has the same size: "k = 1" and "k = 2" (importlib, pyc files by time).
+            sys.dont_write_bytecode = True
         if settings.debug or settings.debug_on_demand:
             from scorehost.dev.debugger import Debugger
 
