@@ -1,8 +1,6 @@
-"""One client's connection: bytes in, exchanges out, answers back in order.
+"""One client's connection: requests in, answers back in order, and the client's time limits.
 
-HTTP/1.1 and 1.0, kept alive, pipelined, chunked or counted bodies, ``Expect: 100-continue``.
-Parsing is llhttp's, through httptools, in its strict mode. Requests on one connection are
-served one after the other.
+HTTP/1.1 and 1.0, kept alive, pipelined. Requests on one connection are served one after the other.
 """
 
 from __future__ import annotations
@@ -20,25 +18,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
-import httptools
-
-from scorehost.errors import BodyTooLarge, HeadersTooLarge, MalformedRequest, RequestError
-from scorehost.front.admission import Refusal
-from scorehost.front.bodies import Body
-from scorehost.front.correlation import identify
+from scorehost.errors import RequestError
+from scorehost.front.arrivals import Arrivals
 from scorehost.front.exchange import Exchange
-from scorehost.front.heads import HEAD_END, LONGEST_HEAD
-from scorehost.worker.frames import MEMORY_FILE_FROM
 
 if TYPE_CHECKING:
     from scorehost.front.front import Front
 
-_KNOWN: Final = frozenset({
-    b"x-request-id", b"x-ms-client-request-id", b"x-ms-request-id", b"traceid",
-    b"content-type", b"content-length", b"expect", b"origin", b"accept",
-    b"access-control-request-method", b"access-control-request-headers", b"transfer-encoding",
-    b"host",
-})  # fmt: skip
 _LINGER: Final = 2.0
 """Seconds that a refused client may go on sending before the connection is cut; without them
 the reset would overtake the answer (RFC 9112, 9.6)."""
@@ -46,8 +32,6 @@ _RESET: Final = struct.pack("ii", 1, 0)
 """Linger for no time: the connection is reset instead of closed (socket(7))."""
 _PIECE: Final = 256 << 10
 """Bytes of a large answer that are written at once."""
-_TURN: Final = 16 << 10
-"""Bytes of a chunked body that are parsed at once: in the smallest chunks, a few milliseconds."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -61,22 +45,10 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_arriving",
-        "_body",
-        "_chunked",
-        "_continue_owed",
-        "_counted",
+        "_arrivals",
         "_front",
-        "_header_bytes",
-        "_headers",
-        "_headers_done",
-        "_incomplete",
-        "_most_incomplete",
-        "_new_head",
-        "_parser",
         "_reading",
         "_since",
-        "_unparsed",
         "_unsent",
         "_waiting",
         "active",
@@ -94,18 +66,10 @@ class Connection(asyncio.Protocol):
     def __init__(self, front: Front, *, health_only: bool = False) -> None:
         self._front = front
         self.health_only = health_only
-        self._parser = httptools.HttpRequestParser(self)
-        self._arriving: Exchange | None = None
+        self._arrivals = Arrivals(front, self)
         self._waiting: deque[Exchange] = deque()
-        self._header_bytes = self._incomplete = self._unsent = 0
-        self._most_incomplete = 2 * front.settings.max_header_bytes
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._headers_done = True
-        self._body = Body()
-        self._chunked = self._continue_owed = False
-        self._counted = 0
+        self._unsent = 0
         self._reading = True
-        self._new_head = self._unparsed = b""
         self.active: Exchange | None = None
         self.address = ""
         self.closing = self.lost = self.refused = False
@@ -129,120 +93,20 @@ class Connection(asyncio.Protocol):
         """Parse what has come; complete requests are served at once or in their turn."""
         if self.refused:
             return
-        if self._headers_done:
-            if self._arriving is None:
-                data = self._take_known(data)
-            else:
-                self.deadline = self._front.now() + self._front.settings.body_timeout
-        if data:
-            self._take(data)
+        arrivals = self._arrivals
+        if arrivals.headers_done and arrivals.exchange is not None:
+            self.deadline = self._front.now() + self._front.settings.body_timeout
+        arrivals.take(data)
 
-    def _take(self, data: bytes) -> None:
-        """Parse what has come, a chunked body by turns with whatever else the loop has to do."""
-        while data and not self.refused:
-            if self._counted:
-                data = self._take_counted(data)
-                continue
-            if self._chunked and len(data) > _TURN:
-                self._unparsed = data[_TURN:]
-                self._regulate()
-                self._front.soon(self._take_rest)
-                data = data[:_TURN]
-            data = self._parse(data)
-
-    def _take_counted(self, data: bytes) -> bytes:
-        """Take a large body whose length is known past the parser, which would copy it.
-
-        Returns what follows it; that is for a new parser, as this one still waits for the body.
-        """
-        exchange = self._arriving
-        assert exchange is not None  # noqa: S101 - it is what is counted
-        missing = self._counted - exchange.size
-        try:
-            if len(data) < missing:
-                self._body.add(exchange, data)
-                return b""
-            self._body.add(exchange, data if len(data) == missing else data[:missing])
-            self._parser = httptools.HttpRequestParser(self)
-            self.on_message_complete()
-        except OSError as error:
-            self.refuse_unread(no_room(error))
-        return data[missing:]
-
-    def _take_rest(self) -> None:
-        data, self._unparsed = self._unparsed, b""
-        if not self.lost:
-            self._take(data)
-            self._regulate()
-
-    def _regulate(self) -> None:
+    def regulate(self) -> None:
         """Read no more while there is enough to do."""
-        wanted = not self._waiting and not self._unparsed
+        wanted = not self._waiting and not self._arrivals.unparsed
         if wanted != self._reading and not self.refused:
             self._reading = wanted
             if wanted:
                 self.transport.resume_reading()
             else:
                 self.transport.pause_reading()
-
-    def _take_known(self, data: bytes) -> bytes:
-        """Take whole requests whose head has been parsed before; returns what is left.
-
-        The parser is between two messages and does not notice.
-        """
-        front = self._front
-        admission = front.admission
-        while True:
-            end = data.find(HEAD_END, 0, LONGEST_HEAD) + 4
-            if end < 4:
-                return data
-            text = data[:end]
-            head = front.known_head(text)
-            if head is None:
-                self._new_head = text
-                return data
-            length = head.length
-            last = end + length
-            if last > len(data) or front.draining or not admission.has_room(length):
-                return data
-            exchange = Exchange(self, front.now(), head.known)
-            exchange.method = head.method
-            exchange.target = head.target
-            exchange.path = head.path
-            exchange.headers = head.headers
-            exchange.head_only = head.head_only
-            exchange.usual = head.usual
-            exchange.route = head.route
-            exchange.request_id = exchange.legacy_id = front.make_id()
-            exchange.size = exchange.held = length
-            exchange.body = data[end:last]
-            admission.bytes_held += length
-            self._complete(exchange)
-            if last == len(data) or self.refused:
-                return b""
-            data = data[last:]
-
-    def _parse(self, data: bytes) -> bytes:
-        """Feed the parser; returns what follows an ignored offer to upgrade."""
-        self._incomplete += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as offer:
-            # Offers (h2c, mostly) may be ignored: RFC 9110, 7.8.
-            self._parser = httptools.HttpRequestParser(self)
-            return data[offer.args[0] :]
-        except httptools.HttpParserCallbackError as wrapped:
-            error = wrapped.__context__
-            if isinstance(error, OSError):  # of the body's memory file
-                error = no_room(error)
-            if not isinstance(error, RequestError):
-                raise
-            self.refuse_unread(error)
-        except httptools.HttpParserError as error:
-            self.refuse_unread(MalformedRequest(f"This is not an HTTP request: {error}."))
-        if self._arriving is not None and self._incomplete > self._most_incomplete:
-            self.refuse_unread(self._headers_too_large())
-        return b""
 
     def eof_received(self) -> bool:
         """The client sends no more: it has left, or only closed its half.
@@ -259,8 +123,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         """The connection is gone, and with it everything that was meant for it."""
         self.lost = True
-        if self._arriving is not None and self._arriving is not self.active:
-            self._front.abandon(self._arriving)
+        if self._arrivals.exchange is not None and self._arrivals.exchange is not self.active:
+            self._front.abandon(self._arrivals.exchange)
         for exchange in self._waiting:
             self._front.abandon(exchange)
         self._waiting.clear()
@@ -291,107 +155,17 @@ class Connection(asyncio.Protocol):
         if not self.writable:
             self._unsent = self._not_taken()
             self.deadline = now + front.settings.body_timeout
-        elif self._arriving is None:
+        elif self._arrivals.exchange is None:
             self.deadline = now + front.idle_timeout
         else:
             settings = front.settings
             self.deadline = now + (
-                settings.body_timeout if self._headers_done else settings.header_timeout
+                settings.body_timeout if self._arrivals.headers_done else settings.header_timeout
             )
 
-    # -- the parser's calls -------------------------------------------------------------------
+    # -- requests -----------------------------------------------------------------------------
 
-    def on_message_begin(self) -> None:
-        """A request line begins."""
-        now = self._front.now()
-        self._arriving = exchange = Exchange(self, now, {})
-        exchange.headers = self._headers = []
-        self._headers_done = self._chunked = self._continue_owed = False
-        self._header_bytes = self._incomplete = 0
-        if self.active is None:
-            self.deadline = now + self._front.settings.header_timeout
-
-    def on_url(self, url: bytes) -> None:
-        """Part of the target."""
-        exchange = self._arriving
-        assert exchange is not None  # noqa: S101 - llhttp calls on_message_begin first
-        exchange.target += url
-        self._header_bytes += len(url)
-        if self._header_bytes > self._front.settings.max_header_bytes:
-            raise self._headers_too_large()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header, or a trailer, which only counts."""
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > self._front.settings.max_header_bytes:
-            raise self._headers_too_large()
-        exchange = self._arriving
-        if exchange is None or self._headers_done:
-            return
-        self._headers.append((name, value))
-        lowered = name.lower()
-        if lowered in _KNOWN:
-            if lowered == b"host" and b"host" in exchange.known:
-                raise MalformedRequest("The request has two Host headers.")
-            exchange.known[lowered] = value
-
-    def on_headers_complete(self) -> None:
-        """Everything but the body is there: refuse what can be refused without it."""
-        exchange = self._arriving
-        assert exchange is not None  # noqa: S101
-        self._headers_done = True
-        self._incomplete = 0
-        parser = self._parser
-        exchange.method = parser.get_method()
-        exchange.path = exchange.target.partition(b"?")[0]
-        exchange.keep_alive = parser.should_keep_alive() and not self._front.draining
-        if exchange.method == b"HEAD":
-            exchange.head_only = True
-        known = exchange.known
-        version = parser.get_http_version()
-        if version != "1.1":
-            self._check_old_version(exchange, version)
-        elif b"host" not in known:
-            raise MalformedRequest("An HTTP/1.1 request needs a Host header (RFC 9112, 3.2).")
-        identify(exchange, self._front.make_id)
-        exchange.usual = not (
-            exchange.client_id or exchange.trace_id or exchange.http10 or exchange.head_only
-        )
-        self._front.routes.assign(exchange)
-        if b"content-length" in known:
-            length = int(known[b"content-length"])
-            self._expect_body(exchange, length)
-            self._counted = length if length >= MEMORY_FILE_FROM else 0
-        self._chunked = b"transfer-encoding" in known
-        if self._new_head:
-            self._front.heads.remember(self._new_head, exchange)
-            self._new_head = b""
-        if self.active is None:
-            self.deadline = exchange.arrived + self._front.settings.body_timeout
-        if b"expect" in known:
-            self._answer_expectation(exchange, known[b"expect"])
-
-    def on_body(self, data: bytes) -> None:
-        """A piece of the body."""
-        exchange = self._arriving
-        assert exchange is not None  # noqa: S101
-        self._incomplete = 0
-        self._continue_owed = False
-        size = exchange.size + len(data)
-        if size > exchange.held:
-            self._expect_body(exchange, size)
-        self._body.add(exchange, data)
-
-    def on_message_complete(self) -> None:
-        """The whole request is there."""
-        exchange, self._arriving = self._arriving, None
-        assert exchange is not None  # noqa: S101
-        self._chunked = False
-        self._counted = 0
-        self._body.end(exchange)
-        self._complete(exchange)
-
-    def _complete(self, exchange: Exchange) -> None:
+    def arrived(self, exchange: Exchange) -> None:
         """A whole request is there: it is served at once, or in its turn."""
         if self.active is None and self.writable and not self._waiting:
             self.active = exchange
@@ -399,43 +173,11 @@ class Connection(asyncio.Protocol):
             self._front.serve(exchange)
         else:
             self._waiting.append(exchange)
-            self._regulate()
+            self.regulate()
 
-    # -- parts --------------------------------------------------------------------------------
-
-    @staticmethod
-    def _check_old_version(exchange: Exchange, version: str) -> None:
-        if version != "1.0":
-            raise MalformedRequest(f"HTTP/{version} is not served here; HTTP/1.1 and 1.0 are.")
-        exchange.http10 = True
-        if b"transfer-encoding" in exchange.known:
-            # Older proxies don't know it and would see another end: RFC 9112, 6.1.
-            raise MalformedRequest("An HTTP/1.0 request has no Transfer-Encoding (RFC 9112, 6.1).")
-
-    def _headers_too_large(self) -> HeadersTooLarge:
-        limit = self._front.settings.max_header_bytes
-        return HeadersTooLarge(
-            f"The request line and headers are over {limit} bytes "
-            "(SCOREHOST_MAX_HEADER_BYTES). Send fewer or shorter headers."
-        )
-
-    def _expect_body(self, exchange: Exchange, size: int) -> None:
-        limit = self._front.settings.max_body_bytes
-        if size > limit:
-            raise BodyTooLarge(
-                f"The body has {size} bytes or more; at most {limit} are accepted "
-                "(SCOREHOST_MAX_BODY_BYTES). Send less, or raise the limit."
-            )
-        self._front.admission.hold(exchange, size)
-
-    def _answer_expectation(self, exchange: Exchange, value: bytes) -> None:
-        if value.lower() == b"100-continue" and not exchange.http10:
-            self._continue_owed = True
-            if self.active is None:
-                self._ask_for_body()
-
-    def _ask_for_body(self) -> None:
-        self._continue_owed = False
+    def ask_for_body(self) -> None:
+        """Send ``100 Continue``: the body is wanted now."""
+        self._arrivals.continue_owed = False
         self.write(_CONTINUE)
 
     # -- answers ------------------------------------------------------------------------------
@@ -449,11 +191,11 @@ class Connection(asyncio.Protocol):
             self.close()
         elif self._waiting:
             self._front.soon(self._next)
-        elif self.writable and self._arriving is None:
+        elif self.writable and self._arrivals.exchange is None:
             self.deadline = now + self._front.idle_timeout
         else:
-            if self._continue_owed:
-                self._ask_for_body()
+            if self._arrivals.continue_owed:
+                self.ask_for_body()
             self._wait_for_client(now)
 
     def _next(self) -> None:
@@ -461,7 +203,7 @@ class Connection(asyncio.Protocol):
         if self.lost or self.active is not None or not self._waiting or not self.writable:
             return
         exchange = self._waiting.popleft()
-        self._regulate()
+        self.regulate()
         if self._front.draining and not self._waiting:
             exchange.keep_alive = False
         self.active = exchange
@@ -473,12 +215,7 @@ class Connection(asyncio.Protocol):
         if self.refused:
             return
         self.refused = True
-        exchange = self._arriving
-        if exchange is None:
-            exchange = Exchange(self, self._front.now(), {})
-        self._arriving = None
-        self._counted = 0
-        self._body.forget()
+        exchange = self._arrivals.give_up() or Exchange(self, self._front.now(), {})
         if not exchange.request_id:
             exchange.request_id = exchange.legacy_id = self._front.make_id()
         exchange.keep_alive = False
@@ -548,7 +285,7 @@ class Connection(asyncio.Protocol):
         """Whether nothing is being received or answered, and the last answer has left."""
         return (
             self.active is None
-            and self._arriving is None
+            and self._arrivals.exchange is None
             and not self._waiting
             and not self.transport.get_write_buffer_size()
         )
@@ -559,9 +296,9 @@ class Connection(asyncio.Protocol):
         if self._waiting or self.active is not None or self.transport.get_write_buffer_size():
             return math.inf
         settings = self._front.settings
-        if self._arriving is None:  # since its last answer, or since it came
+        if self._arrivals.exchange is None:  # since its last answer, or since it came
             return max(self._since, self.deadline - self._front.idle_timeout)
-        limit = settings.body_timeout if self._headers_done else settings.header_timeout
+        limit = settings.body_timeout if self._arrivals.headers_done else settings.header_timeout
         return self.deadline - limit
 
     def expire(self) -> None:
@@ -570,12 +307,12 @@ class Connection(asyncio.Protocol):
             self._give_up_reader()
         elif self.refused:
             self.transport.abort()
-        elif self.closing or self._arriving is None:
+        elif self.closing or self._arrivals.exchange is None:
             self.transport.close()
         elif self._waiting:  # it is not the client that is slow: nothing is read from it now
             self._wait_for_client(self._front.now())
         else:
-            self._front.client_too_slow(self, headers=not self._headers_done)
+            self._front.client_too_slow(self, headers=not self._arrivals.headers_done)
 
     def _give_up_reader(self) -> None:
         """Cut a client that has taken nothing of its answer; wait for one that is only slow."""
@@ -594,8 +331,3 @@ class Connection(asyncio.Protocol):
         with contextlib.suppress(OSError):
             fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, kept)
         return self.transport.get_write_buffer_size() + int.from_bytes(kept, sys.byteorder)
-
-
-def no_room(error: OSError) -> Refusal:
-    """The refusal of a body that the system has no memory file for."""
-    return Refusal(f"There is no room for another body now: {error}.")
