@@ -37,7 +37,7 @@ def stop(server: RunningServer, load: SteadyLoad) -> None:
     """SIGTERM in the midst of it."""
     load.answers(300)
     os.kill(server.pid, signal.SIGTERM)
-    wait_until(lambda: not processes.tree(server.pid), "the server has ended")
+    wait_until(lambda: processes.has_ended(server.pid), "the server has ended")
 
 
 def kill_a_worker(server: RunningServer, load: SteadyLoad) -> None:

@@ -71,6 +71,15 @@ def _all_pids() -> Iterator[int]:
     return (int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit())
 
 
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone, or only waits for its parent to notice."""
+    try:
+        stat = (PROC / str(pid) / "stat").read_text("utf-8", "replace")
+    except OSError:
+        return True
+    return _split_stat(stat)[1][0] in "ZX"
+
+
 def seconds(usages: list[Usage]) -> float:
     """Processor time of a whole tree."""
     return sum(usage.seconds for usage in usages)

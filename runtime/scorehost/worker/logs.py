@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import logging.config
 from pathlib import Path
 
 from scorehost.errors import ScriptImportFailed
@@ -47,8 +46,10 @@ def apply_logging_file(file: Path) -> None:
     ScriptImportFailed
         The file is not JSON, or not a configuration.
     """
+    from logging.config import dictConfig  # a twentieth of a worker's imports, and rarely needed
+
     try:
-        logging.config.dictConfig(json.loads(file.read_text("utf-8")))
+        dictConfig(json.loads(file.read_text("utf-8")))
     except Exception as error:
         raise ScriptImportFailed(
             f"{file} cannot be applied: {error}. It takes one JSON object in the form of "
