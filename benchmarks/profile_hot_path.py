@@ -8,6 +8,7 @@ Sampling slows the server a little; it is not a speed measurement.
 from __future__ import annotations
 
 import argparse
+import sys
 import subprocess
 import tempfile
 import threading
@@ -47,7 +48,7 @@ def find_busy(server: RunningServer, connections: int) -> dict[str, int]:
     least = processes.seconds(spent) / 100
     depth = {usage.pid: at for at, usage in enumerate(before)}
     return {
-        f"process {depth.get(usage.pid, 0)}: {usage.command[-60:]}": usage.pid
+        f"process {depth.get(usage.pid, 0)}: {usage.command.replace(f"{sys.prefix}/bin/", "")[-60:]}": usage.pid
         for usage in spent
         if usage.seconds > least
     }

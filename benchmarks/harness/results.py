@@ -10,7 +10,8 @@ from pathlib import Path
 from harness import machine
 from harness.servers import ServerSpec
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+CHECKOUT = Path(__file__).resolve().parents[2]
+RESULTS = CHECKOUT / "benchmarks" / "results"
 
 
 def write(
@@ -31,7 +32,8 @@ def write(
     }
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.json"
-    file.write_text(json.dumps(rounded(document), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    text = json.dumps(rounded(document), indent=1, ensure_ascii=False)
+    file.write_text(text.replace(f"{CHECKOUT}/", "") + "\n", "utf-8")  # wherever that lies
     return file
 
 

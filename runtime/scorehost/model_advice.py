@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,8 @@ def advice(models: Path, name: str) -> str:
 
 def nearest(name: str, known: Sequence[str]) -> list[str]:
     """The known names that look most like this one."""
+    import difflib  # every worker imports this file, and few models are not found
+
     by_case = {one.casefold(): one for one in known}
     found = difflib.get_close_matches(name.casefold(), list(by_case), n=3, cutoff=0.6)
     return [by_case[one] for one in found]

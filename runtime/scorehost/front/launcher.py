@@ -24,7 +24,8 @@ from scorehost.worker import frames
 # The script's folder must not come first on sys.path while our own modules are imported: a
 # user's json.py would take the place of Python's.
 _COMMAND: Final = (
-    "import sys\n"
+    "import gc, sys\n"
+    "gc.disable()\n"  # for as long as only our own modules are loaded
     "if sys.path and sys.path[0] == '': del sys.path[0]\n"
     "from scorehost.worker.process import main\n"
     "main()"

@@ -9,12 +9,16 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from scorehost.worker.frames import SharedState
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader, MetaPathFinder
+else:  # a module that brings tempfile, shutil and more into every worker, for two empty classes
+    Loader = MetaPathFinder = object
 
 DEBUGGERS: Final = frozenset({"debugpy", "ptvsd"})
 

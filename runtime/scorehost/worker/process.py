@@ -44,8 +44,16 @@ EXIT_FAILED: Final = 3
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 
+_WHILE_LOADING: Final = 10_000
+"""Python's own threshold makes 50 collections of importing numpy, most of which stays."""
+
+
 def main() -> None:
     """Run as the worker whose descriptors and parent stand on the command line."""
+    usual, *others = gc.get_threshold()
+    gc.freeze()
+    gc.enable()
+    gc.set_threshold(_WHILE_LOADING, *others)
     requests, answers, shared, stacks, parent = (int(word) for word in sys.argv[1:6])
     end_with_parent(parent)
     channel = Channel(requests, answers, shared, stacks)
@@ -58,6 +66,8 @@ def main() -> None:
     worker = Worker(channel, settings)
     if not worker.start(warm_up=document.get("warm_up", False), first=document.get("first", True)):
         worker.leave(EXIT_FAILED)
+    if gc.get_threshold()[0] == _WHILE_LOADING:  # the script has not set its own
+        gc.set_threshold(usual, *others)
     if document["role"] == "loader":
         from scorehost.worker.loader import Loader
 
