@@ -8,8 +8,8 @@ Sampling slows the server a little; it is not a speed measurement.
 from __future__ import annotations
 
 import argparse
-import sys
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -47,8 +47,9 @@ def find_busy(server: RunningServer, connections: int) -> dict[str, int]:
     spent = processes.spent_between(before, server.tree())
     least = processes.seconds(spent) / 100
     depth = {usage.pid: at for at, usage in enumerate(before)}
+    folder = f"{sys.prefix}/bin/"
     return {
-        f"process {depth.get(usage.pid, 0)}: {usage.command.replace(f"{sys.prefix}/bin/", "")[-60:]}": usage.pid
+        f"process {depth.get(usage.pid, 0)}: {usage.command.replace(folder, '')[-60:]}": usage.pid
         for usage in spent
         if usage.seconds > least
     }
