@@ -21,13 +21,13 @@ from support.processes import tree
 from support.server import LiveServer, StartServer
 from support.wait import wait_until
 
-ATTEMPTS = 8
+ATTEMPTS = 4
 
 
-def attempt(measure: Callable[[], float], bar: float) -> None:
+def attempt(measure: Callable[[], float], bar: float, attempts: int = ATTEMPTS) -> None:
     """Hold a measurement to its bar; the best of a few counts."""
     found: list[float] = []
-    while len(found) < ATTEMPTS and not (found and found[-1] <= bar):
+    while len(found) < attempts and not (found and found[-1] <= bar):
         found.append(measure())
     assert found[-1] <= bar, f"{found} s, and at most {bar} s are allowed"
 
@@ -90,6 +90,7 @@ def test_livez_is_answered_within_milliseconds_whatever_run_does(
             return slowest(times)
 
         attempt(probe, 0.020)
+        assert kept.request("GET", "/metrics").status == 200  # the first imports its library: 20 ms
         attempt(lambda: max(_timed(kept, target) for target in ("/metrics", "/readyz")), 0.020)
         assert stuck.silent(0.1)
         server.kill()
@@ -255,7 +256,7 @@ def test_four_workers_serve_four_clients_as_if_each_had_its_own(own_server: Star
         # Both bars in one number: 95 % of the ideal 80 a second, and a p99 of 75 ms.
         return max(80 * 0.95 / rate, slowest(times) / 0.075)
 
-    attempt(two_seconds, 1.0)
+    attempt(two_seconds, 1.0, attempts=8)  # other tests take their share of two cores
     for connection in connections:
         connection.close()
 
