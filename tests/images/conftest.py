@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 from support.containers import (
     DEBIAN,
     FAMILY,
+    KEEP,
     LABEL,
     NAMES,
     ROOT,
@@ -27,9 +27,6 @@ from support.containers import (
     why_no_engine,
 )
 from support.server import fill
-
-KEEP = os.environ.get("SCOREHOST_KEEP_TEST_IMAGES")
-"""Set it while working on these tests: the engine then has the layers already next time."""
 
 ECHO = "def init(): print('init')\ndef run(data): return data\n"
 """The smallest script that answers."""
@@ -47,14 +44,21 @@ def engine() -> Iterator[None]:
     yield
     _remove_containers()
     if not KEEP:
-        listed = docker("images", "--quiet", f"{NAMES}/*").out.split()
-        docker("rmi", "--force", *listed, check=False) if listed else None
+        _remove_images()
 
 
 def _remove_containers() -> None:
     listed = docker("ps", "--all", "--quiet", f"--filter=label={LABEL}").out.split()
     if listed:
         docker("rm", "--force", "--volumes", *listed, check=False)
+
+
+def _remove_images() -> None:
+    """By name: another process of these tests may have made the very same image."""
+    names = ["images", "--format", "{{.Repository}}:{{.Tag}}", f"{NAMES}/*"]
+    listed = docker(*names).out.split()
+    if listed:
+        docker("rmi", "--force", *listed, check=False)
 
 
 @pytest.fixture(scope="session")

@@ -21,11 +21,14 @@ DEBIAN = FAMILY.images["foundation"].upstream.tagged
 ROOT = Path(__file__).parents[2]
 BASE_IMAGES = ROOT / "base-images" / "build.py"
 
-NAMES = "scorehost-test"
-"""Images and containers of the tests are called so, and something more."""
+KEEP = bool(os.environ.get("SCOREHOST_KEEP_TEST_IMAGES"))
+"""Set it while working on these tests: the images then stay, and can be looked into."""
 
-LABEL = f"{NAMES}={os.getpid()}"
-"""On every container of this run of the tests, so that each can be found and removed."""
+NAMES = "scorehost-test" if KEEP else f"scorehost-test-{os.getpid()}"
+"""The tests' images are called so, and something more: this process's own, as it removes them."""
+
+LABEL = f"scorehost-test={os.getpid()}"
+"""On every container of this process, so that each can be found and removed."""
 
 START_WITHIN = 60.0
 """Seconds for a container to be ready: a loaded machine, and a script that loads a model."""
