@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 import orjson
 
-from scorehost.errors import MethodNotAllowed, NotReady
+from scorehost.errors import MethodNotAllowed, NotReady, RequestError
 from scorehost.front import routes
 from scorehost.front.answers import JSON, TEXT
-from scorehost.front.exchange import Exchange
+from scorehost.front.exchange import DONE, Exchange
+from scorehost.front.observe.metrics import load_prometheus_client
 
 if TYPE_CHECKING:
     from scorehost.front.front import Front
@@ -29,6 +32,7 @@ class Endpoints:
 
     def __init__(self, front: Front) -> None:
         self._front = front
+        self._can_show_metrics = False
 
     def json(self, exchange: Exchange, status: int, document: Any, retry: float = 0.0) -> None:
         """Answer with a document; ``retry`` is for Retry-After (seconds), none when 0."""
@@ -89,8 +93,26 @@ class Endpoints:
     # -- what the server knows ----------------------------------------------------------------
 
     def metrics(self, exchange: Exchange) -> None:
-        """Everything that is counted."""
+        """Everything that is counted; the first time the library for it is loaded, aside."""
+        show = partial(self._show_metrics, exchange)
+        if self._can_show_metrics:
+            show()
+        else:
+            self._front.aside.do(load_prometheus_client, then=show)
+
+    def _show_metrics(self, exchange: Exchange, loaded: Future[None] | None = None) -> None:
+        if exchange.state == DONE:
+            return
         front = self._front
+        error = loaded.exception() if loaded is not None else None
+        if error is not None:
+            front.log.error(
+                f"/metrics can't be shown, as prometheus-client does not load: {error!r}. "
+                "Install it again: pip install --force-reinstall prometheus-client"
+            )
+            front.fail(exchange, RequestError("The metrics can't be shown. See the log."))
+            return
+        self._can_show_metrics = True
         front.observe()
         body, content_type = front.metrics.text()
         front.reply(exchange, front.answers.complete(exchange, 200, body, content_type))

@@ -1,7 +1,7 @@
 """The front: what joins connections, routes, queue, workers and observers.
 
 Everything here runs on one event loop and returns at once; whatever takes long happens in a
-scoring process, or on the pages' thread.
+scoring process, or aside on a thread.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from scorehost.errors import NotReady, RequestError, SlowClient
 from scorehost.front import routes
 from scorehost.front.admission import Admission, Refusal
 from scorehost.front.answers import JSON, Answers
+from scorehost.front.aside import Aside
 from scorehost.front.capacity import plan_workers
 from scorehost.front.connection import Connection
 from scorehost.front.correlation import id_maker
@@ -101,6 +102,7 @@ class Front:
         self._most_connections = min(settings.max_connections, self.launcher.connections())
         self.pool = Pool(settings, plan, loop, self.dispatcher, self.launcher, log, self)
         self.status = Status(self.pool, self.dispatcher)
+        self.aside = Aside(self.from_thread)
         self.pages = PagesRunner(self)
         self.last_words = last_words(settings.termination_log, self._requests_inside)
         self.metrics = Metrics(
@@ -186,7 +188,7 @@ class Front:
     def close(self) -> None:
         """Let go of what outlives the loop."""
         self.observe()
-        self.pages.close()
+        self.aside.close()
 
     # -- connections --------------------------------------------------------------------------
 

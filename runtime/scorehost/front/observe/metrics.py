@@ -82,6 +82,11 @@ class Source(Protocol):
         """Labels of each model."""
 
 
+def load_prometheus_client() -> None:
+    """Import it: it takes about 20 ms, so neither the start nor the event loop should."""
+    import prometheus_client  # noqa: F401
+
+
 class Metrics(Observer):
     """Everything ``/metrics`` shows.
 

@@ -1,9 +1,10 @@
-"""Runs the pages on a thread of their own, so that Flask never stops the event loop."""
+"""Has pages made beside the event loop, and sends them."""
 
 from __future__ import annotations
 
 import logging
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scorehost.errors import RequestError
@@ -24,24 +25,18 @@ class PagesRunner:
 
     def __init__(self, front: Front) -> None:
         self._front = front
-        self._executor: ThreadPoolExecutor | None = None
         self._app: Any = None
 
     def serve(self, exchange: Exchange) -> None:
         """Have a page made; the answer is sent from the event loop."""
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(1, thread_name_prefix="scorehost-pages")
-        future = self._executor.submit(
+        self._front.aside.do(
             self._make,
             exchange.method.decode("latin-1"),
             exchange.target.decode("latin-1"),
             exchange.text_headers(),
             exchange.body,
+            then=partial(self._send, exchange),
         )
-        future.add_done_callback(lambda done: self._back_to_loop(exchange, done))
-
-    def _back_to_loop(self, exchange: Exchange, done: Future[Any]) -> None:
-        self._front.from_thread(self._send, exchange, done)
 
     def _make(
         self, method: str, target: str, headers: list[tuple[str, str]], body: bytes
@@ -60,7 +55,7 @@ class PagesRunner:
             )
         return serve_page(self._app, method, target, headers, body)
 
-    def _send(self, exchange: Exchange, done: Future[Any]) -> None:
+    def _send(self, exchange: Exchange, done: Future[tuple[int, HeaderList, bytes]]) -> None:
         if exchange.state == DONE:
             return
         error = done.exception()
@@ -72,8 +67,3 @@ class PagesRunner:
         content_type = next((v for n, v in headers if n.lower() == "content-type"), "")
         data = self._front.answers.complete(exchange, status, body, content_type, headers)
         self._front.reply(exchange, data)
-
-    def close(self) -> None:
-        """Let go of the thread."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
