@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -225,6 +226,25 @@ def test_an_image_for_a_base(echo: str, tmp_path: Path, tag: str, start: StartCo
     scorehost_build(tmp_path, tag, "--base-image", echo)
 
     assert "numpy" in start(tag).score(None)
+
+
+def test_hashes(inference: str, tmp_path: Path, tag: str):
+    """They are checked: other contents are refused, by name, before anything is built."""
+    wheels = tmp_path / "wheels"
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(wheels)]
+    subprocess.run([*command, "idna==3.10"], check=True, timeout=120)
+    (wheel,) = wheels.glob("idna-*.whl")
+    line = "idna==3.10 --hash=sha256:" + hashlib.sha256(wheel.read_bytes()).hexdigest()
+    fill(tmp_path / "app", {"score.py": ECHO, "requirements.txt": line})
+    fill(tmp_path / "other", {"score.py": ECHO, "requirements.txt": line[:-64] + "0" * 64})
+
+    scorehost_build(tmp_path / "app", tag)
+    refused = scorehost_build(tmp_path / "other", tag, check=False)
+
+    assert re.search(r"^idna +3\.10$", docker("run", "--rm", tag, "pip", "list").out, re.MULTILINE)
+    assert refused.status == 2
+    assert "DO NOT MATCH THE HASHES" in refused.err
+    assert re.search(r"idna==3\.10 .*Expected sha256 0+\b", refused.err, re.DOTALL)
 
 
 # -- what is seen ---------------------------------------------------------------------------

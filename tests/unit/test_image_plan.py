@@ -73,6 +73,29 @@ def test_debug(app: Path):
     assert any("never deploy it" in note for note in made.notes)
 
 
+HASHED = "idna==3.10 --hash=sha256:aa\n"
+
+
+def test_debug_beside_hashes(app: Path):
+    """pip would take neither of the two without one: that is said before it is asked."""
+    fill(app, {"requirements.txt": HASHED})
+    (app / "myenv.yml").unlink(missing_ok=True)
+
+    with pytest.raises(UsageError, match=r"requirements\.txt has hashes.*debugpy and watchfiles"):
+        plan(app, debug=True)
+
+
+def test_debug_with_hashes_of_its_own(app: Path):
+    """Whoever lists them has them as listed."""
+    own = "debugpy==1.8.0 --hash=sha256:aa\nwatchfiles==1.0.0 --hash=sha256:bb\n"
+    fill(app, {"requirements.txt": HASHED + own})
+    (app / "myenv.yml").unlink(missing_ok=True)
+
+    made = plan(app, debug=True)
+
+    assert made.environment.lines.requirements == (HASHED + own).splitlines()
+
+
 def test_variables(app: Path):
     """The command line's win over the environment file's."""
     fill(app, {"myenv.yml": "variables: {A: 1, B: 2}\ndependencies: [scipy]"})
@@ -304,6 +327,37 @@ def test_dry_run(app: Path, capsys: pytest.CaptureFixture[str]):
     assert out.startswith("# Made by scorehost")
     assert 'ENV AZUREML_ENTRY_SCRIPT="score.py"' in out
     assert sorted(app.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("base", "python", "options", "wheels"),
+    [
+        ("inference-cpu", "3.11", [], True),
+        ("inference-cpu", "3.12", [], False),
+        ("inference-gpu", "3.12", [], True),
+        ("inference-cpu", "3.12", ["--fetch", "host"], True),
+        ("inference-cpu", "3.11", ["--fetch", "build"], False),
+        ("some/image:1", "3.13", [], True),
+    ],
+)
+def test_dry_run_is_what_is_built(
+    app: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    base: str,
+    python: str,
+    options: list[str],
+    wheels: bool,
+):
+    """pip runs here in the plan where it would in the build: by the Python of either."""
+    monkeypatch.setattr("scorehost.images.wheels.THIS_PYTHON", python)
+    monkeypatch.setattr("scorehost.images.build.THIS_PYTHON", python)
+    fill(app, {"requirements.txt": "idna"})
+    typed = ["--dry-run", "--base-image", base, "--environment", str(app / "requirements.txt")]
+
+    cli.run(["build", str(app), *typed, *options], {"PATH": ""})
+
+    assert ("COPY .scorehost/wheels/" in capsys.readouterr().out) is wheels
 
 
 def test_help(capsys: pytest.CaptureFixture[str]):

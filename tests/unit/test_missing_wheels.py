@@ -233,6 +233,26 @@ def test_why_packages_cannot_be_fetched(said: Sequence[str], explained: str):
     assert len(message) < 500
 
 
+def test_what_an_error_means_stands_below_it():
+    """The lines that are set in under it say which requirement it is."""
+    said = [
+        "Collecting idna==3.10",
+        "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. …",
+        "    idna==3.10 from file:///w/idna-3.10-py3-none-any.whl:",
+        "        Expected sha256 00",
+        "             Got        94",
+        "",
+        "    of no interest",
+    ]
+
+    message = explain_failure([], said, "3.11")
+
+    assert message.splitlines()[1:] == [
+        "  THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. …",
+        *(f"  {line}" for line in said[2:5]),
+    ]
+
+
 def test_needless_words():
     """A list of hundreds of versions that were not even looked at says nothing."""
     message = explain_failure([], REFUSED_26.splitlines(), "3.11")

@@ -157,9 +157,8 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
 def build(typed: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Plan and build, or only show."""
     # Only now: what it needs comes with an extra.
-    from scorehost.images.build import Builder, How, recipe_of
+    from scorehost.images.build import Builder, How, dry_run
     from scorehost.images.display import make_display
-    from scorehost.images.dockerfile import render
     from scorehost.images.engine import find_engine
     from scorehost.images.family import read_family
     from scorehost.images.plan import make_plan
@@ -167,8 +166,7 @@ def build(typed: argparse.Namespace, environ: Mapping[str, str]) -> int:
     family = read_family()
     plan = make_plan(wishes(typed), family)
     if typed.dry_run:
-        owner = f"{family.uid}:0"
-        print(render(recipe_of(plan, owner, on_host=typed.fetch != "build")), end="")
+        print(dry_run(plan, typed.fetch, family), end="")
         return 0
     engine = find_engine(typed.engine, environ)
     engine.check()

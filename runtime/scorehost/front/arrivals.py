@@ -140,14 +140,7 @@ class Arrivals:
             last = end + length
             if last > len(data) or front.draining or not admission.has_room(length):
                 return data
-            exchange = Exchange(self._client, front.now(), head.known)
-            exchange.method = head.method
-            exchange.target = head.target
-            exchange.path = head.path
-            exchange.headers = head.headers
-            exchange.head_only = head.head_only
-            exchange.usual = head.usual
-            exchange.route = head.route
+            exchange = head.begin(self._client, front.now())
             exchange.request_id = exchange.legacy_id = front.make_id()
             exchange.size = exchange.held = length
             exchange.body = data[end:last]

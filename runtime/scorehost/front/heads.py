@@ -7,12 +7,10 @@ leave no doubt about where they end are kept, and none that carry a framing othe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from scorehost.front.exchange import Client, Exchange
 from scorehost.worker.frames import MEMORY_FILE_FROM
-
-if TYPE_CHECKING:
-    from scorehost.front.exchange import Exchange
 
 MOST_HEADS: Final = 512
 LONGEST_HEAD: Final = 4096
@@ -47,6 +45,18 @@ class Head:
         self.usual = exchange.usual
         self.route = exchange.route
         self.length = length
+
+    def begin(self, client: Client, arrived: float) -> Exchange:
+        """Make the exchange of another request with this head."""
+        exchange = Exchange(client, arrived, self.known)
+        exchange.method = self.method
+        exchange.target = self.target
+        exchange.path = self.path
+        exchange.headers = self.headers
+        exchange.head_only = self.head_only
+        exchange.usual = self.usual
+        exchange.route = self.route
+        return exchange
 
 
 class Heads:

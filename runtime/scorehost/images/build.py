@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from scorehost.images.family import Family
 from scorehost.images.missing_wheels import Index, not_reached, problem_told, problems_of
 from scorehost.images.plan import Plan, no_such_python
 from scorehost.images.wheelhouse import Wheelhouse, what_scorehost_needs
+from scorehost.images.wheels import OLDEST_GLIBC, THIS_PYTHON, Target
 
 STEP_LINES = 15
 """Lines of a failing step that are shown; of a failing check all, it is one report."""
@@ -129,9 +131,7 @@ class Builder:
         return [*what_scorehost_needs(), *self.plan.environment.lines.constraints]
 
     def _fetches_on_host(self, facts: BaseFacts) -> bool:
-        if self.how.fetch != "auto":
-            return self.how.fetch == "host"
-        return self.plan.sources.wheelhouse is not None or facts.target.is_like_host()
+        return fetches_on_host(self.how.fetch, self.plan, facts.target)
 
     def _wheels(self, facts: BaseFacts, log: BuildLog) -> Path:
         house = Wheelhouse(facts, self.plan.sources, self.how.cache, self.how.environ, log.line)
@@ -172,6 +172,20 @@ class Builder:
         for line in conclusion(self.plan, base, before, built):
             self.display.say(line)
         self.display.say(f"Log: {self.log_file}")
+
+
+def fetches_on_host(fetch: str, plan: Plan, target: Target) -> bool:
+    """Whether pip runs here: as wished, or where its answer is sure to be right for the image."""
+    if fetch != "auto":
+        return fetch == "host"
+    return plan.sources.wheelhouse is not None or target.is_like_host()
+
+
+def dry_run(plan: Plan, fetch: str, family: Family) -> str:
+    """The Dockerfile, without an engine; of a base image not ours it supposes this Python."""
+    target = Target(plan.base_python or THIS_PYTHON, platform.machine(), OLDEST_GLIBC)
+    on_host = fetches_on_host(fetch, plan, target)
+    return render(recipe_of(plan, f"{family.uid}:0", on_host=on_host))
 
 
 def owner_of(base: Image) -> str:

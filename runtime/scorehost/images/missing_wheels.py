@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -31,7 +31,8 @@ AT_ONCE = 4
 """Packages that are asked about at the same time."""
 
 LONGEST = 300
-"""Characters of a line of pip's that are shown."""
+MOST_LINES = 20
+"""Characters of a line of pip's, and lines of its errors, that are shown."""
 
 _LISTED = re.compile(r"\(from versions: (.*)\)")
 _REFUSED = re.compile(r"satisfies the requirement ([^\s(]+)")
@@ -194,9 +195,18 @@ def explain_failure(problems: Sequence[str], said: Sequence[str], python: str) -
     if "ResolutionImpossible" in text:
         conflict = _conflict(said)
         return f"The packages do not fit together; pip found no versions for all.\n{conflict}"
-    errors = [line.removeprefix("ERROR: ") for line in said if _is_telling(line)]
+    errors = list(islice(_errors(said), MOST_LINES))
     shown = "\n".join(f"  {_shortened(line)}" for line in errors or list(said)[-5:])
     return f"The packages cannot be fetched.\n{shown}"
+
+
+def _errors(said: Iterable[str]) -> Iterator[str]:
+    """The errors in it, each with the indented lines below it that say what is meant."""
+    telling = False
+    for line in said:
+        telling = _is_telling(line) or (telling and line.startswith("    "))
+        if telling:
+            yield line.removeprefix("ERROR: ")
 
 
 def not_reached(said: Sequence[str]) -> str:

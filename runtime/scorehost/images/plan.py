@@ -13,6 +13,7 @@ from scorehost.images.environment import Environment, accepts, find_environment
 from scorehost.images.family import DEFAULT, Family
 from scorehost.images.ignore import IGNORE_FILES, MODELS_FOLDER, find_files
 from scorehost.images.models import Model, read_models
+from scorehost.images.requirement_lines import name_of
 from scorehost.images.secret_files import find_secrets
 from scorehost.images.wheels import Sources
 from scorehost.names import nearest
@@ -71,7 +72,7 @@ class Plan:
     ----------
     tag, entry_script, sample, check, debug : as wished, or as found.
     base : the engine's name of the base image.
-    is_of_family : whether it is one of ours, which no registry has.
+    base_python : its Python, major and minor, when it is one of ours; else "".
     environment : packages.
     files : the app's, each with its place below the app root.
     model_files : likewise, for the layer below.
@@ -82,7 +83,7 @@ class Plan:
 
     tag: str
     base: str
-    is_of_family: bool
+    base_python: str
     entry_script: str
     environment: Environment
     files: Sequence[tuple[Path, PurePosixPath]]
@@ -94,6 +95,11 @@ class Plan:
     sample: str
     sources: Sources
     notes: Sequence[str]
+
+    @property
+    def is_of_family(self) -> bool:
+        """Whether the base image is one of ours, which no registry has."""
+        return bool(self.base_python)
 
     @property
     def size(self) -> int:
@@ -128,11 +134,11 @@ def make_plan(wishes: Wishes, family: Family) -> Plan:
     app = [(folder / file, file) for file in kept]
     variables = read_variables(wishes.variables)
     extra = DEBUG_VARIABLES if wishes.debug else {}
-    base = family.reference(wishes.base_image)
+    base, ours = family.reference(wishes.base_image), family.images.get(wishes.base_image)
     return Plan(
         tag=wishes.tag,
         base=base,
-        is_of_family=wishes.base_image in family.images,
+        base_python=ours.python if ours else "",
         entry_script=entry_script,
         environment=environment,
         files=[pair for pair in app if pair[1].parts[0] != MODELS_FOLDER],
@@ -219,7 +225,17 @@ def no_such_python(environment: Environment, python: str, base_image: str, famil
 
 def add_debugging(environment: Environment) -> None:
     """Have the debugger and the file watcher installed."""
-    environment.lines.requirements += DEBUG_REQUIREMENTS
+    lines = environment.lines
+    named = {name_of(line) for line in lines.requirements}
+    missing = [name for name in DEBUG_REQUIREMENTS if name not in named]
+    if missing and any(" --hash" in line for line in lines.requirements):
+        # pip's hash-checking mode takes all or nothing.
+        raise UsageError(
+            f"{environment.source} has hashes, so pip takes nothing without one, and --debug adds "
+            f"{' and '.join(missing)}. List them there with their hashes, or name a file for "
+            "debugging that has none: --environment FILE."
+        )
+    lines.requirements += missing
     environment.source = environment.source or "--debug"
     environment.notes.append(
         "--debug: debugger and live reload are switched on in this image; never deploy it"

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 OLDEST_GLIBC = 5
 """Wheels were never made for a glibc before 2.5."""
 
@@ -62,8 +63,7 @@ class Target:
 
     def is_like_host(self) -> bool:
         """Whether this very Python evaluates markers as the image's would."""
-        own = f"{sys.version_info.major}.{sys.version_info.minor}"
-        return self.python == own and self.machine == platform.machine() and _is_linux()
+        return self.python == THIS_PYTHON and self.machine == platform.machine() and _is_linux()
 
     def marker_environment(self) -> dict[str, str]:
         """What markers see in the image."""
