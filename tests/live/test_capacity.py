@@ -98,7 +98,7 @@ class Stand:
             return (
                 self.serving == pool.wanted
                 and len(pool.workers) == pool.wanted + loaders
-                and pool._measuring is None
+                and not pool.room.measuring
             )
 
         await self.until(quiet, "settled")

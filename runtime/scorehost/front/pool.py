@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import orjson
 
 from scorehost.errors import WorkerLost
-from scorehost.front.capacity import Memory, Plan, measure, mib, workers_text
+from scorehost.front.capacity import Plan
 from scorehost.front.dispatch import Dispatcher
 from scorehost.front.exchange import Exchange
 from scorehost.front.handle import READY, RETIRING, SERVING, STARTING, WorkerHandle
@@ -28,6 +27,8 @@ from scorehost.front.observe.log import SCRIPT, Log
 from scorehost.front.pauses import QUIET, Pauses
 from scorehost.front.processes import Processes
 from scorehost.front.recycling import Recycling
+from scorehost.front.reloading import Reloading
+from scorehost.front.room import Room
 from scorehost.settings import Settings
 from scorehost.worker import frames
 
@@ -89,7 +90,8 @@ class Pool:
     generation : rises with every reload.
     ever_ready : some worker has been able to score.
     failed : nothing can score, and the script is why.
-    reloading : a new generation is proved beside the old.
+    forks : new workers are forked from one that has run init().
+    room : starts them as memory allows, where that is what limits their number.
     last_failure, last_death : report and text of the last failed start and the last end.
     next_start : when the next worker starts (seconds, monotonic), after a pause.
     """
@@ -115,12 +117,15 @@ class Pool:
         self._processes = Processes(loop, launcher, log, self)
         self._recycling = Recycling(settings, log.warning)
         self._pauses = Pauses()
+        self._reloading = Reloading(self, dispatcher, log, owner.reloaded)
+        self.room = Room(self, plan, loop, dispatcher, launcher, log)
+        self.switch = self._reloading.switch
+        self.forks = settings.worker_preload
         self.workers: list[WorkerHandle] = []
         self.generation = 0
         self.ever_ready = False
         self.failed = False
         self.stopping = False
-        self.reloading = False
         self.last_failure: dict[str, Any] | None = None
         self.last_death = ""
         self.description: dict[str, Any] = {}
@@ -131,9 +136,6 @@ class Pool:
         self._index = 0
         self._refused = 0
         """Generation whose loader must not be forked."""
-        self._reload_again = False
-        self._measuring: asyncio.Task[None] | None = None
-        self._settled_for = 0
         self._oom_kills = plan.oom_kills
 
     # -- starting -----------------------------------------------------------------------------
@@ -141,30 +143,30 @@ class Pool:
     def start(self) -> None:
         """Start the first generation."""
         self.generation += 1
-        self._fill()
+        self.fill()
 
-    def _fill(self) -> None:
+    def fill(self) -> None:
         """Start the workers that are missing: all at once, or one by one as memory allows."""
         if self.stopping:
             return
         limit = self._plan.memory_bytes
-        if limit is None or not self._count():
+        if limit is None or not self.counted():
             for _ in range(self.missing() if limit is None else 1):
-                if not self._start_one():
+                if not self.start_one():
                     return
-        elif self.missing() and self._measuring is None and not self._any_starting():
-            self._measuring = self._loop.create_task(self._start_if_it_fits(limit))
+        elif self.missing():
+            self.room.start_if_it_fits(limit)
 
-    def _start_one(self, replaces: WorkerHandle | None = None) -> bool:
+    def start_one(self, replaces: WorkerHandle | None = None) -> bool:
         """Start one scoring worker of the current generation; False if that can't be now."""
         loader = None
-        if self._settings.worker_preload and self._refused != self.generation:
+        if self.forks and self._refused != self.generation:
             loader = self._loader()
             if loader is None:
                 self._start_loader()
                 return False
             if loader.state == STARTING:
-                return False  # _fill() is called again when it is ready
+                return False  # fill() is called again when it is ready
         try:
             handle = self._new_handle()
             if loader is None:
@@ -228,7 +230,7 @@ class Pool:
                 f"{self._pauses.recent} scoring processes have ended within {QUIET:.0f} s; "
                 f"the next one starts in {pause:.0f} s"
             )
-        self._loop.call_later(pause, self._fill)
+        self._loop.call_later(pause, self.fill)
 
     # -- which there are ----------------------------------------------------------------------
 
@@ -240,7 +242,7 @@ class Pool:
                 return worker
         return None
 
-    def _counted(self) -> list[WorkerHandle]:
+    def counted(self) -> list[WorkerHandle]:
         """Workers that count towards those wanted: replacements are not counted twice."""
         return [
             worker
@@ -251,15 +253,13 @@ class Pool:
             and (worker.generation == self.generation or not self.reloading)
         ]
 
-    def _count(self) -> int:
-        return len(self._counted())
-
     def missing(self) -> int:
         """Workers that should be there and have not even been started."""
-        return max(0, self.wanted - self._count())
+        return max(0, self.wanted - len(self.counted()))
 
-    def _any_starting(self) -> bool:
-        return any(worker.state == STARTING for worker in self._counted())
+    def any_starting(self) -> bool:
+        """Whether one of those that count is not ready yet."""
+        return any(worker.state == STARTING for worker in self.counted())
 
     def _children_of(self, loader: WorkerHandle) -> list[WorkerHandle]:
         return [
@@ -272,56 +272,6 @@ class Pool:
         """Whether a request may wait for a worker although there is none."""
         soon = self.next_start - time.monotonic() <= _SOON
         return self.ever_ready and self.last_failure is None and soon
-
-    # -- as memory allows ---------------------------------------------------------------------
-
-    async def _start_if_it_fits(self, limit: int) -> None:
-        """Measure what there is, away from the event loop; start one more, or settle for these."""
-        newest = max(self._counted(), key=lambda worker: worker.ready_at, default=None)
-        pids = [os.getppid(), os.getpid(), *(worker.pid for worker in self.workers if worker.pid)]
-        pid = newest.pid if newest is not None else 0
-        memory = await self._loop.run_in_executor(None, measure, pids, pid)
-        self._measuring = None
-        if not memory.another or self._any_starting():
-            return self._fill()  # things have changed since
-        if self.stopping or self._count() >= self.wanted:
-            return None
-        if memory.fits(limit):
-            self._launcher.workers = min(
-                self._plan.count, self._count() + memory.how_many_more(limit)
-            )
-            self._start_one()
-        elif self.reloading:
-            self._switch()  # the others come when the old ones have made room
-        else:
-            self._settle(memory, limit)
-        return None
-
-    def _settle(self, memory: Memory, limit: int) -> None:
-        """There is no room for another: these are enough."""
-        self.wanted = self._launcher.workers = self._count()
-        if self.wanted != self._settled_for:
-            self._settled_for = self.wanted
-            self._log.info(
-                f"{workers_text(self.wanted)} instead of {self._plan.count} (WORKER_COUNT=auto): "
-                f"one more would need {mib(memory.another)}, {mib(memory.used)} of {mib(limit)} "
-                "are in use, and a tenth is kept free for requests"
-            )
-        self._even_out()
-
-    def _even_out(self) -> None:
-        """Start a worker anew, in its place, that has a smaller share of the CPUs than is due."""
-        serving = self._dispatcher.serving
-        if self._settings.worker_preload or len(serving) < 2:
-            return
-        for worker in serving:
-            if worker.share > self._launcher.workers:
-                self._log.info(
-                    f"worker {worker.index} (pid {worker.pid}) is started anew with its share of "
-                    "the CPUs"
-                )
-                self.retire(worker)
-                return
 
     # -- what processes say -------------------------------------------------------------------
 
@@ -368,7 +318,7 @@ class Pool:
                 "CUDA in init() or at import."
             )
             self.stop_worker(loader)
-        self._fill()
+        self.fill()
 
     def _ready(self, handle: WorkerHandle, description: dict[str, Any]) -> None:
         if handle.state != STARTING:
@@ -379,17 +329,17 @@ class Pool:
         handle.ready_at = time.monotonic()
         handle.state = READY
         self._recycling.begin(handle)
-        if self.reloading and handle.generation == self.generation:
-            self._log.debug(f"worker {handle.index} (pid {handle.pid}) is proved")
-            self._switch_if_proved()
+        if self._reloading.proves(handle):
+            self._reloading.proved(handle)
         else:
-            self._serve(handle)
+            self.serve(handle)
             old, handle.replaces = handle.replaces, None
             if old is not None:
                 self.retire(old)
-        self._fill()
+        self.fill()
 
-    def _serve(self, handle: WorkerHandle) -> None:
+    def serve(self, handle: WorkerHandle) -> None:
+        """Give requests to a worker from now on."""
         first = not self.ever_ready
         self.ever_ready = True
         self.failed = False
@@ -413,80 +363,18 @@ class Pool:
         ----------
         anew : give up a reload that is under way; otherwise another one follows it.
         """
-        if self.stopping:
-            return
-        if self.reloading and anew:
-            self.reloading = False
-            for worker in self._new_workers():
-                self.stop_worker(worker, now=True)
-        if self.reloading:
-            self._reload_again = True
-            return
-        self._log.info("reloading: new workers are starting beside the old")
-        self._stop_starting()  # they may be half way through what has just changed
-        self.generation += 1
-        self.reloading = bool(self._dispatcher.serving)
+        if not self.stopping:
+            self._reloading.begin(anew=anew)
+
+    @property
+    def reloading(self) -> bool:
+        """Whether a new generation is proved beside the old."""
+        return self._reloading.active
+
+    def plan_anew(self) -> None:
+        """What kept workers out before may not any more."""
         self.failed = False
         self.wanted = self._plan.count
-        self._fill()
-        self._stop_idle_loaders()
-
-    def _stop_starting(self) -> None:
-        for worker in list(self.workers):
-            if worker.replaces is not None:
-                worker.replaces.recycling, worker.replaces = False, None
-            if worker.state == STARTING:
-                self.stop_worker(worker, now=True)
-
-    def _new_workers(self) -> list[WorkerHandle]:
-        return [
-            worker
-            for worker in self.workers
-            if worker.generation == self.generation and not worker.is_loader
-        ]
-
-    def _switch_if_proved(self) -> None:
-        new = self._new_workers()
-        if len(new) >= self.wanted and all(worker.state == READY for worker in new):
-            self._switch()
-
-    def _switch(self) -> None:
-        """The new generation has proved itself: it serves, and the old one goes."""
-        self.reloading = False
-        old = [worker for worker in self.workers if worker.generation < self.generation]
-        new = [worker for worker in self._new_workers() if worker.state == READY]
-        for worker in new:
-            self._serve(worker)
-        for worker in old:
-            self.retire(worker)
-        self._log.info(f"reloaded: {len(new)} new worker{'s' if len(new) != 1 else ''} serve")
-        self._reload_is_over(True)
-
-    def _reload_failed(self, report: dict[str, Any]) -> None:
-        """Something of the new generation has ended: the old one stays."""
-        self.reloading = False
-        self.last_failure = report
-        for worker in list(self.workers):
-            if worker.generation == self.generation:
-                self.stop_worker(worker, now=True)
-        self.generation = max(worker.generation for worker in self._dispatcher.serving)
-        self._log.error("the reload failed; the workers from before go on serving")
-        self._reload_is_over(False)
-        self._fill()
-
-    def _reload_is_over(self, succeeded: bool) -> None:
-        self._owner.reloaded(succeeded)
-        self._stop_idle_loaders()
-        if self._reload_again:
-            self._reload_again = False
-            self.reload()
-
-    def _stop_proving(self) -> None:
-        """None of the old generation is left: the new workers serve as soon as each can."""
-        for worker in self._new_workers():
-            if worker.state == READY:
-                self._serve(worker)
-        self._reload_is_over(True)
 
     # -- recycling ----------------------------------------------------------------------------
 
@@ -514,7 +402,7 @@ class Pool:
         if worker.recycling or self.stopping or self.reloading or paused:
             return  # it is asked for again, at its next answer or in a second
         in_place = self.wanted < self._plan.count and len(self._dispatcher.serving) > 1
-        if in_place or self._start_one(replaces=worker):
+        if in_place or self.start_one(replaces=worker):
             worker.recycling = True
             self._log.info(f"worker {worker.index} (pid {worker.pid}) is replaced: {why}")
         if in_place:
@@ -553,7 +441,7 @@ class Pool:
             if not (worker.is_loader and worker.state == READY):
                 busy = worker.state == STARTING or bool(worker.outstanding)
                 self.stop_worker(worker, now=busy)
-        self._stop_idle_loaders()
+        self.stop_idle_loaders()
         self._tell_if_empty()
 
     def kill_all(self) -> None:
@@ -578,7 +466,7 @@ class Pool:
             self._room_was_made()
         else:
             self._unexpected(handle, end)
-        self._stop_idle_loaders()
+        self.stop_idle_loaders()
         self._tell_if_empty()
 
     def _loader_lost(self, loader: WorkerHandle) -> None:
@@ -587,7 +475,7 @@ class Pool:
             child.kill(LOADER_LOST)
             self._processes.ended(child, -signal.SIGKILL)
 
-    def _stop_idle_loaders(self) -> None:
+    def stop_idle_loaders(self) -> None:
         """End the loaders whose children have ended; before that they would take them along."""
         current = None if self.stopping else self._loader()
         for worker in list(self.workers):
@@ -603,7 +491,7 @@ class Pool:
         """A worker has gone as it was meant to: whoever was kept out for want of memory may fit."""
         if self._plan.memory_bytes is not None and not self.stopping and not self.reloading:
             self.wanted = self._plan.count
-            self._fill()
+            self.fill()
 
     # -- unexpected ends ----------------------------------------------------------------------
 
@@ -635,8 +523,8 @@ class Pool:
         else:
             self.last_failure = report
             self._owner.log_report(report)
-        if self.reloading and handle.generation == self.generation:
-            self._reload_failed(report)
+        if self._reloading.proves(handle):
+            self._reloading.failed(report)
             return
         self._replace(handle)
 
@@ -654,8 +542,7 @@ class Pool:
             if worker.replaces is handle:
                 worker.replaces = None  # what was to replace it does so already
         if self.reloading and not serving:
-            self.reloading = False
-            self._stop_proving()
+            self._reloading.nothing_to_compare()
         if handle.kill_reason != LOADER_LOST:  # those count as one end with their loader's
             self._fill_later()
         if not serving and not self.will_serve():
