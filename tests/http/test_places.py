@@ -145,11 +145,44 @@ def test_the_servers_port_may_come_from_the_variable(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_taken_is_one_clear_message(own_server: StartServer) -> None:
+    """At once, with who has it and what to do."""
     first = own_server("echo.py")
     second = own_server("echo.py", wait="", address=first.address)
 
-    assert second.wait_exit() != 0
-    assert str(first.address.port) in second.log
-    assert "in use" in second.log
-    assert "Traceback" not in second.log
+    assert second.wait_exit() == 1
+    port = first.address.port
+    (line,) = second.log.splitlines()
+    assert f"ERROR scorehost: Port {port} is in use by process {first.pid} (" in line
+    assert line.endswith(f"End that, or take another port: --port {port + 1}")
     assert first.score(1) == 1
+
+
+def test_a_health_port_that_is_taken(own_server: StartServer) -> None:
+    first = own_server("echo.py")
+    taken = {"HEALTH_PORT": str(first.address.port)}
+    second = own_server("echo.py", wait="", settings=taken)
+
+    assert second.wait_exit() == 1
+    assert f"--health-port {first.address.port + 1}" in second.log
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("203.0.113.5", "'203.0.113.5' is no address of this machine. --host takes 127.0.0.1"),
+        ("no.such.host.invalid", "'no.such.host.invalid' is no address of this machine ("),
+        ("unix:{tmp}/none/x.sock", "There is no folder {tmp}/none for the UNIX socket x.sock"),
+        ("unix:{tmp}/file", "{tmp}/file is there and is no UNIX socket. Remove it"),
+        ("unix:{tmp}/" + "x" * 120, "is too long for a UNIX socket: at most 107 bytes"),
+    ],
+)
+def test_a_host_that_cannot_be_had(
+    tmp_path: Path, host: str, said: str, own_server: StartServer
+) -> None:
+    (tmp_path / "file").touch()
+    flag = ["--host", host.format(tmp=tmp_path)]
+    server = own_server("echo.py", wait="", arguments=flag)
+
+    assert server.wait_exit() == 1
+    (line,) = server.log.splitlines()
+    assert said.format(tmp=tmp_path) in line

@@ -28,6 +28,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.workers.base import Worker
 
 from scorehost.errors import SettingError
+from scorehost.front.addresses import addresses, why_not
 from scorehost.front.front import Front
 from scorehost.front.listening import Listening
 from scorehost.front.observe.log import Log, LogBridge
@@ -38,6 +39,7 @@ from scorehost.settings import Settings
 HEARTBEAT: Final = 60
 """Seconds of silence after which the arbiter replaces the front. The front never blocks, so
 only a machine that stands still makes it silent."""
+_NO_ADDRESS: Final = 1
 _NEVER_READY: Final = 3
 _IN_MEMORY: Final = "/dev/shm"  # noqa: S108 - gunicorn makes and unlinks its file safely
 """Where the heartbeat's file goes: a disk may be slow, full or read-only."""
@@ -67,6 +69,10 @@ def serve(settings: Settings, *, profile: Profile, environ: Mapping[str, str]) -
         sys.stdout.write(profile.startup_report)
         sys.stdout.flush()
     application = _Application(settings, profile, dict(environ))
+    problem = why_not(settings, environ, shares_port=application.cfg.reuse_port)
+    if problem:
+        _log_without_threads(settings, profile).error(problem)
+        return _NO_ADDRESS
     return _Arbiter(application).serve()
 
 
@@ -140,20 +146,6 @@ class _Application(BaseApplication):  # type: ignore[misc] # gunicorn has no typ
 
     def load(self) -> None:
         """There is no WSGI application."""
-
-
-def addresses(settings: Settings) -> list[str]:
-    """What to listen on, as gunicorn writes it; the health port comes last."""
-    if settings.host.startswith("unix:"):
-        bind = [settings.host]
-        host = "127.0.0.1"
-    else:
-        host = settings.host.strip("[]")
-        host = f"[{host}]" if ":" in host else host
-        bind = [f"{host}:{settings.port}"]
-    if settings.health_port is not None:
-        bind.append(f"{host}:{settings.health_port}")
-    return bind
 
 
 class _Halted(Exception):
@@ -260,11 +252,16 @@ class _Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
     handle_ttou = handle_ttin
 
 
+def _log_without_threads(settings: Settings, profile: Profile) -> Log:
+    """Make a log for a process that forks."""
+    writer = LogWriter(2)
+    writer.close()  # writes by itself from now on
+    return Log(writer, settings.log_level, settings.log_format, profile.log_style)
+
+
 def _arbiter_log(settings: Settings, profile: Profile) -> type:
     """Make gunicorn's logger class: everything goes through our log, in our form."""
-    writer = LogWriter(2)
-    writer.close()  # writes by itself from now on: a process that forks has no threads
-    log = Log(writer, settings.log_level, settings.log_format, profile.log_style)
+    log = _log_without_threads(settings, profile)
 
     class ArbiterLog(gunicorn.glogging.Logger):  # type: ignore[misc]
         """gunicorn's log; nothing of its own set-up is kept."""

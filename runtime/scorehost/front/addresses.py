@@ -1,0 +1,156 @@
+"""The addresses to listen on, and what keeps a server from having one of them.
+
+gunicorn opens the sockets. It would try five times and say no more than the system does; here
+that is found out before, with whoever has the address already.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from scorehost.settings import Settings
+
+_LENT: Final = ("LISTEN_FDS", "GUNICORN_FD")
+"""Variables that name sockets which are open already (sd_listen_fds(3), and gunicorn's own)."""
+_LISTENING: Final = "0A"
+"""State of a listening socket in /proc/net/tcp (Linux' TCP_LISTEN)."""
+_LONGEST_PATH: Final = 107
+"""Bytes of a UNIX socket's path (unix(7))."""
+_COMMAND: Final = 80
+"""Characters of a command line that are shown."""
+
+
+def addresses(settings: Settings) -> list[str]:
+    """What to listen on, as gunicorn writes it; the health port comes last."""
+    if settings.host.startswith("unix:"):
+        bind = [settings.host]
+        host = "127.0.0.1"
+    else:
+        host = settings.host.strip("[]")
+        host = f"[{host}]" if ":" in host else host
+        bind = [f"{host}:{settings.port}"]
+    if settings.health_port is not None:
+        bind.append(f"{host}:{settings.health_port}")
+    return bind
+
+
+def why_not(settings: Settings, environ: Mapping[str, str], *, shares_port: bool = False) -> str:
+    """Why the server cannot listen where it was told to, and what to do; "" when it can.
+
+    Parameters
+    ----------
+    settings : the addresses.
+    environ : says whether the sockets are open already.
+    shares_port : whether several servers may listen on one port (gunicorn's ``reuse_port``).
+    """
+    if any(environ.get(name) for name in _LENT):
+        return ""
+    host = settings.host
+    if host.startswith("unix:"):
+        problem = _why_no_file(Path(host.removeprefix("unix:")))
+        host, ports = "127.0.0.1", [("HEALTH_PORT", settings.health_port)]
+    else:
+        problem = ""
+        ports = [("--port", settings.port), ("--health-port", settings.health_port)]
+    for flag, port in ports:
+        problem = problem or _why_no_port(host.strip("[]"), port, flag, shares_port)
+    return problem
+
+
+def _why_no_port(host: str, port: int | None, flag: str, shares_port: bool) -> str:
+    if not port:  # none, or any
+        return ""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shares_port:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            trial.bind((host, port))
+    except socket.gaierror as error:
+        return f"The host {host!r} is no address of this machine ({error.strerror}). {_HOSTS}"
+    except OSError as error:
+        return explain(error, host, port, flag)
+    return ""
+
+
+_HOSTS: Final = "--host takes 127.0.0.1 for this machine alone, 0.0.0.0 for all its networks."
+
+
+def explain(error: OSError, host: str, port: int, flag: str) -> str:
+    """What an error of bind(2) means, and what to do."""
+    if error.errno == errno.EADDRINUSE:
+        by = " and ".join(holders(port)) or "another process ('ss -ltnp' tells root which)"
+        return f"Port {port} is in use by {by}. End that, or take another port: {flag} {port + 1}"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"The host {host!r} is no address of this machine. {_HOSTS}"
+    if error.errno == errno.EACCES:
+        return (
+            f"Port {port} is only for processes with CAP_NET_BIND_SERVICE here ({error.strerror}). "
+            f"Take one from 1024 up: {flag} 8080"
+        )
+    return f"Cannot listen on {host}, port {port}: {error.strerror}."
+
+
+def _why_no_file(path: Path) -> str:
+    """Why there can be no UNIX socket here; an old one is replaced, as gunicorn does."""
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        return f"{path} is too long for a UNIX socket: at most {_LONGEST_PATH} bytes (unix(7))."
+    if not path.parent.is_dir():
+        return f"There is no folder {path.parent} for the UNIX socket {path.name}. Make it first."
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        return f"The UNIX socket {path} cannot be made: this user may not write to its folder."
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.stat().st_mode):
+            return f"{path} is there and is no UNIX socket. Remove it, or name another path."
+    return ""
+
+
+# -- who has a port -------------------------------------------------------------------------
+
+
+def holders(port: int) -> list[str]:
+    """The processes that listen on a port, each with its id; those of others are not seen.
+
+    Of a process and those it handed the socket to, only the first is named.
+    """
+    wanted = {f"socket:[{inode}]" for inode in _inodes(port)}
+    found = dict(_with_sockets(wanted)) if wanted else {}
+    return [
+        f"process {process} ({_command(process)})"
+        for process, parent in sorted(found.items())
+        if parent not in found
+    ]
+
+
+def _inodes(port: int) -> Iterator[str]:
+    """The sockets that listen on a port, by inode (proc(5), /proc/net/tcp)."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(table).read_text("ascii").splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == _LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
+                    yield fields[9]
+
+
+def _with_sockets(wanted: set[str]) -> Iterator[tuple[int, int]]:
+    """Processes that have one of these sockets, each with its parent."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # another user's, or it has just ended
+            if any(str(link.readlink()) in wanted for link in (process / "fd").iterdir()):
+                after_name = (process / "stat").read_text("utf-8", "replace").rpartition(")")[2]
+                yield int(process.name), int(after_name.split()[1])
+
+
+def _command(process: int) -> str:
+    with contextlib.suppress(OSError):
+        words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+        return b" ".join(words).decode("utf-8", "replace").strip()[:_COMMAND]
+    return "just ended"
