@@ -154,6 +154,39 @@ def test_the_deadline_is_kept_and_the_server_scores_again(
     assert (after == before) == (how != "c")
 
 
+WAITS_SOMEHOW = """
+import os, queue, socket, subprocess, threading, time
+pair = socket.socketpair()
+def init():
+    for _ in range(3):  # as numpy's libraries start some, which are there when a signal comes
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+def run(data):
+    return eval(data)
+"""
+BLOCKING = [
+    "time.sleep(60)",
+    "os.read(os.pipe()[0], 1)",
+    "pair[0].recv(1)",
+    "subprocess.run(['sleep', '60'])",
+    "threading.Event().wait()",
+    "threading.Semaphore(0).acquire()",
+    "queue.Queue().get()",
+]
+
+
+def test_whatever_python_waits_in_is_interrupted(own_server: StartServer) -> None:
+    """Every time, also beside other threads: none of them takes the signal. The worker stays."""
+    settings = {"SCORING_TIMEOUT_MS": "200", "SCOREHOST_INTERRUPT_GRACE": "10"}
+    server = own_server(files={"main.py": WAITS_SOMEHOW}, settings=settings)
+    before = server.post(body=b"os.getpid()").json()
+
+    for wait in 3 * BLOCKING:
+        assert server.post(body=wait.encode()).status == 504
+        assert server.post(body=b"os.getpid()").json() == before, wait
+
+    assert len(server.lines("was interrupted in Python code")) == 3 * len(BLOCKING)
+
+
 STOPPED = {"SCORING_TIMEOUT_MS": "500", "SCOREHOST_INTERRUPT_GRACE": "3"}
 
 

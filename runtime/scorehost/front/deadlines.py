@@ -15,6 +15,8 @@ from scorehost.settings import Settings
 
 _STACKS_TAKE: Final = 0.1
 """Seconds in which faulthandler writes the stacks of a process."""
+_AGAIN: Final = 0.05
+"""Seconds until a worker that is still inside is interrupted once more."""
 
 
 class Deadlines:
@@ -36,10 +38,20 @@ class Deadlines:
         """The worker is still in this request."""
         worker.read_stacks()
         worker.dump_stacks()
-        worker.interrupt(number)
+        self._interrupt(worker, number)
         self._later(_STACKS_TAKE, self._log_stacks, worker, request_id)
         grace = self._settings.interrupt_grace
         self._later(grace, self._kill_if_inside, worker, number, request_id)
+
+    def _interrupt(self, worker: WorkerHandle, number: int) -> None:
+        """Until it is out: Python may enter a system call just after it has noted a signal."""
+        if self._is_inside(worker, number) and not worker.kill_reason:
+            worker.interrupt(number)
+            self._later(_AGAIN, self._interrupt, worker, number)
+
+    @staticmethod
+    def _is_inside(worker: WorkerHandle, number: int) -> bool:
+        return bool(worker.outstanding) and worker.outstanding[0].number == number
 
     def _log_stacks(self, worker: WorkerHandle, request_id: str) -> None:
         if worker.returncode is not None:
@@ -52,7 +64,7 @@ class Deadlines:
         )
 
     def _kill_if_inside(self, worker: WorkerHandle, number: int, request_id: str) -> None:
-        if worker.outstanding and worker.outstanding[0].number == number:
+        if self._is_inside(worker, number):
             self._log.error(
                 f"worker {worker.index} (pid {worker.pid}) did not come back to Python within "
                 f"{self._settings.interrupt_grace:g} s of its deadline; it is killed and replaced",

@@ -362,7 +362,8 @@ class Dispatcher:
             left = self._limit
         if left <= 0:
             if worker.expired != exchange.number:
-                worker.expired = exchange.number
+                # Before the client hears of it: from now on the worker must not begin it.
+                worker.expired = worker.shared.victim = exchange.number
                 worker.service = max(worker.service, self._limit)
                 worker.depth = 1
                 self._keep_only_first(worker)

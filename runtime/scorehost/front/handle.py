@@ -17,7 +17,7 @@ from typing import Any, Final
 from scorehost.errors import HeadersTooLarge
 from scorehost.front.exchange import Exchange
 from scorehost.worker import frames
-from scorehost.worker.signals import DUMP_SIGNAL, INTERRUPT_SIGNAL
+from scorehost.worker.signals import DUMP_SIGNAL, INTERRUPT_SIGNAL, send_to_main_thread
 
 STARTING: Final = "starting"
 READY: Final = "ready"
@@ -217,7 +217,9 @@ class WorkerHandle:
     def interrupt(self, number: int) -> None:
         """Raise in the script, if this request is still inside."""
         self.shared.victim = number
-        self.signal(INTERRUPT_SIGNAL)
+        if self.pid and self.state != ENDED:
+            with contextlib.suppress(ProcessLookupError):
+                send_to_main_thread(self.pid, INTERRUPT_SIGNAL)
 
     def dump_stacks(self) -> None:
         """Have the process write the stacks of its threads to its file."""

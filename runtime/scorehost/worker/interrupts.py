@@ -41,6 +41,9 @@ class Interrupts:
         """Listen for both signals and for crashes."""
         faulthandler.enable(self._stacks, all_threads=True)
         faulthandler.register(DUMP_SIGNAL, self._stacks, all_threads=True, chain=False)
+        # faulthandler has system calls restarted, also those that the interrupt is to end: with
+        # both pending, the first to be handled decides (signal(7)).
+        signal.siginterrupt(DUMP_SIGNAL, True)
         signal.signal(INTERRUPT_SIGNAL, self._interrupt)
         for number in ENDS:
             signal.signal(number, leave_it_to_the_front)
