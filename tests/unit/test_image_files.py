@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from scorehost.errors import UsageError
-from scorehost.images.ignore import docker_rules, find_files
+from scorehost.images.ignore import docker_rules, files_below, find_files
 from scorehost.images.models import read_model, read_models
 from scorehost.images.secret_files import find_secrets
 from support.server import fill
@@ -96,6 +97,43 @@ def test_links(tmp_path: Path):
     (folder / "broken").symlink_to(tmp_path / "nowhere")
 
     assert kept(folder) == {"score.py", "inner/x.py", "models/weights.bin"}
+
+
+def test_links_that_lead_to_each_other(tmp_path: Path):
+    """A circle behind a link ends as well: the folder has another path there."""
+    folder, elsewhere = tmp_path / "app", tmp_path / "elsewhere"
+    fill(elsewhere, {"weights.bin": "w"})
+    fill(folder, {"score.py": ""})
+    (elsewhere / "a").symlink_to(".")
+    (elsewhere / "b").symlink_to(".")
+    (folder / "data").symlink_to(elsewhere)
+
+    found = [str(file) for file in islice(files_below(folder), 10)]  # there would be 2 ** 40
+
+    assert found == ["score.py", "data/weights.bin"]
+
+
+def test_links_beside_each_other(tmp_path: Path):
+    """Two links to one folder are no circle; a link that leads above the app is one."""
+    folder, elsewhere = tmp_path / "app", tmp_path / "elsewhere"
+    fill(elsewhere, {"x.bin": "w"})
+    fill(folder, {"score.py": ""})
+    (folder / "one").symlink_to(elsewhere)
+    (folder / "two").symlink_to(elsewhere)
+    (elsewhere / "top").symlink_to(tmp_path)
+    linked = tmp_path / "elsewhere" / "linked"
+    linked.symlink_to(folder)
+
+    assert [str(file) for file in islice(files_below(folder), 10)] == [
+        "score.py",
+        "one/x.bin",
+        "two/x.bin",
+    ]
+    assert [str(file) for file in islice(files_below(linked), 10)] == [
+        "score.py",
+        "one/x.bin",
+        "two/x.bin",
+    ]
 
 
 def test_order_does_not_depend_on_the_disk(tmp_path: Path):
@@ -192,6 +230,47 @@ def test_a_folder(tmp_path: Path):
     ]
 
 
+def test_a_model_that_is_a_link(tmp_path: Path):
+    """It has the link's name, as in Hugging Face's cache, whose files are called by their hash."""
+    fill(tmp_path, {"blobs/abc123": "x", "blobs/def456": "y"})
+    snapshot = tmp_path / "snapshots" / "main"
+    snapshot.mkdir(parents=True)
+    (snapshot / "model.bin").symlink_to("../../blobs/abc123")
+    (tmp_path / "latest").symlink_to(snapshot)
+
+    file = read_model(f"hf={snapshot}/model.bin")
+    folder = read_model(f"hf={tmp_path}/latest")
+
+    assert [str(place) for _, place in file.files()] == ["azureml-models/hf/1/model.bin"]
+    assert [str(place) for _, place in folder.files()] == ["azureml-models/hf/1/latest/model.bin"]
+    assert [source.read_text() for source, _ in folder.files()] == ["x"]
+
+
+def test_links_in_a_models_folder(tmp_path: Path):
+    """Linked folders are part of it; one that leads round in a circle ends there."""
+    fill(tmp_path, {"saved/a.bin": "x", "shared/vocabulary/words.txt": "y"})
+    (tmp_path / "saved" / "vocabulary").symlink_to("../shared/vocabulary")
+    (tmp_path / "saved" / "again").symlink_to(".")
+
+    model = read_model(f"net={tmp_path}/saved")
+
+    assert [str(place) for _, place in model.files()] == [
+        "azureml-models/net/1/saved/a.bin",
+        "azureml-models/net/1/saved/vocabulary/words.txt",
+    ]
+
+
+def test_a_model_in_this_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """``.`` is called what its folder is called."""
+    fill(tmp_path, {"saved/deep/a.bin": "x"})
+    monkeypatch.chdir(tmp_path / "saved")
+
+    here, above = read_model("net=."), read_model("net=deep/..")
+
+    assert [str(place) for _, place in here.files()] == ["azureml-models/net/1/saved/deep/a.bin"]
+    assert list(map(str, dict(above.files()).values())) == ["azureml-models/net/1/saved/deep/a.bin"]
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [
@@ -201,6 +280,7 @@ def test_a_folder(tmp_path: Path):
         ("..=m.pkl", "'..' is no name"),
         ("a:x=m.pkl", "'x' is no whole number"),
         ("a:=m.pkl", "'' is no whole number"),
+        ("a:²=m.pkl", "'²' is no whole number"),
         ("a=n.pkl", "Did you mean .*m.pkl"),
         ("a=empty", "holds no file"),
         ("a=gone/m.pkl", "Nor is gone"),

@@ -126,24 +126,55 @@ def docker_rules(lines: Iterable[str]) -> Iterator[str]:
 
 
 def walk(folder: Path, always: pathspec.PathSpec[Any]) -> Iterator[PurePosixPath]:
-    """Every file, relative to the folder; links are followed, but not round in circles."""
+    """The files of an app, relative to its folder."""
+
+    def stays_out(path: str) -> bool:
+        is_venv = path.endswith("/") and (folder / path / "pyvenv.cfg").is_file()
+        return is_venv or always.match_file(path)
+
+    return files_below(folder, stays_out)
+
+
+def files_below(
+    folder: Path, stays_out: Callable[[str], bool] = lambda _: False
+) -> Iterator[PurePosixPath]:
+    """Every file, relative to the folder; links are followed, but not round in circles.
+
+    ``stays_out`` is asked about paths as git writes them: a folder's ends in a slash.
+    """
     for place, folders, files in os.walk(folder, followlinks=True, onerror=_unreadable):
         here = PurePosixPath(Path(place).relative_to(folder).as_posix())
         folders[:] = sorted(
             name
             for name in folders
-            if not always.match_file(f"{here / name}/")
-            and not Path(place, name, "pyvenv.cfg").is_file()
-            and not _leads_up(Path(place, name))
+            if not stays_out(f"{here / name}/") and not _leads_up(Path(place, name), folder)
         )
         for name in sorted(files):
-            if not always.match_file(str(here / name)) and Path(place, name).is_file():
+            if not stays_out(str(here / name)) and _is_file(Path(place, name)):
                 yield here / name
 
 
-def _leads_up(folder: Path) -> bool:
-    return folder.is_symlink() and folder.resolve() in {*folder.absolute().parents}
+def _leads_up(folder: Path, top: Path) -> bool:
+    """Whether a link leads to a folder that it lies in.
+
+    Folders are compared and not their paths, of which those behind another link have several.
+    """
+    if not folder.is_symlink():
+        return False
+    passed = folder.parents[: len(folder.relative_to(top).parts)]
+    return any(folder.samefile(each) for each in (*passed, *top.resolve().parents))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:  # a link to where this user may not look
+        raise _cannot_be_read(error) from error
 
 
 def _unreadable(error: OSError) -> None:
-    raise UsageError(f"{error.filename} cannot be read: {error.strerror}.")
+    raise _cannot_be_read(error) from error
+
+
+def _cannot_be_read(error: OSError) -> UsageError:
+    return UsageError(f"{error.filename} cannot be read: {error.strerror}.")

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from scorehost.errors import UsageError
-from scorehost.images.ignore import MODELS_FOLDER
+from scorehost.images.ignore import MODELS_FOLDER, files_below
 from scorehost.names import nearest
 
 _FORM = re.compile(r"(?P<name>[^:=]+)(?::(?P<version>[^=]*))?=(?P<path>.+)$")
@@ -33,13 +34,17 @@ class Model:
 
     def files(self) -> Iterator[tuple[Path, PurePosixPath]]:
         """Its files, each with its place below the app root."""
-        entry = self.folder / self.path.resolve().name
+        entry = self.folder / own_name(self.path)
         if self.path.is_file():
             yield self.path, entry
             return
-        for file in sorted(self.path.rglob("*")):
-            if file.is_file():
-                yield file, entry / file.relative_to(self.path).as_posix()
+        for file in files_below(self.path):
+            yield self.path / file, entry / file
+
+
+def own_name(path: Path) -> str:
+    """A path's last name as it was typed, be it a link; that of ``.`` is its folder's."""
+    return os.path.basename(os.path.abspath(path))  # noqa: PTH100, PTH119 - resolve() follows links
 
 
 def read_models(values: Iterable[str], folder: Path) -> list[Model]:
@@ -72,11 +77,11 @@ def read_model(value: str) -> Model:
     name, version, path = found["name"], found["version"], Path(found["path"]).expanduser()
     if not _NAME.match(name):
         raise UsageError(f"--model {value}: {name!r} is no name. It takes letters, digits, . _ -")
-    if version is not None and not version.isdigit():
+    if version is not None and not version.isdecimal():
         raise UsageError(f"--model {value}: the version {version!r} is no whole number.")
     if not path.exists():
         raise UsageError(f"--model {value}: {path} is not there.{_instead(path)}")
-    if path.is_dir() and not any(file.is_file() for file in path.rglob("*")):
+    if path.is_dir() and not any(files_below(path)):
         raise UsageError(f"--model {value}: the folder {path} holds no file.")
     return Model(name, int(version or 1), path)
 
