@@ -31,6 +31,7 @@ report. Only ``cli.py`` and ``worker/process.py`` end a process.
     │   ├── BodyTooLarge            413
     │   ├── WrongContentType        415
     │   ├── HeadersTooLarge         431 headers, or an id among them
+    │   ├── UnknownTransferCoding   501 the body is in a form that nobody here reads
     │   ├── RunFailed               500 run() raised
     │   ├── ResultNotEncodable      500 run() returned what JSON cannot hold
     │   ├── WorkerLost              500 the process died with this request inside
@@ -191,6 +192,12 @@ class MalformedRequest(RequestError):
     """The bytes on the connection are not an HTTP request."""
 
     status = 400
+
+
+class UnknownTransferCoding(RequestError):
+    """The body comes in a transfer coding other than chunked (RFC 9112, 6.1)."""
+
+    status = 501
 
 
 class UnusableBody(RequestError):

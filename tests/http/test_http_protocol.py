@@ -369,6 +369,70 @@ def test_an_upgrade_is_not_taken_up(server: LiveServer) -> None:
             assert connection.request("POST", "/score", body=b"x").json() == "x"
 
 
+OFFER = [
+    ("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AAMA"),
+]  # fmt: skip
+"""What Java's and curl's HTTP clients send with the first request of a connection."""
+
+AS_CHUNKS = [*OFFER, ("Transfer-Encoding", "chunked")]
+INSIDE = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "arrives"),
+    [
+        (request_bytes("POST", "/score", headers=OFFER, body=b"1, 2"), "1, 2"),
+        (request_bytes("POST", "/score", headers=OFFER, body=INSIDE.encode()), INSIDE),
+        (request_bytes("POST", "/score", headers=OFFER, body=b"x" * 3_000_000), "x" * 3_000_000),
+        (request_bytes("POST", "/score", headers=AS_CHUNKS) + chunked(b"1", b", 2"), "1, 2"),
+        (request_bytes("POST", "/score", headers=AS_CHUNKS) + chunked(INSIDE.encode()), INSIDE),
+        (
+            request_bytes("POST", "/score", headers=AS_CHUNKS) + chunked(b"y" * 100_000),
+            "y" * 100_000,
+        ),
+    ],
+    ids=["counted", "counted-request", "large", "chunked", "chunked-request", "large-chunk"],
+)
+@pytest.mark.parametrize("piece", [10_000_000, 7])
+def test_a_body_that_follows_an_offer_to_upgrade(
+    server: LiveServer, sent: bytes, arrives: str, piece: int
+) -> None:
+    """It is the request's, in whatever pieces it comes, and never taken for another request."""
+    head = 300  # bytes; the rest of a large body needs no cutting
+    pieces = [sent[at : at + piece] for at in range(0, min(head, len(sent)), piece)]
+    rest = sent[len(b"".join(pieces)) :]
+    with server.connect() as connection:
+        for _ in range(2):  # the parser is in order afterwards
+            for each in (*pieces, rest, _score("next")):
+                connection.send(each)
+            assert connection.read_response().json() == arrives
+            assert connection.read_response().json() == "next"
+
+
+@pytest.mark.parametrize("coding", ["gzip, chunked", "deflate,chunked"])
+def test_a_transfer_coding_that_nobody_here_reads(server: LiveServer, coding: str) -> None:
+    """Its content would be taken for the body (RFC 9112, 6.1)."""
+    with server.connect() as connection:
+        head = request_bytes("POST", "/score", headers=[("Transfer-Encoding", coding)])
+        connection.send(head + chunked(b"x"))
+        response = connection.read_response()
+
+        assert response.status == 501
+        assert (
+            response.message == f"The Transfer-Encoding is {coding!r}; only chunked is understood."
+        )
+        assert connection.at_end()
+
+
+@pytest.mark.parametrize("coding", ["Chunked", " chunked "])
+def test_chunked_in_any_spelling(server: LiveServer, coding: str) -> None:
+    with server.connect() as connection:
+        head = request_bytes("POST", "/score", headers=[("Transfer-Encoding", coding)])
+        connection.send(head + chunked(b"x"))
+
+        assert connection.read_response().json() == "x"
+
+
 def test_an_http_2_preface_is_refused(server: LiveServer) -> None:
     with server.connect() as connection:
         connection.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import httptools
 
-from scorehost.errors import BodyTooLarge, HeadersTooLarge, MalformedRequest, RequestError
+from scorehost.errors import (
+    BodyTooLarge,
+    HeadersTooLarge,
+    MalformedRequest,
+    RequestError,
+    UnknownTransferCoding,
+)
 from scorehost.front.admission import Refusal
 from scorehost.front.bodies import Body
 from scorehost.front.correlation import identify
@@ -28,6 +34,7 @@ _KNOWN: Final = frozenset({
     b"access-control-request-method", b"access-control-request-headers", b"transfer-encoding",
     b"host",
 })  # fmt: skip
+_CHUNKS_FOLLOW: Final = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 _TURN: Final = 16 << 10
 """Bytes of a chunked body that are parsed at once: in the smallest chunks, a few milliseconds."""
 
@@ -85,6 +92,7 @@ class Arrivals:
         "_incomplete",
         "_most_incomplete",
         "_new_head",
+        "_offered",
         "_parser",
         "continue_owed",
         "exchange",
@@ -103,7 +111,7 @@ class Arrivals:
         self._headers: list[tuple[bytes, bytes]] = []
         self._header_bytes = self._incomplete = self._counted = 0
         self._most_incomplete = 2 * front.settings.max_header_bytes
-        self._chunked = False
+        self._chunked = self._offered = False
         self._body = Body()
 
     def take(self, data: bytes) -> None:
@@ -196,8 +204,7 @@ class Arrivals:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
-            # Offers (h2c, mostly) may be ignored: RFC 9110, 7.8.
-            self._parser = httptools.HttpRequestParser(self)
+            self._ignore_offer()
             return data[offer.args[0] :]
         except httptools.HttpParserCallbackError as wrapped:
             error = wrapped.__context__
@@ -212,10 +219,23 @@ class Arrivals:
             self._client.refuse_unread(self._headers_too_large())
         return b""
 
+    def _ignore_offer(self) -> None:
+        """Go on in HTTP/1.1, where the client offers h2c or the like (RFC 9110, 7.8).
+
+        The parser takes what follows for another protocol. A new one begins: in the midst of the
+        request if that has a body in chunks; one of a known length goes past it.
+        """
+        self._parser = httptools.HttpRequestParser(self)
+        if self._chunked:
+            self._parser.feed_data(_CHUNKS_FOLLOW)
+        self._offered = False
+
     # -- the parser's calls -------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         """A request line begins."""
+        if self._offered:
+            return  # it has begun before
         now = self._front.now()
         self.exchange = exchange = Exchange(self._client, now, {})
         exchange.headers = self._headers = []
@@ -226,6 +246,8 @@ class Arrivals:
 
     def on_url(self, url: bytes) -> None:
         """Part of the target."""
+        if self._offered:
+            return
         exchange = self.exchange
         assert exchange is not None  # noqa: S101 - llhttp calls on_message_begin first
         exchange.target += url
@@ -235,6 +257,8 @@ class Arrivals:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, or a trailer, which only counts."""
+        if self._offered:
+            return
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > self._front.settings.max_header_bytes:
             raise self._headers_too_large()
@@ -250,6 +274,8 @@ class Arrivals:
 
     def on_headers_complete(self) -> None:
         """Everything but the body is there: refuse what can be refused without it."""
+        if self._offered:
+            return
         exchange = self.exchange
         assert exchange is not None  # noqa: S101
         self.headers_done = True
@@ -271,12 +297,15 @@ class Arrivals:
             exchange.client_id or exchange.trace_id or exchange.http10 or exchange.head_only
         )
         self._front.routes.assign(exchange)
-        self._chunked = b"transfer-encoding" in known
+        if b"transfer-encoding" in known:
+            self._chunked = True
+            self._check_coding(known[b"transfer-encoding"])
         if b"content-length" in known:
             length = int(known[b"content-length"])
             self._expect_body(exchange, length)
-            past_parser = length >= MEMORY_FILE_FROM and not self._chunked
-            self._counted = length if past_parser else 0
+            past_parser = length >= MEMORY_FILE_FROM or parser.should_upgrade()
+            self._counted = length if past_parser and not self._chunked else 0
+        self._offered = parser.should_upgrade() and bool(self._counted or self._chunked)
         if self._new_head:
             self._front.heads.remember(self._new_head, exchange)
             self._new_head = b""
@@ -298,6 +327,8 @@ class Arrivals:
 
     def on_message_complete(self) -> None:
         """The whole request is there."""
+        if self._offered:
+            return  # the parser takes the body for another protocol
         exchange, self.exchange = self.exchange, None
         assert exchange is not None  # noqa: S101
         self._chunked = False
@@ -315,6 +346,15 @@ class Arrivals:
         if b"transfer-encoding" in exchange.known:
             # Older proxies don't know it and would see another end: RFC 9112, 6.1.
             raise MalformedRequest("An HTTP/1.0 request has no Transfer-Encoding (RFC 9112, 6.1).")
+
+    @staticmethod
+    def _check_coding(value: bytes) -> None:
+        """Refuse a coding below chunked; llhttp refuses where chunked is not the last."""
+        below, _, last = value.rpartition(b",")
+        if below and last.strip().lower() == b"chunked":
+            raise UnknownTransferCoding(
+                f"The Transfer-Encoding is {value.decode('latin-1')!r}; only chunked is understood."
+            )
 
     def _headers_too_large(self) -> HeadersTooLarge:
         limit = self._front.settings.max_header_bytes

@@ -95,7 +95,8 @@ class Reloading:
             pool.serve(worker)
         for worker in old:
             pool.retire(worker)
-        self._log.info(f"reloaded: {len(new)} new worker{'s' if len(new) != 1 else ''} serve")
+        count = f"{len(new)} new workers serve" if len(new) != 1 else "1 new worker serves"
+        self._log.info(f"reloaded: {count}")
         self._end(succeeded=True)
 
     def failed(self, report: dict[str, Any]) -> None:
