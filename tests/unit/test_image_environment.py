@@ -57,6 +57,9 @@ def written(folder: Path, text: str, name: str = "myenv.yml") -> Path:
         ("numpy~=1.21", "numpy", "~=1.21"),
         ("numpy=*", "numpy", ""),
         ("numpy[version='>=1.20,<2']", "numpy", ">=1.20,<2"),
+        ("numpy[version='>=1.20,<2', channel=conda-forge]", "numpy", ">=1.20,<2"),
+        ("numpy>=1.20[channel='conda-forge']", "numpy", ">=1.20"),
+        ("https://conda.anaconda.org/conda-forge::numpy=1.26", "numpy", "==1.26.*"),
         ("conda-forge::numpy=1.26", "numpy", "==1.26.*"),
         ("conda-forge/linux-64::numpy", "numpy", ""),
         ("NumPy", "numpy", ""),
@@ -73,6 +76,10 @@ def test_a_dependency_of_condas(entry: str, name: str, constraint: str):
     ("entry", "build"),
     [
         ("numpy=1.26.4=py311h64a7726_0", "py311h64a7726_0"),
+        ("numpy==1.26.4=py311h64a7726_0", "py311h64a7726_0"),
+        ("pytorch=1.26.0=py3.11_cuda12.1_cudnn8.9.2_0", "py3.11_cuda12.1_cudnn8.9.2_0"),
+        ("numpy[version='1.26.4', build=py311*]", "py311*"),
+        ("numpy=1.26[build='py311*']", "py311*"),
         ("numpy 1.26.4 py311h64a7726_0", "py311h64a7726_0"),
         ("numpy=1.26", ""),
         ("numpy==1.26.4", ""),
@@ -90,6 +97,7 @@ def test_a_build_string(entry: str, build: str):
         ("numpy=1.20|1.21", "Name one version, or a range"),
         ("numpy>=a b c", "is not understood"),
         ("=1.2", "is no dependency"),
+        ("dask[complete]", "extras are pip's, below 'pip:'"),
     ],
 )
 def test_a_dependency_that_is_none(entry: str, said: str):
@@ -114,7 +122,7 @@ def test_names_of_condas(tmp_path: Path):
 
     environment = read_conda(file)
 
-    assert environment.requirements == ["torch==2.1.*", "xgboost"]
+    assert environment.lines.requirements == ["torch==2.1.*", "xgboost"]
     assert "pytorch is torch for pip" in environment.notes
     assert "setuptools=60: left out, the image brings its own" in environment.notes
 
@@ -143,6 +151,42 @@ def test_the_table_is_sound():
     assert not [name for name in OWN_PARTS if CUDA.fullmatch(name)]
 
 
+def test_pips_list(tmp_path: Path):
+    """It is read as a requirements file in conda's folder would be: options, other files."""
+    written(tmp_path, "idna\n-c limits.txt\n", "requirements.txt")
+    written(tmp_path, "idna<4\n", "limits.txt")
+    (tmp_path / "wheels").mkdir()
+    text = (
+        "dependencies:\n- numpy\n- pip:\n"
+        "  - -r requirements.txt\n"
+        "  - --extra-index-url https://mirror.example/simple?a=b\n"
+        "  - -f https://wheels.example/torch.html\n"
+        "  - -f wheels\n"
+        "  - --pre --find-links=https://wheels.example/more.html\n"
+        "  - --progress-bar off\n"
+        "  - six==1.16.0 --hash=sha256:aa\n"
+    )
+
+    environment = read_environment(written(tmp_path, text))
+
+    assert environment.lines.requirements == ["numpy", "idna", "six==1.16.0 --hash=sha256:aa"]
+    assert environment.lines.constraints == ["idna<4"]
+    assert environment.lines.options == [
+        "--extra-index-url",
+        "https://mirror.example/simple?a=b",
+        "--find-links",
+        "https://wheels.example/torch.html",
+        "--find-links",
+        str(tmp_path / "wheels"),
+        "--pre",
+        "--find-links",
+        "https://wheels.example/more.html",
+    ]
+    assert environment.notes == [
+        f"{tmp_path / 'myenv.yml'}, pip's list, line 6: --progress-bar is left out"
+    ]
+
+
 def test_variables(tmp_path: Path):
     """What an environment sets is kept for the image."""
     file = written(tmp_path, "variables: {OMP_NUM_THREADS: 2}\ndependencies: [numpy]")
@@ -162,7 +206,18 @@ def test_variables(tmp_path: Path):
         ("dependencies: numpy", "holds a str; it takes a list"),
         ("dependencies:\n- pip: numpy", "'pip:' with a list below it"),
         ("dependencies:\n- npm: [left-pad]", "'npm:' among the dependencies is not understood"),
-        ("dependencies:\n- pip: ['numpy==']", "is no requirement"),
+        ("dependencies:\n- pip: ['numpy==']", "pip's list, line 1: .* is no requirement"),
+        ("dependencies:\n- pip: [-e .]", "is source code to be built"),
+        ("dependencies:\n- pip: [-r myenv.yml]", "is read by itself"),
+        ("dependencies:\n- pip: [-r gone.txt]", "gone.txt is not there"),
+        ("dependencies:\n- pip: [numpy, null]", "a dependency holds nothing"),
+        ("dependencies: [numpy, 1.5]", "a dependency holds a float"),
+        ("variables: [A=1]\ndependencies: []", "'variables' holds a list; .* 'NAME: value'"),
+        ("variables: A=1\ndependencies: []", "'variables' holds a str; .* 'NAME: value'"),
+        ("variables: {A: }\ndependencies: []", "variable A holds nothing; it takes a text"),
+        ("variables: {A: [1]}\ndependencies: []", "variable A holds a list"),
+        ("variables: {MY VAR: 1}\ndependencies: []", "'MY VAR' is no variable's name"),
+        ('variables: {A: "1\\nRUN id"}\ndependencies: []', "variable A: .* more than one line"),
     ],
 )
 def test_a_file_that_is_none(tmp_path: Path, text: str, said: str):
@@ -178,6 +233,22 @@ def test_bytes_that_are_no_text(tmp_path: Path):
 
     with pytest.raises(UsageError, match="is not text in UTF-8"):
         read_environment(file)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("requirements.txt", "numpy # größer\r\n"),
+        ("myenv.yml", "dependencies: [numpy] # größer\r\n"),
+        ("pyproject.toml", "[project]\r\ndependencies = ['numpy'] # größer\r\n"),
+    ],
+)
+def test_what_windows_writes(tmp_path: Path, name: str, text: str, encoding: str):
+    """``pip freeze > requirements.txt`` in PowerShell writes UTF-16; a mark tells."""
+    (tmp_path / name).write_bytes(text.encode(encoding))
+
+    assert read_environment(tmp_path / name).lines.requirements == ["numpy"]
 
 
 # -- requirements files ---------------------------------------------------------------------
@@ -228,7 +299,33 @@ def test_a_repository_is_no_package(tmp_path: Path, line: str):
 
 
 @pytest.mark.parametrize(
-    "line", ["x @ https://e.org/x-1-py3-none-any.whl", "https://e.org/x-1.whl"]
+    "line",
+    [
+        "./wheels/x-1-py3-none-any.whl",
+        "wheels/x-1-py3-none-any.whl",
+        "x-1-py3-none-any.whl",
+        "/wheels/x-1-py3-none-any.whl[extra]",
+        "file:///wheels/x-1-py3-none-any.whl",
+        "x @ file:///wheels/x-1-py3-none-any.whl",
+        "x @ file:///wheels/x-1-py3-none-any.whl#sha256=aa",
+        "./wheels/x-1-py3-none-any.whl ; python_version > '3'",
+    ],
+)
+def test_a_wheel_by_its_path(tmp_path: Path, line: str):
+    """The build does not have it: it is said where wheels go, before anything is fetched."""
+    with pytest.raises(UsageError, match=r"a wheel by its path.*name==version.*--wheelhouse"):
+        read_requirements(written(tmp_path, line, "requirements.txt"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x @ https://e.org/x-1-py3-none-any.whl",
+        "https://e.org/x-1.whl",
+        "https://e.org/x-1.whl#sha256=aa",
+        "https://e.org/legit+tools-1-py3-none-any.whl",
+        "x @ https://e.org/legit+/x-1-py3-none-any.whl",
+    ],
 )
 def test_the_address_of_a_wheel(tmp_path: Path, line: str):
     assert read_requirements(written(tmp_path, line, "requirements.txt")).requirements == [line]
@@ -236,7 +333,14 @@ def test_the_address_of_a_wheel(tmp_path: Path, line: str):
 
 @pytest.mark.parametrize(
     ("line", "said"),
-    [("numpy=1.26", "pip's form is name==version"), ("two words", "line 1: 'two words'")],
+    [
+        ("numpy=1.26", "pip's form is name==version"),
+        ("two words", "line 1: 'two words'"),
+        ("legit+tools==1", "is no requirement"),
+        ("-r '/x", "line 1: .* is not understood: No closing quotation"),
+        ("-r", "line 1: --requirement has no value"),
+        ("--index-url --pre", "line 1: --index-url has no value"),
+    ],
 )
 def test_no_requirement(tmp_path: Path, line: str, said: str):
     with pytest.raises(UsageError, match=said):
@@ -248,6 +352,14 @@ def test_files_in_a_circle(tmp_path: Path):
 
     with pytest.raises(UsageError, match="is read by itself"):
         read_requirements(written(tmp_path, "-r b.txt", "a.txt"))
+
+
+def test_a_circle_whose_paths_grow(tmp_path: Path):
+    """A file is itself by whatever path."""
+    (tmp_path / "sub").mkdir()
+
+    with pytest.raises(UsageError, match="is read by itself"):
+        read_requirements(written(tmp_path / "sub", "-r ../sub/a.txt", "a.txt"))
 
 
 def test_a_file_that_is_not_there(tmp_path: Path):
@@ -279,11 +391,29 @@ def test_pyproject(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("[project", "is not TOML"), ("[tool.poetry]", r"has no \[project\] table")]
+    ("text", "said"),
+    [
+        ("[project", "is not TOML"),
+        ("[tool.poetry]", r"has no \[project\] table"),
+        ("[project]\ndynamic = ['dependencies']", "Export them to a requirements.txt"),
+        ("[project]\ndependencies = 'numpy'", "holds 'numpy'; it takes a list of texts"),
+        ("[project]\ndependencies = [1]", r"holds \[1\]; it takes a list of texts"),
+    ],
 )
 def test_a_pyproject_that_is_none(tmp_path: Path, text: str, said: str):
     with pytest.raises(UsageError, match=said):
         read_environment(written(tmp_path, text, "pyproject.toml"))
+
+
+def test_what_a_pyproject_leaves_out(tmp_path: Path):
+    """Optional dependencies are for others; whoever meant them hears of it."""
+    text = "[project]\nname='x'\n[project.optional-dependencies]\ngpu=['torch']\ndev=['ruff']"
+
+    environment = read_environment(written(tmp_path, text, "pyproject.toml"))
+
+    assert environment.lines.requirements == []
+    assert "pyproject.toml lists no dependencies" in environment.notes[0]
+    assert "optional dependencies are left out: gpu, dev" in environment.notes[1]
 
 
 def test_which_file(tmp_path: Path):

@@ -61,6 +61,14 @@ def test_dockerignore(tmp_path: Path, patterns: str, left: set[str]):
     assert kept(tmp_path) - {".dockerignore"} == left
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_list_that_windows_wrote(tmp_path: Path, encoding: str):
+    """The mark at the beginning is not of the first pattern."""
+    fill(tmp_path, {"a.csv": "", "b.csv": "", ".dockerignore": "a.csv\r\n".encode(encoding)})
+
+    assert kept(tmp_path) - {".dockerignore"} == {"b.csv"}
+
+
 @pytest.mark.parametrize("name", [".amlignore", ".gitignore"])
 def test_gits_rules(tmp_path: Path, name: str):
     """A pattern without a slash means any depth."""

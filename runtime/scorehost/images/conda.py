@@ -1,8 +1,9 @@
 """conda's environment files (``myenv.yml``), read as requirements for pip.
 
 What is understood: ``dependencies`` with ``name``, ``name=version``, ``channel::name>=1,<2``,
-``python=…`` and a nested ``pip:`` list. Channels and build strings mean nothing to pip and are
-left out; packages that only conda has are refused, all of them at once, each with what to do.
+``python=…`` and a nested ``pip:`` list, whose lines are those of a requirements file. Channels and
+build strings mean nothing to pip and are left out; packages that only conda has are refused, all of
+them at once, each with what to do.
 """
 
 from __future__ import annotations
@@ -17,16 +18,22 @@ import yaml
 
 from scorehost.errors import UsageError
 from scorehost.images.conda_names import SETUP_TOOLS, pip_name, remedy
+from scorehost.images.requirement_lines import RequirementLines, checked, read_entries
+from scorehost.images.text import read_text
+from scorehost.images.variables import check_variable
 from scorehost.names import nearest
 
 KEYS = ("name", "channels", "dependencies", "prefix", "variables")
 
 _SPEC = re.compile(
-    r"""(?:[\w./-]+::)?              # the channel
+    r"""(?:\S+::)?                   # the channel
         (?P<name>[A-Za-z0-9_][\w.-]*)
-        (?:\[version=['"]?(?P<bracketed>[^'"\]]*)['"]?\])?
-        \s*(?P<rest>.*)$""",
+        \s*(?P<rest>[^\[]*)
+        (?:\[(?P<brackets>.*)\])?$""",
     re.VERBOSE,
+)
+_IN_BRACKETS = re.compile(
+    r"""(?P<key>\w+)\s*=\s*(?P<quote>['"]?)(?P<value>.*?)(?P=quote)(?:,|$)\s*"""
 )
 _CONSTRAINT = re.compile(r"(?P<operator>==|!=|>=|<=|~=|=|>|<)?\s*(?P<version>[\w.!*+]+)$")
 
@@ -37,13 +44,13 @@ class CondaEnvironment:
 
     Parameters
     ----------
-    requirements : for pip, in the file's order.
+    lines : requirements for pip, in the file's order, and the options of its ``pip:`` list.
     python : version constraint for Python, "" when there is none.
     variables : environment variables that the environment sets.
     notes : what was left out or renamed, for the person to hear.
     """
 
-    requirements: list[str] = field(default_factory=list)
+    lines: RequirementLines = field(default_factory=RequirementLines)
     python: str = ""
     variables: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -58,25 +65,22 @@ def read_conda(file: Path) -> CondaEnvironment:
         It is not YAML, not an environment, or asks for what only conda has.
     """
     data = _load(file)
-    environment = CondaEnvironment()
-    for name, value in (data.get("variables") or {}).items():
-        environment.variables[str(name)] = str(value)
+    environment = CondaEnvironment(variables=_variables(file, data))
     refused: list[str] = []
     for entry in _dependencies(file, data):
         if isinstance(entry, dict):
-            environment.requirements += _pip_list(file, entry)
+            read_entries(_pip_list(file, entry), file, environment.lines)
         else:
-            _add(environment, refused, file, str(entry))
+            _add(environment, refused, file, _text(file, entry))
     if refused:
         raise UsageError(_refusal(file, refused))
+    environment.notes += environment.lines.notes
     return environment
 
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        data = yaml.safe_load(file.read_text("utf-8"))
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{file} is not text in UTF-8: {error}.") from error
+        data = yaml.safe_load(read_text(file))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "an unknown place"
@@ -96,6 +100,23 @@ def _load(file: Path) -> dict[str, Any]:
 
 def _kind(value: object) -> str:
     return "nothing" if value is None else f"a {type(value).__name__}"
+
+
+def _variables(file: Path, data: dict[str, Any]) -> dict[str, str]:
+    given = data.get("variables") or {}
+    if not isinstance(given, dict):
+        raise UsageError(
+            f"{file}: 'variables' holds {_kind(given)}; it takes 'NAME: value', one a line."
+        )
+    variables = {}
+    for name, value in given.items():
+        if value is None or isinstance(value, dict | list):
+            raise UsageError(
+                f"{file}: the variable {name} holds {_kind(value)}; it takes a text, '' for none."
+            )
+        check_variable(str(name), str(value), f"{file}, variable {name}")
+        variables[str(name)] = str(value)
+    return variables
 
 
 def _dependencies(file: Path, data: dict[str, Any]) -> list[Any]:
@@ -118,7 +139,13 @@ def _pip_list(file: Path, entry: dict[str, Any]) -> list[str]:
             f"{file}: '{next(iter(entry), '')}:' among the dependencies is not understood. Only "
             "'pip:' with a list below it may stand there."
         )
-    return [str(line) for line in lines or ()]
+    return [_text(file, line) for line in lines or ()]
+
+
+def _text(file: Path, entry: object) -> str:
+    if not isinstance(entry, str):
+        raise UsageError(f"{file}: a dependency holds {_kind(entry)}; it takes '- name', a text.")
+    return entry
 
 
 def _add(environment: CondaEnvironment, refused: list[str], file: Path, entry: str) -> None:
@@ -130,7 +157,7 @@ def _add(environment: CondaEnvironment, refused: list[str], file: Path, entry: s
     elif (what_to_do := remedy(name)) is not None:
         refused.append(f"{name}: {what_to_do}")
     else:
-        environment.requirements.append(pip_name(name) + constraint)
+        environment.lines.requirements.append(checked(pip_name(name) + constraint, str(file)))
         if pip_name(name) != name:
             environment.notes.append(f"{name} is {pip_name(name)} for pip")
         if build:
@@ -150,8 +177,9 @@ def parse(entry: str, file: Path) -> tuple[str, str, str]:
     found = _SPEC.match(entry.strip())
     if found is None:
         raise UsageError(f"{file}: {entry!r} is no dependency. Write '- name' or '- name=version'.")
-    rest = (found["bracketed"] or found["rest"]).strip()
-    version, build = _without_build(rest)
+    version, build = _without_build(found["rest"].strip())
+    inside = _in_brackets(found["brackets"] or "", entry, file)
+    version, build = inside.get("version", version).strip(), inside.get("build", build)
     if "|" in version:
         raise UsageError(
             f"{file}: {entry!r} lets conda choose between versions; pip has no word for that. "
@@ -161,10 +189,20 @@ def parse(entry: str, file: Path) -> tuple[str, str, str]:
     return found["name"].lower(), ",".join(_for_pip(part, entry, file) for part in parts), build
 
 
+def _in_brackets(text: str, entry: str, file: Path) -> dict[str, str]:
+    """``version='>=1,<2', build=py*`` by key."""
+    if _IN_BRACKETS.sub("", text).strip():
+        raise UsageError(
+            f"{file}: [{text}] in {entry!r} is not understood. conda's form is "
+            "name[version='>=1,<2']; extras are pip's, below 'pip:'."
+        )
+    return {found["key"]: found["value"] for found in _IN_BRACKETS.finditer(text)}
+
+
 def _without_build(text: str) -> tuple[str, str]:
     """``=1.2=py311_0`` and ``1.2 py311_0`` end in a build string."""
-    match = re.fullmatch(r"(=?[\w.*+!]+)(?:=|\s+)([\w*]+)", text)
-    return (match[1], match[2]) if match and not text.startswith("==") else (text, "")
+    match = re.fullmatch(r"(={0,2}[\w*][\w.*+!]*)(?:=|\s+)([\w.*+]+)", text)
+    return (match[1], match[2]) if match else (text, "")
 
 
 def _for_pip(part: str, entry: str, file: Path) -> str:

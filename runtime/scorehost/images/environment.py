@@ -7,8 +7,10 @@ Looked for in this order: ``myenv.yml`` and conda's other usual names, ``require
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
@@ -16,6 +18,7 @@ from scorehost.errors import UsageError
 from scorehost.images import toml
 from scorehost.images.conda import read_conda
 from scorehost.images.requirement_lines import RequirementLines, checked, name_of, read_requirements
+from scorehost.images.text import read_text
 
 CONDA_FILES = (
     "myenv.yml",
@@ -90,14 +93,13 @@ def read_environment(file: Path) -> Environment:
 
 def _from_conda(file: Path) -> Environment:
     read = read_conda(file)
-    lines = RequirementLines([checked(line, str(file)) for line in read.requirements])
-    return Environment("", lines, read.python, read.variables, read.notes)
+    return Environment("", read.lines, read.python, read.variables, read.notes)
 
 
 def _from_pyproject(file: Path) -> Environment:
     try:
-        data = toml.loads(file.read_text("utf-8"))
-    except (UnicodeDecodeError, toml.NotToml) as error:
+        data = toml.loads(read_text(file))
+    except toml.NotToml as error:
         raise UsageError(f"{file} is not TOML: {error}.") from error
     project = data.get("project")
     if not isinstance(project, dict):
@@ -105,9 +107,39 @@ def _from_pyproject(file: Path) -> Environment:
             f"{file} has no [project] table, so its dependencies are not known. Write them there, "
             "or export them to a requirements.txt (poetry, pdm and uv can)."
         )
-    requirements = [checked(str(line), str(file)) for line in project.get("dependencies", ())]
+    requirements = [checked(line, str(file)) for line in _dependencies(file, project)]
     python = str(project.get("requires-python", ""))
-    return Environment(lines=RequirementLines(requirements), python=python)
+    return Environment(
+        "", RequirementLines(requirements), python, notes=list(_pyproject_notes(file, project))
+    )
+
+
+def _dependencies(file: Path, project: Mapping[str, Any]) -> list[str]:
+    dynamic = project.get("dynamic")
+    if isinstance(dynamic, list) and "dependencies" in dynamic:
+        raise UsageError(
+            f"{file} has 'dependencies' among 'dynamic': only its build tool knows them. Export "
+            "them to a requirements.txt (poetry, pdm and uv can), and name that: --environment."
+        )
+    listed = project.get("dependencies", [])
+    if not isinstance(listed, list) or not all(isinstance(line, str) for line in listed):
+        raise UsageError(
+            f"{file}: 'dependencies' of [project] holds {listed!r}; it takes a list of texts: "
+            'dependencies = ["numpy<3"].'
+        )
+    return listed
+
+
+def _pyproject_notes(file: Path, project: Mapping[str, Any]) -> Iterator[str]:
+    if "dependencies" not in project:
+        yield f"{file.name} lists no dependencies in [project]: only scorehost and numpy"
+    optional = project.get("optional-dependencies")
+    if optional and isinstance(optional, dict):
+        named = ", ".join(optional)
+        yield (
+            f"optional dependencies are left out: {named}; what the image needs is to be listed "
+            "under 'dependencies'"
+        )
 
 
 def _replace(environment: Environment) -> None:

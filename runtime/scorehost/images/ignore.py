@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import pathspec
 
 from scorehost.errors import UsageError
+from scorehost.images.text import read_text
 
 MODELS_FOLDER = "azureml-models"
 
@@ -76,7 +77,7 @@ def ignore_lists(folder: Path) -> Iterator[tuple[str, Rule]]:
     if ".amlignore" in names and ".gitignore" in names:
         names.remove(".gitignore")
     for name in names:
-        lines = (folder / name).read_text("utf-8", "replace").splitlines()
+        lines = read_text(folder / name, "replace").splitlines()
         if name == ".dockerignore":
             yield name, docker_list(lines)
         else:

@@ -15,6 +15,7 @@ from scorehost.images.ignore import IGNORE_FILES, MODELS_FOLDER, find_files
 from scorehost.images.models import Model, read_models
 from scorehost.images.requirement_lines import name_of
 from scorehost.images.secret_files import find_secrets
+from scorehost.images.variables import read_variables
 from scorehost.images.wheels import Sources
 from scorehost.names import nearest
 
@@ -28,7 +29,6 @@ _TAG = re.compile(
     r"(?:[a-z0-9.-]+(?::\d+)?/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
     r"(?::[\w][\w.-]{0,127})?"
 )
-_VARIABLE = re.compile(r"[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True)
@@ -289,19 +289,6 @@ def check_kept(file: str, kept: Sequence[PurePosixPath], what: str) -> None:
             f"{what} {file} does not go into the image: it is not in the folder, or one of "
             f"{', '.join(IGNORE_FILES)} leaves it out."
         )
-
-
-def read_variables(values: Iterable[str]) -> dict[str, str]:
-    """``NAME=VALUE`` each."""
-    variables = {}
-    for value in values:
-        name, equals, content = value.partition("=")
-        if not equals or not _VARIABLE.fullmatch(name):
-            raise UsageError(f"--env {value} is not of the form NAME=VALUE.")
-        if "\n" in content:
-            raise UsageError(f"--env {name}: its value has more than one line.")
-        variables[name] = content
-    return variables
 
 
 def labels(folder: Path, base: str) -> dict[str, str]:

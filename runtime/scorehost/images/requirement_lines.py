@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
 from scorehost.errors import UsageError
+from scorehost.images.text import read_text
 
 INDEX_OPTIONS = ("--index-url", "--extra-index-url", "--find-links", "--trusted-host")
 SHORT = {
@@ -27,7 +28,10 @@ SHORT = {
 }
 ALONE = ("--pre", "--no-index", "--prefer-binary", "--require-hashes")
 
-REPOSITORY = re.compile(r"(git|hg|svn|bzr)(\+|://)")
+_REPOSITORY = re.compile(r"(git|hg|svn|bzr)(\+|://)")
+_WEB = re.compile(r"https?://")
+_WHEEL = re.compile(r"\.whl(\[|\?|#|$)")
+_ADDRESS = re.compile(rf"{_REPOSITORY.pattern}|\w+://|file:|[./~]|.*{_WHEEL.pattern}")
 
 
 @dataclass
@@ -51,37 +55,68 @@ class RequirementLines:
 def read_requirements(file: Path) -> RequirementLines:
     """Read a requirements file, and those that it names."""
     lines = RequirementLines()
-    _read(file, lines, lines.requirements, ())
+    _Reader(lines).read(file, lines.requirements)
     return lines
 
 
-def _read(file: Path, lines: RequirementLines, into: list[str], above: tuple[Path, ...]) -> None:
-    if file in above:
-        raise UsageError(f"{file} is read by itself: {' -> '.join(map(str, (*above, file)))}.")
-    for number, line in logical_lines(_text(file)):
-        place = f"{file}, line {number}"
-        if not line.startswith("-"):
-            into.append(checked(line, place))
-            continue
-        option, value = _option(line)
-        if option in {"--requirement", "--constraint"}:
-            other = into if option == "--requirement" else lines.constraints
-            _read(file.parent / value, lines, other, (*above, file))
-        elif option in INDEX_OPTIONS or option in ALONE:
-            lines.options += [option, value] if value else [option]
-        elif option == "--editable":
-            raise UsageError(_no_source(place, line))
+def read_entries(entries: Iterable[str], file: Path, lines: RequirementLines) -> None:
+    """Read lines that stand in a file of another kind, as those below conda's ``pip:``."""
+    text = "\n".join(entries)
+    _Reader(lines, file).read_text(text, file, lines.requirements, f"{file}, pip's list")
+
+
+class _Reader:
+    """Reads files, and those that they name.
+
+    Parameters
+    ----------
+    lines : gets what they ask for.
+    opened : the files that are being read, each named by the one before.
+    """
+
+    def __init__(self, lines: RequirementLines, *opened: Path) -> None:
+        self.lines, self.opened = lines, list(opened)
+
+    def read(self, file: Path, into: list[str]) -> None:
+        """Read a file; its requirements go into one of the lists."""
+        if any(file.resolve() == each.resolve() for each in self.opened):
+            circle = " -> ".join(map(str, (*self.opened, file)))
+            raise UsageError(f"{file} is read by itself: {circle}.")
+        self.opened.append(file)
+        self.read_text(read_text(file), file, into, str(file))
+        self.opened.pop()
+
+    def read_text(self, text: str, file: Path, into: list[str], place: str) -> None:
+        """Read lines; files that they name lie beside this one."""
+        for number, line in logical_lines(text):
+            here = f"{place}, line {number}"
+            if not line.startswith("-"):
+                into.append(checked(line, here))
+                continue
+            for option, value in options_of(line, here):
+                if option in {"--requirement", "--constraint"}:
+                    other = into if option == "--requirement" else self.lines.constraints
+                    self.read(_named(file.parent / value, here), other)
+                else:
+                    self._add_option(option, value, file, here)
+
+    def _add_option(self, option: str, value: str, file: Path, place: str) -> None:
+        if option == "--editable":
+            raise UsageError(_no_source(place, f"{option} {value}"))
+        if option == "--find-links" and (file.parent / value).exists():
+            value = str((file.parent / value).absolute())
+        if option in INDEX_OPTIONS:
+            self.lines.options += [option, value]
+        elif option in ALONE:
+            self.lines.options.append(option)
         else:
-            lines.notes.append(f"{place}: {line.split()[0]} is left out")
+            self.lines.notes.append(f"{place}: {option} is left out")
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_text("utf-8-sig")
-    except FileNotFoundError:
-        raise UsageError(f"{file} is not there.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} cannot be read: {error}.") from error
+def _named(file: Path, place: str) -> Path:
+    if not file.is_file():
+        raise UsageError(f"{place}: {file} is not there.")
+    return file
 
 
 def logical_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -99,33 +134,44 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
             yield begin, re.sub(r"\s+", " ", whole)
 
 
-def _option(line: str) -> tuple[str, str]:
-    """An option's long name, and its value."""
-    if line.startswith("--"):
-        name, _, value = line.replace("=", " ", 1).partition(" ")
-    else:
-        name, value = line[:2], line[2:]
-    words = shlex.split(value)
-    return SHORT.get(name, name), words[0] if words else ""
+def options_of(line: str, place: str) -> Iterator[tuple[str, str]]:
+    """The options of a line, each with its long name and its value."""
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"{place}: {line!r} is not understood: {error}.") from error
+    while words:
+        word = words.pop(0)
+        name, _, value = word.partition("=") if word.startswith("--") else (word[:2], "", word[2:])
+        name = SHORT.get(name, name)
+        if not value and name not in ALONE and words and not words[0].startswith("-"):
+            value = words.pop(0)
+        if not value and name in (*INDEX_OPTIONS, *SHORT.values()):
+            raise UsageError(f"{place}: {name} has no value.")
+        yield name, value
 
 
 def checked(line: str, place: str) -> str:
     """A requirement that pip will understand and a build can have."""
     text = line.partition(" --hash")[0]
-    if REPOSITORY.search(text) or text.startswith((".", "/", "~", "file:")):
-        raise UsageError(_no_source(place, line))
     try:
         requirement = Requirement(text)
+        address = requirement.url or (text if _WHEEL.search(requirement.name) else None)
     except InvalidRequirement as error:
-        if re.match(r"https?://\S+\.whl$", text):
-            return line
-        problem = str(error).splitlines()[0]
+        address = re.split(r"\s+;", text)[0]
+        if not _ADDRESS.match(address):
+            problem = str(error).splitlines()[0]
+            raise UsageError(
+                f"{place}: {text!r} is no requirement ({problem}). pip's form is name==version."
+            ) from error
+    if address is None or (_WHEEL.search(address) and _WEB.match(address)):
+        return line
+    if _WHEEL.search(address) and not _REPOSITORY.match(address):
         raise UsageError(
-            f"{place}: {text!r} is no requirement ({problem}). pip's form is name==version."
-        ) from error
-    if requirement.url and not re.search(r"\.whl(#|$)", requirement.url):
-        raise UsageError(_no_source(place, line))
-    return line
+            f"{place}: {line!r} is a wheel by its path. Write name==version instead, and give the "
+            "folder that has it, with the wheels of all other packages, with --wheelhouse."
+        )
+    raise UsageError(_no_source(place, line))
 
 
 def _no_source(place: str, line: str) -> str:
