@@ -153,3 +153,30 @@ def test_streams_and_own_responses_may_be_read(live_server: StartServer) -> None
     ):
         assert response.status == 200
         assert response.header(ORIGIN) == HERE
+
+
+def test_the_servers_word_is_the_only_one(live_server: StartServer) -> None:
+    """A script that answers with the header itself would make it two, which browsers refuse."""
+    server = live_server("aml_response.py", settings={"AML_CORS_ORIGINS": HERE})
+    own = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "x", "X-Own": "1"}
+    arguments = {"message": "m", "status_code": 200, "response_headers": own}
+
+    for origin, allowed in ((HERE, [HERE]), (ELSEWHERE, [])):
+        response = server.post(json=arguments, headers={"Origin": origin})
+        assert response.all(ORIGIN) == allowed
+        assert "x" not in response.listed("Access-Control-Expose-Headers")
+        assert response.header("X-Own") == "1"
+
+
+def test_without_the_setting_the_script_decides(live_server: StartServer) -> None:
+    server = live_server("aml_response.py")
+    arguments = {"message": "m", "status_code": 200, "response_headers": {ORIGIN: "*"}}
+
+    assert server.post(json=arguments, headers={"Origin": HERE}).all(ORIGIN) == ["*"]
+
+
+def test_a_slash_at_the_end_of_an_origin_means_nothing(live_server: StartServer) -> None:
+    """Browsers never send it; people copy it out of the address bar."""
+    server = live_server("echo.py", settings={"AML_CORS_ORIGINS": f"{HERE}/"})
+
+    assert server.post(json=1, headers={"Origin": HERE}).header(ORIGIN) == HERE

@@ -292,3 +292,21 @@ def test_a_log_line_cannot_be_forged_by_a_request(live_server: StartServer) -> N
 
     server.wait_for_line("forger-1")
     assert not [line for line in server.log.splitlines() if line.startswith("forged")]
+
+
+@pytest.mark.parametrize(
+    ("sent", "logged"),
+    [
+        ('a b="c" 200 run=', 'id=a%20b="c"%20200%20run='),
+        ("caf\xe9", "id=caf\xe9"),
+        ("x\x85\ty", "id=x%85%09y"),
+    ],
+)
+def test_an_id_is_one_word_of_the_line(own_server: StartServer, sent: str, logged: str) -> None:
+    """Whatever a client sends: in UTF-8, and without what would look like another field."""
+    server = own_server("echo.py")
+
+    server.post(json=1, headers={"x-request-id": sent})
+
+    line = server.wait_for_line("POST /score 200", "id=")
+    assert line.endswith(logged)

@@ -6,6 +6,7 @@ import socket
 import ssl
 import stat
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,25 @@ def test_a_unix_socket_left_behind_is_no_hindrance(own_server: StartServer, path
         stale.bind(str(path))
 
     assert _on_socket(own_server, path).post(body=b"again").json() == "again"
+
+
+def test_a_unix_socket_that_is_in_use_is_left_to_its_server(
+    own_server: StartServer, path: Path
+) -> None:
+    first = _on_socket(own_server, path)
+    second = own_server("raw_text.py", wait="", arguments=("--host", f"unix:{path}"))
+
+    assert second.wait_exit() == 1
+    assert f"The UNIX socket {path} is in use." in second.log
+    assert first.post(body=b"still here").json() == "still here"
+
+
+def test_a_unix_socket_that_somebody_has_removed(own_server: StartServer, path: Path) -> None:
+    """Nobody can come any more; the end is as clean as ever."""
+    server = _on_socket(own_server, path)
+    path.unlink()
+
+    server.check_stopped()
 
 
 # -- TLS ----------------------------------------------------------------------------------
@@ -97,6 +117,22 @@ def test_tls_keeps_connections_and_takes_large_bodies(secure: LiveServer) -> Non
     with secure.connect() as connection:
         for _ in range(2):
             assert connection.request("POST", "/score", body=body).json() == body.decode()
+
+
+def test_tls_clients_that_say_no_goodbye_are_not_waited_for(
+    own_server: StartServer, certificate: tuple[Path, Path]
+) -> None:
+    """Clients that pool connections read again with their next request only."""
+    arguments = ("--tls-certificate", str(certificate[0]), "--tls-key", str(certificate[1]))
+    context = ssl.create_default_context(cafile=str(certificate[0]))
+    address = Address(port=free_port(), tls=context)
+    server = own_server("raw_text.py", arguments=arguments, address=address)
+    with server.connect() as pooled:
+        assert pooled.request("POST", "/score", body=b"x" * 3_000_000).status == 200
+        began = time.monotonic()
+        server.check_stopped()
+
+    assert time.monotonic() - began < 10  # the event loops would wait for 30
 
 
 def test_old_tls_versions_are_refused(secure: LiveServer) -> None:

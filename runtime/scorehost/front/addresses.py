@@ -100,7 +100,7 @@ def explain(error: OSError, host: str, port: int, flag: str) -> str:
 
 
 def _why_no_file(path: Path) -> str:
-    """Why there can be no UNIX socket here; an old one is replaced, as gunicorn does."""
+    """Why there can be no UNIX socket here; one that nobody listens to is replaced."""
     if len(os.fsencode(path)) > _LONGEST_PATH:
         return f"{path} is too long for a UNIX socket: at most {_LONGEST_PATH} bytes (unix(7))."
     if not path.parent.is_dir():
@@ -110,7 +110,21 @@ def _why_no_file(path: Path) -> str:
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.stat().st_mode):
             return f"{path} is there and is no UNIX socket. Remove it, or name another path."
+        if _somebody_listens(path):
+            return f"The UNIX socket {path} is in use. End who listens there, or name another path."
     return ""
+
+
+def _somebody_listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as trial:
+        trial.setblocking(False)
+        try:
+            trial.connect(str(path))
+        except BlockingIOError:  # so many wait already
+            return True
+        except OSError:  # left by a server that was killed
+            return False
+        return True
 
 
 # -- who has a port -------------------------------------------------------------------------

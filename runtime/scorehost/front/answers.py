@@ -40,6 +40,9 @@ _OURS: Final = frozenset({
 })  # fmt: skip
 
 
+_OF_CORS: Final = frozenset({"access-control-allow-origin", "access-control-expose-headers"})
+
+
 class Answers:
     """Builds answers as bytes.
 
@@ -50,7 +53,8 @@ class Answers:
     """
 
     def __init__(self, settings: Settings, version: str) -> None:
-        self._origins = frozenset(settings.cors_origins)
+        # Browsers send origins without the slash that people copy along.
+        self._origins = frozenset(origin.rstrip("/") for origin in settings.cors_origins)
         self._any_origin = "*" in self._origins
         self._version = version.encode() if settings.server_version_header else b""
         self.date = b""
@@ -228,7 +232,9 @@ class Answers:
         lines.append(b"x-ms-run-function-failed: True" if failed else _NOT_FAILED)
         if run_ns >= 0:
             lines.append(b"x-ms-run-fn-exec-ms: %.3f" % (run_ns / 1e6))
-        lines += self._cors_lines(exchange)
+        if self._origins:  # the server's word on it is the only one: browsers refuse two
+            lines += self._cors_lines(exchange)
+            headers = [each for each in headers if each[0].lower() not in _OF_CORS]
         lines += own_lines(headers)
         if not exchange.keep_alive:
             lines.append(b"Connection: close")
@@ -250,8 +256,6 @@ class Answers:
         return lines
 
     def _cors_lines(self, exchange: Exchange) -> Sequence[bytes]:
-        if not self._origins:
-            return ()
         allowed = self._allowed_origin(exchange)
         vary = () if self._any_origin else (b"Vary: Origin",)
         if not allowed:

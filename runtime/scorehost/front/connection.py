@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _LINGER: Final = 2.0
 """Seconds that a refused client may go on sending before the connection is cut; without them
 the reset would overtake the answer (RFC 9112, 9.6)."""
+_GOODBYE: Final = 0.2
+"""Seconds for a TLS client to close its side (close_notify: RFC 8446, 6.1). Clients that pool
+connections do so at their next request, and the loop would wait for half a minute."""
 _RESET: Final = struct.pack("ii", 1, 0)
 """Linger for no time: the connection is reset instead of closed (socket(7))."""
 _PIECE: Final = 256 << 10
@@ -241,7 +244,22 @@ class Connection(asyncio.Protocol):
             self.transport.write_eof()
             self.deadline = self._front.now() + _LINGER
         else:
-            self.transport.close()
+            self._part()
+
+    def _part(self) -> None:
+        """Close the transport. With TLS it waits for the client's own goodbye: not for long."""
+        self.transport.close()
+        if self._front.speaks_tls and not self.health_only:
+            self._front.later(_GOODBYE, self._cut_when_taken)
+
+    def _cut_when_taken(self) -> None:
+        """End without the goodbye of a client that has all it was sent."""
+        if self.lost:
+            return
+        if self._not_taken():
+            self._front.later(_GOODBYE, self._cut_when_taken)
+        else:
+            self.transport.abort()
 
     def write_large(self, body: memoryview, done: Callable[[], None], start: int = 0) -> None:
         """Write a body in pieces, each when the one before has been taken; then call back."""
@@ -309,7 +327,7 @@ class Connection(asyncio.Protocol):
         elif self.refused:
             self.transport.abort()
         elif self.closing or self._arrivals.exchange is None:
-            self.transport.close()
+            self._part()
         elif self._waiting:  # it is not the client that is slow: nothing is read from it now
             self._wait_for_client(self._front.now())
         else:

@@ -8,6 +8,7 @@ filled in when it is absent. ``traceid`` is echoed.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -18,6 +19,7 @@ LONGEST_ID: Final = 100
 """Characters; the retired service's limit, which its clients know."""
 
 _COUNTED: Final = 1 << 16
+_NOT_AS_IT_IS: Final = re.compile(r"[\x00-\x20\x7f-\x9f]")
 
 
 def id_maker(random_bytes: Callable[[int], bytes] = os.urandom) -> Callable[[], bytes]:
@@ -71,6 +73,14 @@ def identify(exchange: Exchange, make_id: Callable[[], bytes]) -> None:
                 f"at most {LONGEST_ID} are accepted. Send a shorter id."
             )
     exchange.request_id = request_id or make_id()
+    if request_id:
+        exchange.logged_id = for_log(request_id)
     exchange.client_id = client_id or legacy_id
     exchange.legacy_id = legacy_id or client_id or exchange.request_id
     exchange.trace_id = known.get(b"traceid", b"")
+
+
+def for_log(request_id: bytes) -> bytes:
+    """A client's id as one word of UTF-8, whatever it sent: it must not add words to a line."""
+    text = _NOT_AS_IT_IS.sub(lambda found: f"%{ord(found[0]):02X}", request_id.decode("latin-1"))
+    return text.encode()

@@ -60,6 +60,7 @@ class Exchange:
     body_file : descriptor of a memory file with the body, or -1.
     size : bytes of the body. held : bytes counted against the byte limit.
     request_id, client_id, legacy_id, trace_id : the ids, as they go out; b"" when absent.
+    logged_id : the request's id in a line of text, where that is another.
     arrived, queued, begun, ended : seconds on the monotonic clock.
     state : ARRIVING, WAITING in the queue, WRITTEN to a worker, or DONE.
     usual : no id, method or version of the request changes the form of its answer.
@@ -69,7 +70,7 @@ class Exchange:
 
     # Most requests change few of these: what they don't is read from the class.
     method = target = path = body = b""
-    request_id = client_id = legacy_id = trace_id = b""
+    request_id = client_id = legacy_id = trace_id = logged_id = b""
     headers: Sequence[tuple[bytes, bytes]] = ()
     body_file = -1
     size = held = sent = number = status = 0

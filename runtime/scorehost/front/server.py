@@ -177,6 +177,7 @@ class _Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
         """Stop the front, and leave."""
         self.app.outcome[2] = not self.systemd  # systemd keeps those that it has lent
+        self._let_go_of_lost_sockets()
         self.stop()
         if self.pidfile is not None:
             self.pidfile.unlink()
@@ -184,6 +185,14 @@ class _Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
         if reason and not self.app.outcome[0]:
             self.log.error("the server ends: %s", reason)
         raise _Halted
+
+    def _let_go_of_lost_sockets(self) -> None:
+        """Close UNIX sockets whose file somebody has removed: gunicorn fails to remove it."""
+        for listener in list(self.LISTENERS):
+            name = listener.sock.getsockname()
+            if isinstance(name, str) and not os.path.lexists(name):
+                self.LISTENERS.remove(listener)
+                listener.sock.close()
 
     def spawn_worker(self) -> Any:
         """Start the front; a signal that comes before it can act on it is kept for it."""
