@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from support.containers import NAMES, docker, exists, scorehost_build
+from scorehost.images.reference import is_name
+from support import image_names
+from support.containers import DEBIAN, NAMES, docker, exists, scorehost_build
 from support.server import fill
 
 SCRIPT = "def init(): pass\ndef run(data): return data\n"
@@ -170,6 +172,16 @@ def test_broken(nothing_yet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "scorehost/images/" not in failed.err
     assert not exists(nothing_yet)
     assert docker("ps", "--all", "--quiet", f"--filter=ancestor={nothing_yet}").out == ""
+
+
+@pytest.mark.parametrize("name", [*image_names.NAMES, *image_names.NO_NAMES])
+def test_names_are_the_engines(name: str):
+    """What we take for a name, it takes, and nothing else."""
+    taken = docker("tag", DEBIAN, name, check=False).status == 0
+    if taken:
+        docker("rmi", name)
+
+    assert is_name(name) is taken
 
 
 def test_an_older_image_stays(echo: str, tmp_path: Path):

@@ -15,6 +15,7 @@ from scorehost.images.dockerfile import Recipe, render
 from scorehost.images.family import read_family
 from scorehost.images.plan import Plan, Wishes, make_plan
 from scorehost.images.wheels import Sources
+from support.image_names import NAMES, NO_NAMES
 from support.server import fill
 
 FAMILY = read_family()
@@ -118,6 +119,9 @@ def test_a_secret_that_is_named(app: Path):
         ({}, {"entry_script": "../score.py"}, "must lie in the folder"),
         ({}, {"docker_file": Path("steps")}, "--docker-file steps is not there"),
         ({"Dockerfile.steps": "FROM debian\nRUN true"}, {}, "has a FROM"),
+        ({"Dockerfile.steps": "RUN a \\\n  b\n\n  from debian"}, {}, "has a FROM"),
+        ({"Dockerfile.steps": "RUN <<EOF\na\nEOF\nFROM debian"}, {}, "has a FROM"),
+        ({"Dockerfile.steps": "\ufeffFROM debian"}, {}, "has a FROM"),
         ({"myenv.yml": "dependencies: ['python=3.6.2']"}, {}, r"3\.11 \(inference-cpu\), 3\.12"),
         ({".dockerignore": "score.py"}, {}, "The entry script score.py does not go into"),
         ({}, {"sample": "request.json"}, "The sample request.json does not go into"),
@@ -125,7 +129,10 @@ def test_a_secret_that_is_named(app: Path):
         ({}, {"variables": ["A"]}, "--env A is not of the form"),
         ({}, {"variables": ["A-B=1"]}, "--env A-B=1 is not of the form"),
         ({}, {"variables": ["A=1\n2"]}, "more than one line"),
+        ({}, {"variables": ["A=1\r2"]}, "more than one line"),
         ({}, {"models": ["m=nowhere.pkl"]}, "nowhere.pkl is not there"),
+        ({}, {"base_image": ""}, "--base-image '' is no image's name"),
+        ({}, {"base_image": "base:1\nRUN id"}, "is no image's name"),
     ],
 )
 def test_what_cannot_be_planned(
@@ -162,11 +169,46 @@ def test_a_file_for_a_folder(app: Path):
         plan(app / "nowhere")
 
 
-@pytest.mark.parametrize(
-    "tag", ["a", "a:1", "my-model:1.0", "host:5000/team/model:v1", "registry.example.com/a/b_c"]
-)
+@pytest.mark.parametrize("tag", NAMES)
 def test_names_of_images(app: Path, tag: str):
     assert plan(app, tag=tag).tag == tag
+
+
+@pytest.mark.parametrize("reference", [*NAMES, f"base@sha256:{'a' * 64}", "a" * 64])
+def test_names_of_base_images(app: Path, reference: str):
+    """They may be pinned, or be an engine's own number."""
+    assert plan(app, base_image=reference).base == reference
+
+
+@pytest.mark.parametrize("tag", [*NO_NAMES, "Team/a"])
+def test_no_names_of_images(app: Path, tag: str):
+    """What an engine refuses is refused at once."""
+    with pytest.raises(UsageError, match="is no name for an image"):
+        plan(app, tag=tag)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        'RUN python -c "\\\nfrom pathlib import Path; \\\n# why\n\nprint(Path())"\n',
+        "RUN python3 <<EOF\nfrom pathlib import Path\nEOF\nRUN true\n",
+        "RUN cat <<-'A' 1<<B\nfrom a\n\tA\nfrom b\nB\n",
+        "COPY <<EOF /notes\nfrom me\nEOF\n",
+        "# From here on\nRUN true\n",
+    ],
+)
+def test_a_from_that_begins_nothing(app: Path, steps: str):
+    """Python's own, in the middle of an instruction or in a document, is no instruction."""
+    fill(app, {"Dockerfile.steps": steps})
+
+    assert plan(app).steps == steps
+
+
+def test_steps_that_windows_wrote(app: Path):
+    """No mark and no carriage return gets into the middle of the Dockerfile."""
+    fill(app, {"Dockerfile.steps": "RUN true\r\nRUN id\r\n".encode("utf-8-sig")})
+
+    assert plan(app).steps == "RUN true\nRUN id\n"
 
 
 # -- the Dockerfile -------------------------------------------------------------------------
@@ -370,6 +412,14 @@ def test_help(capsys: pytest.CaptureFixture[str]):
 def test_a_name_is_needed(app: Path):
     with pytest.raises(UsageError, match="-t my-model:1"):
         cli.run(["build", str(app)], {"PATH": ""})
+
+
+def test_a_cache_that_cannot_be_written(app: Path):
+    """It is said what to name instead, before anything is built."""
+    environ = {"PATH": "", "XDG_CACHE_HOME": "/dev/null"}
+
+    with pytest.raises(UsageError, match=r"scorehost/bases, .* cannot be written.*XDG_CACHE_HOME"):
+        cli.run(["build", str(app), "-t", "app:1", "--engine", "/bin/true"], environ)
 
 
 def test_no_engine(app: Path, capsys: pytest.CaptureFixture[str]):

@@ -15,10 +15,11 @@ import pytest
 
 from scorehost.errors import EngineError
 from scorehost.images import overlay, sbom
+from scorehost.images.base_facts import look_into
 from scorehost.images.build import failure
 from scorehost.images.build_log import BuildLog, Step, name_for
 from scorehost.images.display import Display, make_display
-from scorehost.images.engine import Engine, find_engine, lines_of
+from scorehost.images.engine import Engine, Image, find_engine, lines_of
 from scorehost.images.engine_problems import explain
 from scorehost.images.wheels import Target, name_and_version, that_apply
 from support.server import fill
@@ -204,6 +205,41 @@ def test_an_image_that_is_not_here(tmp_path: Path):
     engine = find_engine(fake(tmp_path, "echo 'Error: No such image: x' >&2; exit 1"), {})
 
     assert engine.image("x") is None
+
+
+FACTS = {
+    "python": "3.11",
+    "release": "3.11.2",
+    "machine": "x86_64",
+    "glibc": 36,
+    "packages": {"scorehost": "0.1.0"},
+}
+
+
+def test_what_a_base_image_said_is_remembered(tmp_path: Path):
+    """It is asked once; an image never changes."""
+    asked = fake(tmp_path, f"echo >> {tmp_path}/asked; echo '{json.dumps(FACTS)}'")
+    image = Image("sha256:abc", "", ())
+
+    first = look_into(find_engine(asked, {}), image, "base:1", tmp_path)
+    again = look_into(find_engine(asked, {}), image, "base:1", tmp_path)
+
+    assert first == again
+    assert first.python == "3.11"
+    assert (tmp_path / "asked").read_text() == "\n"
+    assert [file.name for file in (tmp_path / "bases").iterdir()] == ["abc.json"]
+
+
+@pytest.mark.parametrize("kept", ['{"image": "sha256:abc", "pyth', "{}", "[]", ""])
+def test_facts_that_are_cut_off(tmp_path: Path, kept: str):
+    """What a full disk or a killed build left is as if nothing was: the image is asked again."""
+    fill(tmp_path, {"bases/abc.json": kept})
+    engine = find_engine(fake(tmp_path, f"echo '{json.dumps(FACTS)}'"), {})
+
+    facts = look_into(engine, Image("sha256:abc", "", ()), "base:1", tmp_path)
+
+    assert facts.release == "3.11.2"
+    assert json.loads((tmp_path / "bases" / "abc.json").read_text())["release"] == "3.11.2"
 
 
 def test_an_engine_that_is_not_installed(tmp_path: Path):

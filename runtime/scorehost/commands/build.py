@@ -157,7 +157,7 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
 def build(typed: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Plan and build, or only show."""
     # Only now: what it needs comes with an extra.
-    from scorehost.images.build import Builder, How, dry_run
+    from scorehost.images.build import Builder, How, dry_run, made_ready
     from scorehost.images.display import make_display
     from scorehost.images.engine import find_engine
     from scorehost.images.family import read_family
@@ -170,7 +170,8 @@ def build(typed: argparse.Namespace, environ: Mapping[str, str]) -> int:
         return 0
     engine = find_engine(typed.engine, environ)
     engine.check()
-    how = How(cache_folder(environ), environ, typed.fetch, typed.upgrade, not typed.no_cache)
+    cache = made_ready(cache_folder(environ))
+    how = How(cache, environ, typed.fetch, typed.upgrade, not typed.no_cache)
     display = make_display(sys.stdout)
     try:
         Builder(engine, plan, how, display).build(family)

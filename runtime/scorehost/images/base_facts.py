@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from scorehost.errors import EngineError
 from scorehost.images.engine import Engine, Image
@@ -52,8 +53,9 @@ class BaseFacts:
 def look_into(engine: Engine, image: Image, reference: str, cache: Path) -> BaseFacts:
     """Ask an image, or remember what it said: an image never changes."""
     remembered = cache / "bases" / f"{image.id.rpartition(':')[2]}.json"
-    if remembered.is_file():
-        return BaseFacts(**json.loads(remembered.read_text("utf-8")))
+    facts = recall(remembered)
+    if facts is not None:
+        return facts
     try:
         words = ("run", "--rm", "--network", "none", "--entrypoint", "python", image.id)
         said = engine.ask(*words, "-c", PROGRAM)
@@ -65,6 +67,21 @@ def look_into(engine: Engine, image: Image, reference: str, cache: Path) -> Base
             f"{reference} has no scorehost in it. Begin with an image of the family, or with one "
             "that is built on it."
         )
-    remembered.parent.mkdir(parents=True, exist_ok=True)
-    remembered.write_text(json.dumps(asdict(facts)), "utf-8")
+    remember(facts, remembered)
     return facts
+
+
+def recall(file: Path) -> BaseFacts | None:
+    """What was remembered; None when nothing was, or only a part of it."""
+    try:
+        return BaseFacts(**json.loads(file.read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def remember(facts: BaseFacts, file: Path) -> None:
+    """Keep it; whoever reads at the same time reads all or nothing."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile("w", dir=file.parent, suffix=".new", delete=False) as stream:
+        json.dump(asdict(facts), stream)
+    Path(stream.name).replace(file)

@@ -36,7 +36,7 @@ class How:
 
     Parameters
     ----------
-    cache : folder for wheels, logs and what base images have said.
+    cache : folder for wheels, logs and what base images have said; see :func:`made_ready`.
     environ : of pip and the engine's command.
     fetch : "host", "build", or "auto" for whichever is right.
     upgrade : look for newer versions of what is not pinned.
@@ -48,6 +48,24 @@ class How:
     fetch: str = "auto"
     upgrade: bool = False
     use_cache: bool = True
+
+
+def made_ready(cache: Path) -> Path:
+    """The cache, each part of which can be written."""
+    for part in ("bases", "builds", "wheels"):
+        _check_writable(cache / part)
+    return cache
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UsageError(
+            f"{folder}, for what is kept between builds, cannot be written: {error.strerror}. Make "
+            "it yours, or name another folder with XDG_CACHE_HOME."
+        ) from error
 
 
 class Builder:

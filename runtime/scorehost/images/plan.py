@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -13,22 +12,18 @@ from scorehost.images.environment import Environment, accepts, find_environment
 from scorehost.images.family import DEFAULT, Family
 from scorehost.images.ignore import IGNORE_FILES, MODELS_FOLDER, find_files
 from scorehost.images.models import Model, read_models
+from scorehost.images.reference import check_base_image, check_tag
 from scorehost.images.requirement_lines import name_of
 from scorehost.images.secret_files import find_secrets
+from scorehost.images.steps import find_steps, read_steps
 from scorehost.images.variables import read_variables
 from scorehost.images.wheels import Sources
 from scorehost.names import nearest
 
-STEPS_FILE = "Dockerfile.steps"
 USUAL_SCRIPTS = ("score.py", "main.py")
 
 DEBUG_REQUIREMENTS = ("debugpy", "watchfiles")
 DEBUG_VARIABLES = {"SCOREHOST_DEBUG": "1", "SCOREHOST_RELOAD": "1"}
-
-_TAG = re.compile(
-    r"(?:[a-z0-9.-]+(?::\d+)?/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
-    r"(?::[\w][\w.-]{0,127})?"
-)
 
 
 @dataclass(frozen=True)
@@ -117,6 +112,7 @@ def make_plan(wishes: Wishes, family: Family) -> Plan:
     """
     folder = existing_folder(wishes.folder)
     check_tag(wishes.tag)
+    check_base_image(wishes.base_image)
     entry_script = find_script(folder, wishes.entry_script)
     environment = find_environment(folder, wishes.environment)
     check_python(environment, wishes.base_image, family)
@@ -167,17 +163,6 @@ def existing_folder(folder: Path) -> Path:
     if not folder.is_dir():
         raise UsageError(f"The folder {folder} is not there.")
     return folder
-
-
-def check_tag(tag: str) -> None:
-    """An image's name that every engine takes."""
-    if not _TAG.fullmatch(tag):
-        lowered = tag.lower()
-        hint = f" Did you mean {lowered}?" if _TAG.fullmatch(lowered) else ""
-        raise UsageError(
-            f"-t {tag} is no name for an image. It takes lower case letters, digits and . _ - /, "
-            f"then a colon and a tag: my-model:1.{hint}"
-        )
 
 
 def find_script(folder: Path, named: str | None) -> str:
@@ -240,31 +225,6 @@ def add_debugging(environment: Environment) -> None:
     environment.notes.append(
         "--debug: debugger and live reload are switched on in this image; never deploy it"
     )
-
-
-def find_steps(folder: Path, named: Path | None) -> Path | None:
-    """The user's own build steps, if there are any."""
-    if named is None:
-        usual = folder / STEPS_FILE
-        return usual if usual.is_file() else None
-    for candidate in (named, folder / named):
-        if candidate.is_file():
-            return candidate
-    raise UsageError(f"--docker-file {named} is not there.")
-
-
-def read_steps(file: Path | None) -> str:
-    """The steps, which must be only that."""
-    if file is None:
-        return ""
-    text = file.read_text("utf-8", "replace")
-    begins = re.search(r"^\s*FROM\s", text, re.IGNORECASE | re.MULTILINE)
-    if begins:
-        raise UsageError(
-            f"{file} has a FROM. It takes only steps (RUN, COPY, ENV, …), which are put into the "
-            "Dockerfile that scorehost makes; --base-image chooses what that begins with."
-        )
-    return text
 
 
 def check_secrets(folder: Path, files: Iterable[PurePosixPath], allowed: Sequence[str]) -> None:

@@ -1,0 +1,51 @@
+"""Names of images, by the grammar that every engine goes by.
+
+See https://pkg.go.dev/github.com/distribution/reference. What has a dot or a colon before the
+first slash is a registry's address, which may have capital letters; nothing else may.
+"""
+
+from __future__ import annotations
+
+import re
+
+from scorehost.errors import UsageError
+
+_WORD = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_REGISTRY = rf"(?=[^/]*[.:]|localhost/){_LABEL}(?:\.{_LABEL})*(?::[0-9]+)?"
+_REPOSITORY = rf"(?P<repository>(?:{_REGISTRY}/)?{_WORD}(?:/{_WORD})*)"
+_TAG = r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
+_DIGEST = r"(?:@[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,})?"
+
+_NAME = re.compile(_REPOSITORY + _TAG)
+_REFERENCE = re.compile(_REPOSITORY + _TAG + _DIGEST)
+_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
+
+LONGEST = 255
+"""Characters that a name may have, besides the tag."""
+
+
+def is_name(text: str) -> bool:
+    """Whether an image can be called that: a name and perhaps a tag, and nobody's digest."""
+    found = _NAME.fullmatch(text)
+    return found is not None and len(found["repository"]) <= LONGEST and not _ID.fullmatch(text)
+
+
+def check_tag(tag: str) -> None:
+    """Refuse a name that an engine refuses."""
+    if not is_name(tag):
+        lowered = tag.lower()
+        hint = f" Did you mean {lowered}?" if is_name(lowered) else ""
+        raise UsageError(
+            f"-t {tag} is no name for an image. It takes lower case letters and digits, between "
+            f"them one . or _, __ or -, folders with /, then a colon and a tag: my-model:1.{hint}"
+        )
+
+
+def check_base_image(reference: str) -> None:
+    """Refuse what no engine can look for."""
+    if not _REFERENCE.fullmatch(reference) and not _ID.fullmatch(reference):
+        raise UsageError(
+            f"--base-image {reference!r} is no image's name. Give inference-cpu, inference-gpu, or "
+            "the name and tag of an image that is built on one."
+        )
