@@ -11,7 +11,9 @@ NAMES = [
     "registry.example.com/scorehost-names/b_c",
     "Registry.example.com/scorehost-names",
     "localhost/scorehost-names",
-    "n" * 255,
+    "n" * 237,
+    f"scorehost/{'n' * 235}",
+    f"localhost/{'n' * 245}",
 ]
 
 NO_NAMES = [
@@ -29,6 +31,8 @@ NO_NAMES = [
     "a.b-/c",
     "Team",
     "a" * 64,
-    "a" * 256,
+    "a" * 238,
+    f"a/{'a' * 244}",
+    f"localhost/{'a' * 246}",
     f"a@sha256:{'a' * 64}",
 ]

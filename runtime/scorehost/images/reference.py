@@ -13,7 +13,7 @@ from scorehost.errors import UsageError
 _WORD = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _REGISTRY = rf"(?=[^/]*[.:]|localhost/){_LABEL}(?:\.{_LABEL})*(?::[0-9]+)?"
-_REPOSITORY = rf"(?P<repository>(?:{_REGISTRY}/)?{_WORD}(?:/{_WORD})*)"
+_REPOSITORY = rf"(?:(?P<registry>{_REGISTRY})/)?(?P<path>{_WORD}(?:/{_WORD})*)"
 _TAG = r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
 _DIGEST = r"(?:@[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,})?"
 
@@ -22,13 +22,19 @@ _REFERENCE = re.compile(_REPOSITORY + _TAG + _DIGEST)
 _ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 
 LONGEST = 255
-"""Characters that a name may have, besides the tag."""
+"""Characters that a name may have, its registry among them and its tag not."""
+
+REGISTRY, FOLDER = "docker.io", "library/"
+"""Where images are that are called by less."""
 
 
 def is_name(text: str) -> bool:
     """Whether an image can be called that: a name and perhaps a tag, and nobody's digest."""
     found = _NAME.fullmatch(text)
-    return found is not None and len(found["repository"]) <= LONGEST and not _ID.fullmatch(text)
+    if found is None or _ID.fullmatch(text):
+        return False
+    folder = "" if found["registry"] or "/" in found["path"] else FOLDER
+    return len(f"{found['registry'] or REGISTRY}/{folder}{found['path']}") <= LONGEST
 
 
 def check_tag(tag: str) -> None:
