@@ -224,11 +224,9 @@ def test_integers_have_as_many_digits_as_python_writes():
         (RECORD.view(np.recarray)[1:], '[{"a":3,"b":4.5,"c":"y"}]'),
         (np.void(b"ab"), '"YWI="'),
         (np.ma.masked_array([1, 2], mask=[0, 1]), "[1,null]"),
-        (np.array(["2020-01-02", "NaT"], dtype="M8[s]"), '["2020-01-02T00:00:00",null]'),
-        (np.array(["2020-01-02"], dtype="M8[D]"), '["2020-01-02T00:00:00"]'),
-        (np.datetime64("2020-01-02T03:04"), '"2020-01-02T03:04:00"'),
-        (np.datetime64("NaT"), "null"),
-        (np.datetime64("2020-01-02", "W"), '"2020-01-02T00:00:00"'),
+        (np.ma.masked_array([[0.1, 2]], mask=[[0, 1]], dtype="f4"), "[[0.1,null]]"),
+        (np.ma.masked, "null"),
+        (np.ma.masked_array(3.5), "3.5"),
         (np.array([[90]], dtype="m8[m]"), '[["PT1H30M"]]'),
         (np.timedelta64(-3, "M"), '"-P3M"'),
         (np.timedelta64(5, "ns"), '"PT0.000000005S"'),
@@ -248,6 +246,85 @@ def test_integers_have_as_many_digits_as_python_writes():
 def test_numpy(value: Any, text: str):
     assert encode(value) == text
     assert encode({"in": [value]}) == f'{{"in":[{text}]}}'
+
+
+VISITS = np.array(
+    [("2020-01-02", "NaT", 0.1), ("NaT", "2020-01-02", 2)],
+    dtype=[("day", "M8[D]"), ("at", "M8[ns]"), ("score", "f4")],
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (np.array(["2020-01-02", "NaT"], "M8[ns]"), '["2020-01-02T00:00:00",null]'),
+        (np.array(["2020-01-02", "NaT"], "M8[s]"), '["2020-01-02T00:00:00",null]'),
+        (np.array([["2020-01-02", "NaT"]], "M8[D]"), '[["2020-01-02T00:00:00",null]]'),
+        (np.array(["2020-01-02", "NaT"], "M8[W]"), '["2020-01-02T00:00:00",null]'),
+        (np.array(["2020-01-02T03", "NaT"], "M8[h]"), '["2020-01-02T03:00:00",null]'),
+        (np.array(["2020-01-02T03:04", "NaT"], "M8[m]"), '["2020-01-02T03:04:00",null]'),
+        (np.array(["2020-03", "NaT"], "M8[M]"), '["2020-03-01T00:00:00",null]'),
+        (np.array(["2020", "NaT"], "M8[Y]"), '["2020-01-01T00:00:00",null]'),
+        (np.array(["2020-01-02"], ">M8[s]"), '["2020-01-02T00:00:00"]'),
+        (np.array(["NaT"], "M8"), "[null]"),
+        (np.array([], "M8[s]"), "[]"),
+        (np.array("2020-01-02", "M8[D]"), '"2020-01-02T00:00:00"'),
+        (np.array([2**62], "M8[D]"), '["12626367463885247-04-15T00:00:00"]'),
+        (np.array(["2020-01-02"], "M8[D]").astype("M8[2D]"), '["2020-01-01T00:00:00"]'),
+        (np.array(["2020-01-02T03:07"], "M8[15m]"), '["2020-01-02T03:00:00"]'),
+        (np.array(["2020-01-02T03:04:19"], "M8[10s]"), '["2020-01-02T03:04:10"]'),
+        (np.datetime64("2020-01-02T03:07").astype("M8[15m]"), '"2020-01-02T03:00:00"'),
+        (np.datetime64("2020-01-02T03:04"), '"2020-01-02T03:04:00"'),
+        (np.datetime64("2020-01-02", "W"), '"2020-01-02T00:00:00"'),
+        (np.datetime64("2020-01-02T03:04:05.100"), '"2020-01-02T03:04:05.100000"'),
+        (np.datetime64("2020-01-02T03:04:05.123456", "ns"), '"2020-01-02T03:04:05.123456"'),
+        (np.datetime64("2020-01-02T03:04:05.123456780"), '"2020-01-02T03:04:05.123456780"'),
+        (np.datetime64(1, "as"), '"1970-01-01T00:00:00.000000000000000001"'),
+        *((np.datetime64("NaT", unit), "null") for unit in ("Y", "W", "D", "h", "m", "s", "ns")),
+        (np.datetime64("NaT"), "null"),
+        (VISITS[:1], '[{"day":"2020-01-02T00:00:00","at":null,"score":0.1}]'),
+        (VISITS[1], '{"day":null,"at":"2020-01-02T00:00:00","score":2.0}'),
+        (
+            np.ma.masked_array(["2020-01-02", "2020-01-03", "NaT"], [0, 1, 0], "M8[ns]"),
+            '["2020-01-02T00:00:00",null,null]',
+        ),
+        (np.ma.masked_array([[90, 1]], [[0, 1]], "m8[m]"), '[["PT1H30M",null]]'),
+        (
+            np.ma.masked_array(VISITS[:1], mask=[(0, 0, 1)]),
+            '[{"day":"2020-01-02T00:00:00","at":null,"score":null}]',
+        ),
+    ],
+)
+@pytest.mark.parametrize("nan", ["null", "literal"])
+def test_datetimes_of_numpy(value: Any, text: str, nan: str):
+    """None of them is orjson's to write: it takes NaT for a date, and dies of units like 15m."""
+    others = {"many": list(np.arange(30)), "big": np.zeros(5000)}
+
+    assert encode(value, nan) == text
+    assert encode({"in": [value]}, nan) == f'{{"in":[{text}]}}'
+    assert f'"in":[{text}]' in encode({**others, "in": [value]}, nan)
+    assert JsonWriter(nan).write(value).decode() == text
+
+
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8", "i1", "i8", "u8", "bool"])
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_numbers_look_alike_however_many_and_with_what(kind: str, count: int):
+    """Few are written one by one, many in bulk, and beside what orjson refuses carefully."""
+    array = (np.arange(count) / 10).astype(kind)
+    text = encode(array)
+
+    assert encode(list(array)) == text
+    assert encode([list(array), list(array)]) == f"[{text},{text}]"
+    assert encode([list(array), array, np.datetime64("NaT")]) == f"[{text},{text},null]"
+    assert encode([list(array), array, 2**70]) == f"[{text},{text},{2**70}]"
+    assert encode({"a": list(array), 1: array}) == f'{{"a":{text},"1":{text}}}'
+
+
+def test_many_numbers_that_contain_themselves():
+    cycle: list[Any] = list(np.arange(50))
+    cycle.append(cycle)
+
+    assert problem(cycle) == "result[50]: list that contains itself"
 
 
 def test_a_matrix_is_a_list_of_lists():
@@ -638,6 +715,22 @@ def test_the_careful_writer_and_orjson_agree(value: Any):
     assert json.loads(JsonWriter("null").write(value)) == json.loads(fast)
 
 
+UNITS = ("Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "15m", "2D", "100ns")
+DATETIMES = st.builds(
+    lambda counts, unit: np.array(counts, "i8").view(f"M8[{unit}]"),
+    st.lists(st.integers(-(10**15), 10**15) | st.just(-(2**63)), max_size=4),
+    st.sampled_from(UNITS),
+)
+
+
+@given(DATETIMES)
+def test_datetimes_come_back_from_their_text(values: Any):
+    texts = json.loads(encode(values))
+
+    assert json.loads(JsonWriter("null").write([*values])) == texts
+    assert np.array_equal(np.array(texts, dtype=values.dtype), values, equal_nan=True)
+
+
 ANYTHING = st.recursive(
     st.none()
     | st.integers()
@@ -652,7 +745,9 @@ ANYTHING = st.recursive(
     | st.uuids()
     | st.complex_numbers()
     | st.sampled_from([Foo(), len, Foo, Colour.BLUE, pd.NA, pd.NaT, np.datetime64("NaT")])
-    | st.builds(np.float32, st.floats(width=32)),
+    | st.builds(np.float32, st.floats(width=32))
+    | DATETIMES
+    | DATETIMES.map(lambda values: np.ma.masked_array(values, np.arange(len(values)) % 2)),
     lambda inner: (
         st.lists(inner)
         | st.tuples(inner)

@@ -2,22 +2,38 @@
 
 NaN needs care: orjson writes null for it without a word. Where that is not wanted, a result
 without any ``null`` is already right, and the others are written again by the careful writer.
+
+numpy needs care too. Numbers orjson writes fast and right, but datetimes wrong: NaT as a day of
+1970, and a unit such as ``15m`` ends the process. So its option for numpy is used where a result
+holds nothing of numpy's but numbers. To find that out takes time, so it is asked only when many
+have turned up: a few are written one by one.
 """
 
 from __future__ import annotations
 
-from sys import modules
+import functools
+from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
 
 from scorehost.scoring.json_writer import JsonWriter
-from scorehost.scoring.simplify import orjson_default
+from scorehost.scoring.simplify import number_writer, orjson_default, simpler
 
 _PLAIN: Final = orjson.OPT_PASSTHROUGH_DATACLASS
-# With this option orjson imports numpy by itself as soon as it meets a type it does not know.
 _NUMPY: Final = _PLAIN | orjson.OPT_SERIALIZE_NUMPY
 _KEYS: Final = orjson.OPT_NON_STR_KEYS
+
+_ORDINARY: Final = frozenset({dict, list, str, int, float, bool, tuple})
+"""Types that are nothing of numpy's, known without looking further."""
+
+_FEW: Final = 1 << 14
+_EACH: Final = 1 << 12
+"""What numbers and arrays may be written one by one: so many bytes, each for itself so many."""
+
+
+class _Many(Exception):
+    """More of numpy's values than are written one by one."""
 
 
 class Encoder:
@@ -33,6 +49,8 @@ class Encoder:
         self._nan = nan
         self._root = root
         self._null_is_null = nan == "null"
+        self._left = 0
+        self._hook = self._step
 
     def encode(self, value: Any) -> bytes:
         """Encode one value.
@@ -42,30 +60,67 @@ class Encoder:
         ResultNotEncodable
             Something in the value has no JSON form; the error names the path to it.
         """
-        options = _NUMPY if "numpy" in modules else _PLAIN
+        self._left = _FEW
+        options = _PLAIN if type(value) in _ORDINARY else _options_for_one(value)
         try:
-            encoded = orjson.dumps(value, orjson_default, options)
+            encoded = orjson.dumps(value, self._hook, options)
         except TypeError as error:
             refusal = error
         else:
             return encoded if self._null_is_null else self._checked(value, encoded)
         # Out here, so that an error of the script's does not drag orjson's along.
-        return self._carefully(value, options, refusal)
+        return self._otherwise(value, self._hook, options, refusal)
+
+    def _step(self, value: Any) -> Any:
+        write = number_writer(type(value))  # type: ignore[arg-type]  # classes are hashable
+        if write is None:
+            return simpler(value)
+        self._left -= _EACH + value.nbytes
+        if self._left < 0:
+            raise _Many
+        written = write(value)
+        return simpler(value) if written is None else orjson.Fragment(written)
 
     def _checked(self, value: Any, encoded: bytes) -> bytes:
         if b"null" not in encoded:
             return encoded
         return JsonWriter(self._nan, self._root).write(value)
 
-    def _carefully(self, value: Any, options: int, refusal: TypeError) -> bytes:
+    def _again(self, value: Any, step: Callable[[Any], Any], options: int) -> bytes:
+        try:
+            encoded = orjson.dumps(value, step, options)
+        except TypeError as error:
+            refusal = error
+        else:
+            return encoded if self._null_is_null else self._checked(value, encoded)
+        return self._otherwise(value, step, options, refusal)
+
+    def _otherwise(
+        self, value: Any, step: Callable[[Any], Any], options: int, refusal: TypeError
+    ) -> bytes:
         cause = refusal.__cause__
+        if isinstance(cause, _Many):
+            return self._again(value, orjson_default, options | _options_for(value))
         if cause is not None and not isinstance(cause, Exception):
             raise cause  # an interrupt, or sys.exit(), while a value was simplified
         # Not at once: with this option orjson takes twice as long for ordinary keys.
         if self._null_is_null and not options & _KEYS and "Dict key" in str(refusal):
-            try:
-                return orjson.dumps(value, orjson_default, options | _KEYS)
-            except TypeError as error:
-                refusal = error
-            return self._carefully(value, options | _KEYS, refusal)
+            return self._again(value, step, options | _KEYS)
         return JsonWriter(self._nan, self._root).write(value)
+
+
+def _options_for_one(value: Any) -> int:
+    is_number = number_writer(type(value)) is not None  # type: ignore[arg-type]
+    return _options_for(value) if is_number else _PLAIN
+
+
+def _options_for(value: Any) -> int:
+    return _NUMPY if _only_numbers()(value) else _PLAIN
+
+
+@functools.lru_cache(maxsize=1)
+def _only_numbers() -> Callable[[Any], bool]:
+    """Import it once: to do so each time takes as long as to write a short list."""
+    from scorehost.scoring.numpy_numbers import only_numbers
+
+    return only_numbers

@@ -6,16 +6,13 @@ keeps its own stack, so that depth is bounded by a number and not by the interpr
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from json.encoder import encode_basestring as quoted
 from math import isfinite, isnan
 from typing import Any, Final
 
-import orjson
-
 from scorehost.errors import ResultNotEncodable
-from scorehost.scoring.simplify import NoJsonForm, Verbatim, simplify
+from scorehost.scoring.simplify import NoJsonForm, Verbatim, number_writer, simplify
 
 DEEPEST: Final = 10_000
 """Levels of nesting; no parser reads more, and a value that makes itself has no end."""
@@ -115,7 +112,7 @@ class JsonWriter:
         return value if kind is Verbatim else None
 
     def _simpler(self, value: Any) -> Any:
-        ready = self._array_text(value)
+        ready = self._number_text(value)
         if ready is not None:
             return ready
         try:
@@ -126,17 +123,15 @@ class JsonWriter:
             problem = f"{type(value).__name__} cannot be written: {type(error).__name__}"
             raise ResultNotEncodable(self._path(), f"{problem}: {error}") from error
 
-    def _array_text(self, value: Any) -> Verbatim | None:
-        """Numbers in bulk, where orjson writes them as they must be."""
-        numpy = sys.modules.get("numpy")
-        if numpy is None or type(value) is not numpy.ndarray or value.dtype.kind not in "iufb":
+    def _number_text(self, value: Any) -> Verbatim | None:
+        """Numbers of numpy's, in bulk, where orjson writes them as they must be."""
+        write = number_writer(type(value))  # type: ignore[arg-type]  # classes are hashable
+        if write is None:
             return None
-        if self._nan != "null" and value.dtype.kind == "f" and not numpy.isfinite(value).all():
+        written = write(value)
+        if written is None or (self._nan != "null" and b"null" in written):
             return None
-        try:
-            return Verbatim(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode())
-        except TypeError:
-            return None
+        return Verbatim(written, "ascii")
 
     def _enter(self, container: Any, entries: Iterable[tuple[Any, Any]], named: bool) -> None:
         if id(container) in self._open:

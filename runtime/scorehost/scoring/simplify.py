@@ -67,11 +67,26 @@ def simplify(value: Any) -> Any:
 
 
 def orjson_default(value: Any) -> Any:
-    """:func:`simplify`, as orjson calls it for the types it does not know."""
-    simpler = simplify(value)
-    if type(simpler) is Verbatim:
-        return orjson.Fragment(simpler)
-    return simpler
+    """Make one step as orjson asks for it, numbers of numpy's in bulk."""
+    write = number_writer(type(value))  # type: ignore[arg-type]  # classes are hashable
+    written = None if write is None else write(value)
+    return simpler(value) if written is None else orjson.Fragment(written)
+
+
+def simpler(value: Any) -> Any:
+    """:func:`simplify`, with what goes in as it is as orjson knows that."""
+    step = simplify(value)
+    return orjson.Fragment(step) if type(step) is Verbatim else step
+
+
+@functools.lru_cache(maxsize=1024)
+def number_writer(kind: type) -> Callable[[Any], bytes | None] | None:
+    """Find what writes numbers of a type of numpy's in bulk; None for all other types."""
+    if kind.__module__ != "numpy" or not hasattr(sys.modules.get("numpy"), "ndarray"):
+        return None
+    from scorehost.scoring.numpy_numbers import NUMBERS, written
+
+    return written if kind in NUMBERS else None
 
 
 @functools.lru_cache(maxsize=1024)

@@ -6,7 +6,6 @@ import base64
 from typing import Any, Final
 
 import numpy as np
-import orjson
 
 from scorehost.scoring.simplify import duration
 
@@ -20,12 +19,13 @@ _NANOSECONDS: Final = {
     "us": 10**3,
     "ns": 1,
 }
+_COARSE: Final = frozenset({"Y", "M", "W", "D", "h", "m"})
 
 
 def of_array(array: Any) -> Any:
     """Bring an array into a form that orjson takes, or into a list one level deep."""
     if isinstance(array, np.ma.MaskedArray):
-        return array.tolist()  # what is masked becomes None
+        return _of_masked(array)
     if type(array) is not np.ndarray:
         return np.asarray(array)  # a matrix has no rows but matrices
     if array.ndim == 0:
@@ -34,9 +34,20 @@ def of_array(array: Any) -> Any:
         return _of_numbers(array)
     if array.ndim > 1:
         return list(array)
-    if array.dtype.names is not None or array.dtype.kind in "mMV":
+    if array.dtype.kind == "M":
+        return _of_datetimes(array)
+    if array.dtype.names is not None or array.dtype.kind in "mV":
         return [of_scalar(item) for item in array]
     return array.tolist()
+
+
+def _of_masked(array: Any) -> Any:
+    """What is masked becomes None."""
+    if array.ndim == 0 and array.dtype.names is not None:
+        return {name: array[name] for name in array.dtype.names}
+    if array.ndim == 0:
+        return None if array.mask else array.data[()]
+    return list(array) if array.dtype.kind in "mMV" or _is_short(array) else array.tolist()
 
 
 def _of_numbers(array: Any) -> Any:
@@ -47,7 +58,12 @@ def _of_numbers(array: Any) -> Any:
             return array.astype(np.float64)
     if not array.flags.c_contiguous:
         return np.ascontiguousarray(array)
-    return array.tolist()
+    return list(array) if _is_short(array) else array.tolist()
+
+
+def _is_short(array: Any) -> bool:
+    """Whether Python's floats would show digits that these do not have."""
+    return bool(array.dtype.kind == "f" and array.itemsize < 8)
 
 
 def of_scalar(scalar: Any) -> Any:
@@ -56,7 +72,7 @@ def of_scalar(scalar: Any) -> Any:
     if kind == "m":
         return _of_timedelta(scalar)
     if kind == "M":
-        return _of_datetime(scalar)
+        return _of_datetimes(np.atleast_1d(scalar))[0]
     if scalar.dtype.names is not None:
         return {name: scalar[name] for name in scalar.dtype.names}
     if isinstance(scalar, np.void):
@@ -76,10 +92,18 @@ def _of_timedelta(scalar: Any) -> Any:
     return duration(count * _NANOSECONDS[unit]) if unit in _NANOSECONDS else count
 
 
-def _of_datetime(scalar: Any) -> Any:
-    if np.isnat(scalar):
-        return None
-    try:
-        return orjson.loads(orjson.dumps(scalar, option=orjson.OPT_SERIALIZE_NUMPY))
-    except TypeError:  # a unit or year that orjson does not write
-        return str(scalar)
+def _of_datetimes(array: Any) -> list[str | None]:
+    """Write datetimes with their time of day, as Python writes its own."""
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    coarse = np.datetime_data(array.dtype)[0] in _COARSE
+    texts = np.datetime_as_string(array, unit="s" if coarse else None)
+    return [None if text == "NaT" else _tidy(text) for text in texts.tolist()]
+
+
+def _tidy(text: str) -> str:
+    """Leave out a fraction of zeros; of one with more than 6 digits, zeros at the end."""
+    seconds, _, fraction = text.partition(".")
+    while len(fraction) > 6 and fraction.endswith("000"):
+        fraction = fraction[:-3]
+    return f"{seconds}.{fraction:0<6}" if fraction.strip("0") else seconds
