@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -249,6 +250,109 @@ def test_the_config_file_and_a_model(own_server: StartServer, how: list[str]):
     wait_for(server, model="new")
 
 
+def test_a_models_folder_that_comes_after_the_start(own_server: StartServer, how: list[str]):
+    """What the report advises heals the server: put the model there."""
+    source = (
+        "from azureml.core.model import Model\n\n\ndef init():\n    global text\n"
+        "    text = open(Model.get_model_path('m')).read()\n\n\ndef run(data):\n    return text\n"
+    )
+    server = own_server("", files={"main.py": source}, arguments=how, wait="listening")
+    server.wait_for_line("nothing can be scored until the next save heals this")
+
+    version = server.folder / "azureml-models" / "m" / "1"
+    version.mkdir(parents=True)
+    (version / "model.txt").write_text("weights")
+    server.wait_ready()
+
+    assert server.score() == "weights"
+
+
+def test_a_model_folder_elsewhere_is_replaced(
+    own_server: StartServer, how: list[str], tmp_path: Path
+):
+    """It is taken away, comes again, and is changed once more: each is seen."""
+    models = tmp_path / "models"
+    source = "from pathlib import Path\n" + version(1).replace(
+        "{", '{"names": sorted(each.name for each in models.iterdir()), "text": text, '
+    ).replace("    pass", f"    global models, text\n    models = Path({str(models)!r})\n"
+              "    text = (models / 'text').read_text()")  # fmt: skip
+    models.mkdir()
+    (models / "text").write_text("first")
+    server = serve(
+        own_server, [*how, "--model-dir", str(models)], files={"main.py": source},
+    )  # fmt: skip
+    assert server.score()["text"] == "first"
+
+    shutil.rmtree(models)
+    server.wait_for_line("the reload failed")
+    models.mkdir()
+    (models / "text").write_text("second")
+    wait_for(server, text="second")
+    (models / "text").write_text("third")
+
+    wait_for(server, text="third")
+
+
+def test_a_config_file_that_comes_after_the_start(own_server: StartServer, how: list[str]):
+    source = "import os\n" + version(1).replace("{", '{"service": os.environ.get("SERVICE_NAME"), ')
+    server = serve(own_server, how, files={"main.py": source})
+    file = server.folder / "config.json"
+
+    file.write_text('{"hidden_size": 4}')
+    server.wait_for_line("none of its keys is a setting")
+    assert not server.lines("reloading: new workers")  # it is a model's
+    file.write_text('{"SERVICE_NAME": "ships"}')
+    wait_for(server, service="ships")
+    file.unlink()
+
+    wait_for(server, service=None)
+
+
+def test_a_broken_config_file_changes_no_setting(own_server: StartServer, how: list[str]):
+    source = "import os\n" + version(1).replace("{", '{"service": os.environ.get("SERVICE_NAME"), ')
+    server = serve(
+        own_server, how,
+        files={"main.py": source, "config.json": '{"SERVICE_NAME": "ships"}'},
+    )  # fmt: skip
+
+    (server.folder / "config.json").write_text('{"SERVICE_NAME": ')
+    server.wait_for_line("the config file cannot be used, and the settings stay", "is not JSON")
+    (server.folder / "sibling.py").write_text("BASE = 2\n")
+    wait_for(server, base=2)
+    assert server.score()["service"] == "ships"
+    (server.folder / "config.json").write_text('{"SERVICE_NAME": "boats", "SERVICE_NAMES": 1}')
+    wait_for(server, service="boats")
+
+    assert server.lines("WARN", "Unknown setting SERVICE_NAMES")
+
+
+def test_links(own_server: StartServer, how: list[str], tmp_path: Path):
+    """A script that is a link, links that lead in circles, and a linked folder that is swapped."""
+    for number in (1, 2):
+        (tmp_path / f"lib{number}").mkdir()
+        (tmp_path / f"lib{number}" / "part.py").write_text(f"PART = {number}\n")
+    (tmp_path / "lib").symlink_to("lib1")
+    target = tmp_path / "real.py"
+    target.write_text(version(1))
+    server = serve(own_server, how)
+    (server.folder / "x").symlink_to(".")
+    (server.folder / "y").symlink_to(".")
+    (server.folder / "lib").symlink_to(tmp_path / "lib")
+    (server.folder / "main.py").unlink()
+    (server.folder / "main.py").symlink_to(target)
+    (server.folder / "sibling.py").write_text("from lib.part import PART as BASE\n")
+    wait_for(server, base=1)
+
+    target.write_text(version(2))
+    wait_for(server, version=2)
+    (tmp_path / "new").symlink_to("lib2")
+    (tmp_path / "new").replace(tmp_path / "lib")
+    wait_for(server, base=2)
+    (tmp_path / "lib2" / "part.py").write_text("PART = 3\n")
+
+    wait_for(server, base=3)
+
+
 def test_by_hand_in_debug_mode(own_server: StartServer):
     server = serve(own_server, ["--debug", "--debug-port", str(free_port())])
     (server.folder / "main.py").write_text(version(2))
@@ -283,8 +387,13 @@ def test_without_debug_mode_there_is_no_reload_by_hand(own_server: StartServer):
 def watched(tmp_path: Path) -> Watched:
     for folder in ("src", "azureml-models/m/1"):
         (tmp_path / folder).mkdir(parents=True)
-    settings = Settings(app_root=tmp_path, entry_script="src/score.py")
-    return Watched(settings, tmp_path / "settings.json")
+    return Watched(
+        Settings(
+            app_root=tmp_path,
+            entry_script="src/score.py",
+            config_file=tmp_path / "settings.json",
+        )
+    )
 
 
 @pytest.mark.parametrize(
@@ -313,6 +422,16 @@ def test_files_that_matter(watched: Watched, tmp_path: Path, name: str):
 )  # fmt: skip
 def test_files_that_do_not(watched: Watched, tmp_path: Path, name: str):
     assert not watched.matters(tmp_path / name)
+
+
+def test_links_that_lead_in_circles(watched: Watched, tmp_path: Path):
+    """Each file is looked at once, under its own name."""
+    (tmp_path / "src" / "score.py").touch()
+    for name, target in (("a", "."), ("b", "."), ("c", "src"), ("src/up", "..")):
+        (tmp_path / name).symlink_to(target)
+
+    assert list(watched.files()) == [tmp_path / "src" / "score.py"]
+    assert [path for path, mark in watched.silent_folders().items() if path.is_symlink() and mark]
 
 
 def test_editors_leave_their_files_and_nothing_reloads(own_server: StartServer, how: list[str]):

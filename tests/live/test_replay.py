@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.client import ConnectionEnded
 from support.dap import DapClient
 from support.server import LiveServer, StartServer, clean_environment, free_port
 from support.wait import wait_until
@@ -27,6 +29,7 @@ def run(data):
     return {"mean": sum(values) / len(values)}
 """
 FIXED = BROKEN.replace("sum(values) / len(values)", "sum(values) / max(1, len(values))")
+ALL = {"SCOREHOST_RECORD": "all"}
 SECRET = "Bearer t0p-s3cr3t"
 
 
@@ -120,12 +123,33 @@ def test_large_and_binary_bodies(own_server: StartServer):
     assert scorehost(server, "replay", "--all").stdout.endswith("1 request: 1 same\n")
 
 
+@pytest.mark.parametrize("size", [2 << 20, 20 << 20])
+def test_the_debug_page_shows_requests_with_large_bodies(own_server: StartServer, size: int):
+    """Their line, without the body, and so without a replay there; the record has up to 16 MiB."""
+    source = BROKEN.replace("values = json.loads(data)", "values = [len(data)]")
+    server = own_server("", files={"main.py": source},
+                        settings=ALL | {"SCOREHOST_DEBUG": "1",
+                                        "SCOREHOST_DEBUG_PORT": str(free_port())})  # fmt: skip
+    server.post("/score?pwd=s3cr3t", body=b" " * size)
+
+    (line,) = server.get("/debug/state").json()["requests"]
+    assert (line["status"], line["target"]) == (200, "/score?pwd=***")
+    shown = server.get(f"/debug/requests/{line['number']}").json()
+    assert (shown["body"], shown["left_out"]) == ("", size)
+    assert "--data-binary @body" in shown["curl"]
+    refused = server.post(f"/debug/requests/{line['number']}/replay", body=b"")
+    assert (refused.status, "too large" in refused.text) == (409, True)
+    if size < 16 << 20:
+        (file,) = records(server, 1)
+        assert scorehost(server, "replay", str(file)).stdout.startswith("same")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["replay"], "Name a request's id"),
         (["replay", "unknown"], "No recorded request unknown"),
-        (["replay", "--all"], "No recorded request"),
+        (["replay", "--all"], "No request is recorded in"),
     ],
 )
 def test_nothing_to_replay(own_server: StartServer, words: list[str], said: str):
@@ -134,6 +158,127 @@ def test_nothing_to_replay(own_server: StartServer, words: list[str], said: str)
     done = scorehost(server, *words)
 
     assert (done.returncode, said in done.stderr) == (2, True), done
+
+
+def test_the_script_is_the_one_that_was_recorded(own_server: StartServer, tmp_path: Path):
+    """As every document shows it: neither command names what the other would not guess."""
+    server = own_server("", files={"src/score.py": BROKEN, "main.py": "1 / 0\n"},
+                        arguments=["src/score.py"], settings=ALL)  # fmt: skip
+    server.score([1])
+    (file,) = records(server, 1)
+
+    assert json.loads(file.read_text())["script"] == "src/score.py"
+    assert scorehost(server, "replay", "--all").stdout.endswith("1 request: 1 same\n")
+    named = scorehost(server, "replay", "--all", "--entry-script", "main.py")
+    assert (named.returncode, "ZeroDivisionError" in named.stderr) == (3, True), named
+
+
+HARD = """\
+import json
+import os
+import time
+
+
+def init():
+    print("init")
+
+
+def run(data):
+    what = json.loads(data)
+    if what == "ends":
+        os._exit(7)
+    if what == "crashes":
+        os.abort()
+    if what == "sleeps":
+        time.sleep(60)
+    if what == "loops":
+        while True:
+            pass
+    if what == "swallows":
+        while True:
+            try:
+                time.sleep(60)
+            except BaseException:
+                pass
+    if what == "cut":
+        return cut()
+    return what
+
+
+def cut():
+    yield "first"
+    raise KeyError("second")
+"""
+WHAT = ["fine", "ends", "crashes", "sleeps", "loops", "swallows", "cut"]
+LIMITS = {"SCORING_TIMEOUT_MS": "1000", "SCOREHOST_INTERRUPT_GRACE": "1"}
+
+
+def test_no_request_takes_the_others_down(own_server: StartServer):
+    """Each ends as it did in the server, and the next one is asked."""
+    server = own_server("", files={"main.py": HARD}, settings=LIMITS | ALL)
+    for what in WHAT:
+        server.wait_ready()
+        with pytest.raises(ConnectionEnded) if what == "cut" else nullcontext():
+            server.post(json=what)
+    folder = records(server, len(WHAT))[0].parent
+
+    same = scorehost(server, "replay", "--all", *limits())
+    assert (same.returncode, same.stdout.splitlines()[-1]) == (0, "7 requests: 7 same"), same
+    assert "init" not in same.stdout, "what the script prints is no result"
+    assert "init" in same.stderr
+
+    (server.folder / "main.py").write_text(HARD.replace("what = json.loads(data)", "return 1"))
+    mended = scorehost(server, "replay", "--all", *limits())
+    assert mended.stdout.splitlines()[-1] == "7 requests: 6 fixed, 1 changed", mended
+
+    (server.folder / "main.py").write_text(
+        HARD.replace("what = json.loads(data)", f"what = {WHAT[1:] + WHAT[:1]!r}[number()]")
+        + "\n\ndef number():\n    with open('asked', 'a+') as file:\n        file.write('x')\n"
+        "        return file.tell() - 1\n"
+    )
+    worse = scorehost(server, "replay", "--all", "--json", *limits())
+    assert worse.returncode == 3, worse
+    told = [(each["verdict"], each["after"]["error"]) for each in json.loads(worse.stdout)]
+    assert told == [
+        ("broken", "WorkerLost"), ("same", "WorkerLost"), ("changed", "DeadlineExceeded"),
+        ("same", "DeadlineExceeded"), ("same", "DeadlineExceeded"), ("changed", "stream"),
+        ("fixed", ""),
+    ]  # fmt: skip
+    errors = [each["error"] for each in json.loads(worse.stdout)]
+    assert "status 7" in errors[0]["message"]
+    assert errors[2]["frames"][-1]["code"] == "time.sleep(60)"
+    assert "did not come back" in errors[4]["message"]
+    assert (errors[5]["type"], errors[5]["frames"][-1]["function"]) == ("KeyError", "cut")
+    assert folder.is_dir()
+
+
+def limits() -> list[str]:
+    return ["--scoring-timeout-ms", "1000", "--interrupt-grace", "1"]
+
+
+def test_a_damaged_record_is_told_and_the_others_are_asked(own_server: StartServer):
+    server = serve(own_server, "all")
+    server.score([1])
+    (file,) = records(server, 1)
+    (file.parent / "20200101-000000-000001-x.json").write_text('{"format": 1, "headers": [["x"]]}')
+
+    done = scorehost(server, "replay", "--all")
+
+    assert done.returncode == 3, "it was not asked, so nothing is known of it"
+    assert done.stdout.endswith("1 request: 1 same\n")
+    assert "20200101-000000-000001-x.json is a recorded request that was damaged" in done.stderr
+
+
+def test_a_script_that_ends_the_process_while_it_starts(own_server: StartServer):
+    server = serve(own_server, "all")
+    server.score([1])
+    records(server, 1)
+    (server.folder / "main.py").write_text("import os\nos._exit(5)\n")
+
+    done = scorehost(server, "replay", "--all")
+
+    assert (done.returncode, "did not start" in done.stderr) == (3, True), done
+    assert "status 5" in done.stderr
 
 
 def test_a_script_that_does_not_start(own_server: StartServer):

@@ -1,28 +1,25 @@
 """``scorehost replay``: recorded requests, scored again by the script as it is now.
 
-The script is loaded into this process and asked request by request, without a server; with
-``--debugger`` it waits for an editor first. A set of recorded requests is a regression test:
-the status is 3 when one of them ends worse or otherwise than it did.
+Without a server, request by request in a process of the command's own; with ``--debugger`` it
+waits for an editor first. A set of recorded requests is a regression test: the status is 3 when
+one of them ends worse or otherwise than it did, or could not be asked.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from scorehost.commands.arguments import CommandLine
-from scorehost.dev.recording import as_bytes, compare, find_records, outcome_of, read_record
-from scorehost.dev.script_debuggers import answer_as_done
-from scorehost.entry_script import EntryScript, load_entry_script, run_init
-from scorehost.errors import EntryScriptError, MissingExtra, UsageError
-from scorehost.messages import Failure, Outcome, ScoringRequest, Stream
-from scorehost.scoring.pipeline import Pipeline
+from scorehost.commands.replay_process import Replayer, Scored, StartFailed
+from scorehost.dev.recording import all_records, compare, find_records, read_record
+from scorehost.errors import UsageError
 from scorehost.settings import Settings
 from scorehost.sources import resolve
-from scorehost.worker.own_debuggers import watch_imports
 
 FAILED_STATUS = 3
 WORSE = frozenset({"broken", "changed"})
@@ -46,22 +43,35 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     parsed = line.read(arguments)
     if parsed is None:
         return 0
-    settings = resolve(parsed.flags, environ, spelling=parsed.spelling).settings
-    files = list(wanted(settings, parsed.own.what, every=parsed.own.all))
-    if parsed.own.debugger:
-        wait_for_editor(settings.debug_port)
-    else:
-        watch_imports(None)
+    resolved = resolve(parsed.flags, environ, spelling=parsed.spelling)
+    settings = resolved.settings
+    records, damaged = readable(wanted(settings, parsed.own.what, every=parsed.own.all))
+    asking = Asking(
+        settings,
+        named=resolved.sources["entry_script"].kind != "default",
+        debugger=parsed.own.debugger,
+    )
+    results = []
+    failed = damaged
     try:
-        script = load(settings)
-    except EntryScriptError as error:
-        print(report(error, settings), file=sys.stderr)
-        return FAILED_STATUS
-    pipeline = Pipeline(script, nan=settings.nan, explain=True)
-    results = [replayed(pipeline, read_record(file), file) for file in files]
-    script.loop.close()
-    print(json.dumps(results, indent=2, default=str) if parsed.own.json else table(results))
-    return FAILED_STATUS if any(each["verdict"] in WORSE for each in results) else 0
+        for result in asking.results(records):
+            results.append(result)
+            failed |= result["verdict"] in WORSE
+            if not parsed.own.json:
+                print("\n".join(lines_of(result)), flush=True)
+    except StartFailed as error:
+        told(str(error))
+        failed = True
+    if parsed.own.json:
+        print(json.dumps(results, indent=2, default=str))
+    elif results:
+        print(total(results))
+    return FAILED_STATUS if failed else 0
+
+
+def told(text: str) -> None:
+    """Say something that is no result."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def wanted(settings: Settings, what: Sequence[str], *, every: bool) -> Iterator[Path]:
@@ -76,107 +86,115 @@ def wanted(settings: Settings, what: Sequence[str], *, every: bool) -> Iterator[
     if not what and not every:
         raise UsageError("Name a request's id, a file or a folder; or take --all.")
     if every:
-        yield from find_records(folder, str(folder))
+        yield from all_records(folder)
     for word in what:
         yield from find_records(folder, word)
 
 
-def load(settings: Settings) -> EntryScript:
-    """Load the script as a worker does."""
-    from scorehost.worker.logs import set_up_logging
-    from scorehost.worker.process import set_environment
+def readable(files: Iterable[Path]) -> tuple[list[tuple[Path, dict[str, Any]]], bool]:
+    """Read them; those of a set that can't be used are told and left out.
 
-    set_environment(settings)
-    set_up_logging(settings.log_level, settings.root)
-    script = load_entry_script(settings.script, settings.root)
-    run_init(script)
-    return script
+    Returns the records with their files, and whether some were left out.
 
-
-def report(error: EntryScriptError, settings: Settings) -> str:
-    """Why the script did not start."""
-    from scorehost.diagnosis.report import report_exception
-
-    made = report_exception(
-        error, stage=error.stage, script=settings.script, app_root=settings.root
-    )
-    return made.text()
+    Raises
+    ------
+    UsageError
+        None of them can be used.
+    """
+    read = [(file, _read(file)) for file in files]
+    records = [(file, found) for file, found in read if isinstance(found, dict)]
+    problems = [found for _, found in read if isinstance(found, str)]
+    if not records:
+        raise UsageError("\n".join(problems))
+    for problem in problems:
+        told(problem)
+    return records, bool(problems)
 
 
-def wait_for_editor(port: int) -> None:
-    """Listen, and wait until a client has attached."""
+def _read(file: Path) -> dict[str, Any] | str:
     try:
-        import debugpy
-    except ModuleNotFoundError as error:
-        raise MissingExtra("--debugger", "debugpy", "debug") from error
-    try:
-        debugpy.listen(("127.0.0.1", port))
-    except (OSError, RuntimeError) as error:
-        raise UsageError(f"The debugger cannot listen on port {port}: {error}.") from error
-    print(f"Waiting for an editor on 127.0.0.1:{port} …", file=sys.stderr, flush=True)
-    debugpy.wait_for_client()
-    answer_as_done(debugpy, port)
+        return read_record(file)
+    except UsageError as error:
+        return str(error)
 
 
-def replayed(pipeline: Pipeline, record: Mapping[str, Any], file: Path) -> dict[str, Any]:
-    """Score one request again and compare."""
-    headers = [(name, value) for name, value in record["headers"]]
-    content_type = next((v for name, v in headers if name.lower() == "content-type"), "")
-    request = ScoringRequest.full(
-        record["method"],
-        record["target"],
-        headers,
-        content_type,
-        as_bytes(record["body"]),
-        record["remote_address"],
-    )
-    outcome = pipeline.score(request)
-    after = described(outcome)
-    before = record["outcome"]
+class Asking:
+    """Asks the scripts.
+
+    Parameters
+    ----------
+    settings : of this command.
+    named : whether they name a script; otherwise each record's own is asked.
+    debugger : wait for an editor first.
+    """
+
+    def __init__(self, settings: Settings, *, named: bool, debugger: bool) -> None:
+        self._settings, self._named, self._debugger = settings, named, debugger
+
+    def results(
+        self, records: Iterable[tuple[Path, Mapping[str, Any]]]
+    ) -> Iterator[dict[str, Any]]:
+        """Score and compare one after the other."""
+        replayer: Replayer | None = None
+        try:
+            for file, record in records:
+                settings = self._settings_for(record)
+                if replayer is None or replayer.settings != settings:
+                    if replayer is not None:
+                        replayer.close()
+                    replayer = Replayer(settings, debugger=self._debugger, tell=told)
+                yield compared(record, replayer.score(record), file)
+        finally:
+            if replayer is not None:
+                replayer.close()
+
+    def _settings_for(self, record: Mapping[str, Any]) -> Settings:
+        script = self._settings.root / record["script"]
+        if self._named or not script.is_file():
+            return self._settings
+        return replace(self._settings, entry_script=str(script))
+
+
+def compared(record: Mapping[str, Any], scored: Scored, file: Path) -> dict[str, Any]:
+    """What has become of one request."""
+    before, after = record["outcome"], scored.outcome
+    content = ("content_type", "body", "bytes")
+    like = {name: before.get(name) for name in content} if record["streamed"] else {}
     return {
         "id": record["id"],
         "file": str(file),
         "request": f"{record['method']} {record['target']}",
-        "verdict": "same" if record["streamed"] and before["status"] == after["status"]
-        else compare(before, after),
+        "verdict": compare(before, {**after, **like}),
         "before": before,
         "after": after,
-        "error": outcome.detail if isinstance(outcome, Failure) else None,
-    }  # fmt: skip
+        "error": scored.error,
+    }
 
 
-def described(outcome: Outcome) -> dict[str, Any]:
-    """What is compared of an outcome."""
-    if isinstance(outcome, Failure):
-        body = json.dumps({"message": outcome.message}).encode()
-        return outcome_of(outcome.status, "application/json", body, outcome.error_type)
-    if isinstance(outcome, Stream):
-        body = b"".join(outcome.chunks)
-        return outcome_of(outcome.status, outcome.content_type, body)
-    return outcome_of(outcome.status, outcome.content_type, outcome.body)
+def lines_of(result: Mapping[str, Any]) -> list[str]:
+    """One request: a line, and if it failed anew, its place."""
+    lines = [
+        f"{WORDS[result['verdict']]:8} {result['id']}  {result['request']}  "
+        f"{_shown(result['before'])} -> {_shown(result['after'])}"
+    ]
+    error = result["error"]
+    if error and result["verdict"] != "same":
+        lines.append(f"         {error['type']}: {error['message']}")
+        lines += [
+            f"           {frame['file']}:{frame['line']}  {frame['code']}"
+            for frame in error["frames"]
+        ]
+    return lines
 
 
-def table(results: Sequence[Mapping[str, Any]]) -> str:
-    """Every request in a line, those that failed with their place, then the sum."""
-    lines = []
-    for each in results:
-        lines.append(
-            f"{WORDS[each['verdict']]:8} {each['id']}  {each['request']}  "
-            f"{_shown(each['before'])} -> {_shown(each['after'])}"
-        )
-        error = each["error"]
-        if error and each["verdict"] != "same":
-            lines.append(f"         {error['type']}: {error['message']}")
-            lines += [
-                f"           {frame['file']}:{frame['line']}  {frame['code']}"
-                for frame in error["frames"]
-            ]
+def total(results: Sequence[Mapping[str, Any]]) -> str:
+    """The sum of all."""
     counts = {
         verdict: sum(1 for each in results if each["verdict"] == verdict) for verdict in WORDS
     }
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     plural = "s" if len(results) != 1 else ""
-    return "\n".join([*lines, f"{len(results)} request{plural}: {told}"])
+    return f"{len(results)} request{plural}: {words}"
 
 
 def _shown(outcome: Mapping[str, Any]) -> str:

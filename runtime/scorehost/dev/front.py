@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
+from scorehost.config_file import LARGEST, read_entries
 from scorehost.dev.answers import as_page, error_document, wants_every_frame, wants_html
 from scorehost.dev.control import Answer, Control
 from scorehost.dev.kept import Kept
@@ -120,6 +121,8 @@ class DevelopmentFront(Front):
         self._awaiting_reload: list[Exchange] = []
         self._was_attached = False
         self._config_file: Path | None = None
+        self._config_places: frozenset[Path] = frozenset()
+        self._config_warnings: frozenset[str] = frozenset()
         if settings.debug:
             from scorehost.dev.page import DebugPage
 
@@ -271,8 +274,11 @@ class DevelopmentFront(Front):
 
     def _watch(self) -> None:
         if self._profile.resolve is not None:
-            self._config_file = self._profile.resolve().config_file
-        watched = Watched(self.settings, self._config_file)
+            resolved = self._profile.resolve()
+            self._config_file = resolved.config_file
+            self._config_warnings = frozenset(resolved.warnings)
+        watched = Watched(self.settings)
+        self._config_places = frozenset(watched.config_files)
         folders = watched.folders()
         polling = self.settings.reload_polling or needs_polling(folders)
         self.watcher = Watcher(
@@ -290,24 +296,49 @@ class DevelopmentFront(Front):
     def _files_changed(self, paths: list[Path]) -> None:
         if self.pool.stopping or self.status.draining:
             return
+        configs = self._config_places.intersection(paths)
+        if configs and not self._read_settings_again(configs) and configs.issuperset(paths):
+            return
         names = ", ".join(self._short(path) for path in paths[:5])
         more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
         self.log.info(f"changed: {names}{more}")
-        if self._config_file is not None and self._config_file.absolute() in paths:
-            self._read_settings_again()
         self.pool.reload(anew=True)
 
     def _short(self, path: Path) -> str:
         root = self.settings.root
         return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
-    def _read_settings_again(self) -> None:
-        """New workers take their settings from the changed file; the server itself can't."""
+    def _read_settings_again(self, changed: Collection[Path]) -> bool:
+        """New workers take their settings from the changed file; the server itself can't.
+
+        Returns whether one of the changed files has a say: what lies where a config file may lie
+        can just as well belong to a model.
+        """
+        if self._profile.resolve is None:
+            return False
         try:
-            new: Settings = self._profile.resolve().settings
+            resolved = self._profile.resolve()
+            self._check_config_file(resolved.config_file)
         except Exception as error:  # whatever a half-written file may cause
-            self.log.error(f"the config file cannot be used, and has no effect: {error}")
-            return
+            self.log.error(f"the config file cannot be used, and the settings stay: {error}")
+            return False
+        for text in resolved.warnings:
+            if text not in self._config_warnings:
+                self.log.warning(text)
+        files = {file.absolute() for file in (self._config_file, resolved.config_file) if file}
+        self._config_file = resolved.config_file
+        self._config_warnings = frozenset(resolved.warnings)
+        self._take(resolved.settings)
+        return not files.isdisjoint(changed)
+
+    def _check_config_file(self, found: Path | None) -> None:
+        """Raise when the file that had a say is still there, and was passed over as broken."""
+        before = self._config_file
+        if before is not None and before != found and before.is_file():
+            read_entries(before, LARGEST)
+
+    def _take(self, new: Settings) -> None:
+        """Give the settings to the workers that start from now on."""
         old = self.launcher.settings
         changed = {
             name: item.variable

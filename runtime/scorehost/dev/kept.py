@@ -24,7 +24,7 @@ SHOWN: Final = 100
 """Requests on the debug page."""
 _LEFT: Final = 499
 LARGEST_SHOWN: Final = 1 << 20
-"""Bytes of a body that are kept in memory."""
+"""Bytes of a body that are kept in memory; of a larger one its size."""
 
 
 class Kept:
@@ -39,7 +39,7 @@ class Kept:
     def __init__(self, settings: Settings, log: Log) -> None:
         self._which = settings.recorded
         self._shows = settings.debug
-        self._script = settings.script.name
+        self._script = script_name(settings)
         self._log = log
         self._answers: dict[Exchange, bytes] = {}
         self._details: dict[Exchange, dict[str, Any]] = {}
@@ -69,15 +69,16 @@ class Kept:
         detail = self._details.pop(exchange, {})
         # What no worker has begun says nothing of the script: refusals, clients that left.
         begun = exchange.begun > 0 and exchange.status != _LEFT
-        if exchange.size > self._largest:
-            return
         wanted = self._which == "all" or (self._which == "errors" and exchange.status >= 400)
-        record = begun and wanted
+        record = begun and wanted and exchange.size <= self._largest
         if not record and not self._shows:
             return
         document = self._document(exchange, data, detail, now)
-        if self._shows and exchange.size <= LARGEST_SHOWN:
-            self.last.append(document)
+        if self._shows:
+            large = exchange.size > LARGEST_SHOWN
+            self.last.append(
+                document | {"body": "", "left_out": exchange.size} if large else document
+            )
         if record and self._writer is not None:
             self._writer.submit(self._write, document)
 
@@ -96,7 +97,7 @@ class Kept:
             "method": exchange.method.decode("latin-1"),
             "target": masked_target(exchange.target.decode("latin-1")),
             "headers": masked_headers(exchange.text_headers()),
-            "body": as_value(_body(exchange)),
+            "body": as_value(_body(exchange)) if exchange.size <= self._largest else "",
             "remote_address": exchange.connection.address,
             "run_ms": round(exchange.run_ns / 1e6, 3) if exchange.run_ns >= 0 else None,
             "total_ms": round((now - exchange.arrived) * 1e3, 3),
@@ -124,6 +125,12 @@ class Kept:
         """Write what is left."""
         if self._writer is not None:
             self._writer.shutdown(wait=True)
+
+
+def script_name(settings: Settings) -> str:
+    """The entry script as a record names it: from the app root, where it lies in there."""
+    script, root = settings.script, settings.root
+    return str(script.relative_to(root) if script.is_relative_to(root) else script)
 
 
 def _body(exchange: Exchange) -> bytes:

@@ -75,7 +75,10 @@ class DebugPage:
 
         @app.post("/debug/requests/<int:number>/replay")
         def debug_replay(number: int) -> Response:
-            front.from_thread(replay, front, self._found(number))
+            document = self._found(number)
+            if document.get("left_out"):
+                abort(409, f"The body of request {number} is too large to be kept here.")
+            front.from_thread(replay, front, document)
             return answer({"message": "On its way."}, 202)
 
         @app.post("/debug/reload")
@@ -180,7 +183,9 @@ def as_curl(document: Mapping[str, Any], host: str) -> str:
             continue
         words += ["-H", f"{name}: {value}"]
     body = as_bytes(document["body"])
-    if body and len(body) <= _LONGEST_IN_CURL and isinstance(document["body"], str):
+    if document.get("left_out"):
+        words += ["--data-binary", "@body"]
+    elif body and len(body) <= _LONGEST_IN_CURL and isinstance(document["body"], str):
         words += ["--data-raw", document["body"]]
     elif body:
         words += ["--data-binary", "@body"]

@@ -14,9 +14,10 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote_plus
 
 from scorehost.errors import UsageError
 from scorehost.settings import MASK
@@ -29,20 +30,32 @@ _SECRET: Final = re.compile(
     r"auth|cookie|token|secret|passw|credential|signature|session|api-?key|-key$|^key$|jwt|bearer",
     re.IGNORECASE,
 )
-_SECRET_IN_QUERY: Final = re.compile(
-    r"(?i)(?<=[?&])((?:[\w.-]*(?:token|secret|passw|signature|api_?key|credential)[\w.-]*"
-    r"|sig|code|key)=)[^&]*"
-)
+_SECRET_IN_QUERY: Final = frozenset({"code", "pwd", "sas", "sig"})
+"""Short names that are secrets there, as in the addresses of functions and of signed blobs."""
+_NAME: Final = re.compile(r"\d{8}-\d{6}-\d{6}-[A-Za-z0-9_-]*\.json")
+"""A file of ours: time, number, the request's id."""
 
 
 def masked_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """The headers, with a mask where a secret stands."""
-    return [(name, MASK if _SECRET.search(name) else value) for name, value in headers]
+    return [(name, MASK if _is_secret(name) else value) for name, value in headers]
 
 
 def masked_target(target: str) -> str:
     """Path and query, with a mask where the query names a secret."""
-    return _SECRET_IN_QUERY.sub(rf"\g<1>{MASK}", target)
+    path, mark, query = target.partition("?")
+    return path + mark + "&".join(map(_masked, query.split("&")))
+
+
+def _masked(part: str) -> str:
+    name, equals, value = part.partition("=")
+    plain = unquote_plus(name)
+    secret = _is_secret(plain) or plain.lower() in _SECRET_IN_QUERY
+    return name + equals + (MASK if secret and value else value)
+
+
+def _is_secret(name: str) -> bool:
+    return _SECRET.search(name.replace("_", "-")) is not None
 
 
 def as_value(body: bytes) -> Any:
@@ -56,7 +69,7 @@ def as_value(body: bytes) -> Any:
 def as_bytes(value: Any) -> bytes:
     """What :func:`as_value` made, as it was."""
     if isinstance(value, Mapping):
-        return base64.b64decode(value["base64"])
+        return base64.b64decode(value["base64"], validate=True)
     return str(value).encode("utf-8")
 
 
@@ -75,6 +88,8 @@ class Recorder:
         self._bytes = 0
         self._number = 0
         for path in sorted(folder.glob("*.json")):
+            if _NAME.fullmatch(path.name) is None:
+                continue  # it is somebody else's, and not ours to delete
             with contextlib.suppress(OSError):
                 self._add(path, path.stat().st_size)
 
@@ -132,11 +147,59 @@ def read_record(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_bytes())
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not JSON: {error}.") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise UsageError(f"{path} is not a request that scorehost recorded.")
+    wrong = [name for name, is_right in _MEMBERS.items() if not is_right(document.get(name))]
+    if wrong:
+        raise UsageError(
+            f"{path} is a recorded request that was damaged: {', '.join(wrong)} cannot be used. "
+            "Remove it, or record it again."
+        )
     return document
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _are_headers(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(map(_is_text, pair)) for pair in value
+    )
+
+
+def _is_body(value: object) -> bool:
+    try:
+        as_bytes(value)
+    except (KeyError, TypeError, ValueError):
+        return False
+    return isinstance(value, (str, dict))
+
+
+def _is_outcome(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and type(value.get("status")) is int
+        and type(value.get("bytes")) is int
+        and _is_body(value.get("body"))
+        and _is_text(value.get("error"))
+    )
+
+
+_MEMBERS: Final[Mapping[str, Callable[[object], bool]]] = {
+    "id": _is_text,
+    "script": _is_text,
+    "method": _is_text,
+    "target": _is_text,
+    "headers": _are_headers,
+    "body": _is_body,
+    "remote_address": _is_text,
+    "streamed": lambda value: isinstance(value, bool),
+    "outcome": _is_outcome,
+}
+"""What a replay takes from a record, and what it must be."""
 
 
 def find_records(folder: Path, wanted: str) -> list[Path]:
@@ -161,6 +224,23 @@ def find_records(folder: Path, wanted: str) -> list[Path]:
     return found
 
 
+def all_records(folder: Path) -> list[Path]:
+    """Every file of a folder, oldest first.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
+    found = sorted(folder.glob("*.json"))
+    if not found:
+        raise UsageError(
+            f"No request is recorded in {folder}. A server records in debug mode (--debug), or "
+            "with SCOREHOST_RECORD=errors or all."
+        )
+    return found
+
+
 # -- comparing ------------------------------------------------------------------------------
 
 
@@ -176,8 +256,13 @@ def outcome_of(status: int, content_type: str, body: bytes, error_type: str = ""
 
 
 def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """Say in one word how an outcome has changed: same, fixed, broken or changed."""
-    failed_before, failed_after = before["status"] >= 400, after["status"] >= 400
+    """Say in one word how an outcome has changed: same, fixed, broken or changed.
+
+    A stream that was cut has failed too, whatever status it began with.
+    """
+    failed_before, failed_after = (
+        outcome["status"] >= 400 or bool(outcome["error"]) for outcome in (before, after)
+    )
     if failed_before and not failed_after:
         return "fixed"
     if failed_after and not failed_before:
@@ -193,5 +278,5 @@ def _content(outcome: Mapping[str, Any]) -> Any:
     """A body by its value where it is JSON: spaces and the order of names mean nothing."""
     try:
         return json.loads(as_bytes(outcome["body"]))
-    except ValueError:
+    except (ValueError, RecursionError):
         return outcome["body"], outcome["bytes"]

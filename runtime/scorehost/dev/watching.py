@@ -2,9 +2,11 @@
 
 A thread waits for the kernel's events (through watchfiles), or looks at every file a few times a
 second: where watchfiles is not installed, where events run out, and on mounts that send none, as
-bind mounts from another system do. Saves that come close together are one change; what editors
-write beside a file, and what Python caches, is none. What it does not see: packages outside the
-app root, and data that the script opens by a path of its own.
+bind mounts from another system do. No event tells of the target of a link, of a config file
+outside the folders, or of a folder that comes or is replaced: those few are always looked at.
+Saves that come close together are one change; what editors write beside a file, and what Python
+caches, is none. What it does not see: packages outside the app root, and data that the script
+opens by a path of its own.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ import os
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
+from scorehost.config_file import FILE_NAME
 from scorehost.model_path import MODELS_FOLDER
 from scorehost.settings import Settings
 
@@ -24,7 +28,10 @@ QUIET: Final = 0.05
 """Seconds without another event after which a burst of saves is over."""
 LONGEST_BURST: Final = 0.4
 LOOK_EVERY: Final = 0.25
-"""Seconds between two looks when polling."""
+"""Seconds between two looks: at everything when polling, else at what sends no events."""
+
+Mark: TypeAlias = tuple[int, ...]
+"""What tells two states of a file apart; empty when it is not there."""
 
 _EVENTLESS: Final = frozenset(
     {
@@ -42,25 +49,30 @@ _TEMPORARY: Final = re.compile(
 
 
 class Watched:
-    """What belongs to a script.
+    """What belongs to a script, whether it is there already or comes later.
 
     Parameters
     ----------
-    settings : script, app root, model folder.
-    config_file : the config file that was read, if any.
+    settings : script, app root, model folder, config file.
+
+    Attributes
+    ----------
+    config_files : each place where a config file is read from.
     """
 
-    def __init__(self, settings: Settings, config_file: Path | None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.code = _outermost([settings.script.parent, settings.root])
-        models = [settings.root / MODELS_FOLDER]
+        self.models = [settings.root / MODELS_FOLDER]
         if settings.model_dir is not None:
-            models.append(settings.model_dir.absolute())
-        self.models = [folder for folder in models if folder.exists()]
-        self.config_file = config_file.absolute() if config_file is not None else None
+            self.models.append(settings.model_dir.absolute())
+        folders = dict.fromkeys((settings.root, settings.script.parent))
+        named = settings.config_file
+        self.config_files = [named] if named is not None else [each / FILE_NAME for each in folders]
+        self.config_files = [file.absolute() for file in self.config_files]
 
     def matters(self, path: Path) -> bool:
         """Whether a change of this file is a change of the script."""
-        if path == self.config_file:
+        if path in self.config_files:
             return True
         base = next(
             (each for each in (*self.models, *self.code) if path.is_relative_to(each)), None
@@ -73,33 +85,74 @@ class Watched:
         return base in self.models or path.suffix == ".py"
 
     def folders(self) -> list[Path]:
-        """Every folder to watch, each once."""
-        config = [self.config_file.parent] if self.config_file is not None else []
-        return [each for each in _outermost([*self.code, *self.models, *config]) if each.is_dir()]
+        """Every folder to watch that is there, each once."""
+        return [each for each in _outermost([*self.code, *self.models]) if each.is_dir()]
 
     def files(self) -> Iterator[Path]:
         """Every file that matters, as it is now."""
         for top in self.folders():
-            for folder, below, names in os.walk(top, followlinks=True):
-                below[:] = [
-                    name
-                    for name in below
-                    if name not in _NOT_LOOKED_INTO
-                    and not name.startswith(".")
-                    and not Path(folder, name, "pyvenv.cfg").exists()
-                ]
+            for folder, names, _ in _walk(top):
                 yield from (path for name in names if self.matters(path := Path(folder, name)))
+        yield from (file for file in self.config_files if file.is_file())
 
-    def snapshot(self) -> dict[Path, tuple[int, int, int]]:
+    def snapshot(self) -> dict[Path, Mark]:
         """Time, size and identity of every file."""
-        found = {}
-        for path in self.files():
-            try:
-                stat = path.stat()
-            except OSError:  # it is being replaced
+        found = {path: _file_mark(path) for path in self.files()}
+        return {path: mark for path, mark in found.items() if mark}  # the others are being replaced
+
+    def silent_files(self) -> list[Path]:
+        """Files whose changes may come without an event: a link's target is elsewhere."""
+        links = [path for path in self.files() if path.is_symlink()]
+        return [*links, *self.config_files]
+
+    def silent_folders(self) -> dict[Path, Mark]:
+        """Folders that send events only as long as they are the same; with who they are now."""
+        found = {*self.code, *self.models}
+        for top in self.folders():
+            found.update(link for _, _, links in _walk(top) for link in links)
+        return {folder: _folder_mark(folder) for folder in sorted(found)}
+
+
+def _walk(top: Path) -> Iterator[tuple[str, list[str], list[Path]]]:
+    """Every folder, with its files and the links to folders in it.
+
+    Links are followed, but into no folder twice: they may lead in circles. A folder is seen
+    under its own name rather than that of a link to it.
+    """
+    seen: set[Mark] = set()
+    tops = deque([top])
+    while tops:
+        for folder, below, names in os.walk(tops.popleft()):
+            here = _folder_mark(Path(folder))
+            if not here or here in seen:
+                below.clear()
                 continue
-            found[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        return found
+            seen.add(here)
+            below[:] = [name for name in below if _is_looked_into(Path(folder, name))]
+            links = [path for name in below if (path := Path(folder, name)).is_symlink()]
+            tops += links
+            yield folder, names, links
+
+
+def _is_looked_into(folder: Path) -> bool:
+    hidden = folder.name.startswith(".") or folder.name in _NOT_LOOKED_INTO
+    return not hidden and not Path(folder, "pyvenv.cfg").exists()
+
+
+def _file_mark(path: Path) -> Mark:
+    try:
+        stat = path.stat()
+    except OSError:
+        return ()
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _folder_mark(path: Path) -> Mark:
+    try:
+        stat = path.stat()
+    except OSError:
+        return ()
+    return stat.st_dev, stat.st_ino
 
 
 class Watcher:
@@ -123,6 +176,7 @@ class Watcher:
     ) -> None:
         self._watched, self._changed, self._notice = watched, changed, notice
         self._stopped = threading.Event()
+        self._unwatched: dict[Path, Mark] | None = None
         self._wait = self._poll if polling else self._events
         self._thread = threading.Thread(target=self._run, name="scorehost-reload", daemon=True)
 
@@ -137,29 +191,61 @@ class Watcher:
     def _run(self) -> None:
         try:
             self._wait()
+        except ModuleNotFoundError:  # watchfiles is not installed
+            self._poll()
         except Exception as error:  # out of inotify watches, most often
             if not self._stopped.is_set():
                 self._notice(f"no events about changed files ({error}); they are looked at instead")
                 self._poll()
 
     def _events(self) -> None:
-        try:
-            import watchfiles
-        except ModuleNotFoundError:
-            self._poll()
-            return
+        self._unwatched = self._watched.snapshot()
+        while not self._stopped.is_set():
+            self._events_until_folders_change()
+
+    def _events_until_folders_change(self) -> None:
+        """Wait for events, and tell what comes without one.
+
+        Ends when a folder has come or was replaced: only a new watch gets its events.
+        """
+        watched = self._watched
+        folders = watched.silent_folders()
+        files = {path: _file_mark(path) for path in watched.silent_files()}
+        for events in self._watch():
+            found = {Path(path) for _, path in events}
+            found |= {path for path, mark in files.items() if _file_mark(path) != mark}
+            found |= self._missed()
+            now = watched.silent_folders() if found else _looked_at_again(folders)
+            moved = {path for path, mark in now.items() if mark and mark != folders.get(path)}
+            if found or moved:
+                self._tell(found | moved)
+                files = {path: _file_mark(path) for path in watched.silent_files()}
+            if moved:
+                self._unwatched = watched.snapshot()
+                return
+            folders = now
+
+    def _missed(self) -> set[Path]:
+        """What has changed while a watch was being set up; asked once it is there."""
+        before, self._unwatched = self._unwatched, None
+        return _changed(before, self._watched.snapshot()) if before is not None else set()
+
+    def _watch(self) -> Iterator[set[tuple[Any, str]]]:
+        """Sets of events as they come, and an empty one whenever there was none for a while."""
+        import watchfiles
+
         wanted: Any = lambda _change, path: self._watched.matters(Path(path))  # noqa: E731
-        for changes in watchfiles.watch(
+        return watchfiles.watch(
             *self._watched.folders(),
             watch_filter=wanted,
             debounce=int(LONGEST_BURST * 1000),
             step=int(QUIET * 1000),
             stop_event=self._stopped,
-            rust_timeout=1000,
+            rust_timeout=int(LOOK_EVERY * 1000),
+            yield_on_timeout=True,
             raise_interrupt=False,
             ignore_permission_denied=True,
-        ):
-            self._tell({Path(path) for _, path in changes})
+        )
 
     def _poll(self) -> None:
         before = self._watched.snapshot()
@@ -173,7 +259,7 @@ class Watcher:
                 if later == now:
                     break
                 now = later
-            self._tell({path for path, _ in set(before.items()) ^ set(now.items())})
+            self._tell(_changed(before, now))
             before = now
 
     def _tell(self, paths: Iterable[Path]) -> None:
@@ -195,6 +281,14 @@ def needs_polling(folders: Iterable[Path]) -> bool:
         if kind in _EVENTLESS or kind.startswith("fuse"):
             return True
     return False
+
+
+def _changed(before: dict[Path, Mark], after: dict[Path, Mark]) -> set[Path]:
+    return {path for path, _ in set(before.items()) ^ set(after.items())}
+
+
+def _looked_at_again(folders: Iterable[Path]) -> dict[Path, Mark]:
+    return {folder: _folder_mark(folder) for folder in folders}
 
 
 def _kind(line: str) -> str:

@@ -164,7 +164,10 @@
     setText("done", "");
     at("error").replaceChildren(...errorParts(request.error));
     const headers = request.headers.map(([name, value]) => `${name}: ${value}`).join("\n");
-    setText("came", `${headers}\n\n${bodyText(request.body)}`);
+    const body = request.left_out ? `(${request.left_out} bytes, too many to be kept here)` : bodyText(request.body);
+    setText("came", `${headers}\n\n${body}`);
+    at("replay").disabled = Boolean(request.left_out);
+    at("replay").title = request.left_out ? "Its body is too large to be kept here." : "";
     setText("answered", `${request.outcome.content_type}\n\n${bodyText(request.outcome.body)}`);
     at("opened-title").focus();
   }
