@@ -337,6 +337,7 @@ def test_the_address_of_a_wheel(tmp_path: Path, line: str):
         ("numpy=1.26", "pip's form is name==version"),
         ("two words", "line 1: 'two words'"),
         ("legit+tools==1", "is no requirement"),
+        ("legit+tools @ https://e.org/x-1.whl", "is no requirement"),
         ("-r '/x", "line 1: .* is not understood: No closing quotation"),
         ("-r", "line 1: --requirement has no value"),
         ("--index-url --pre", "line 1: --index-url has no value"),

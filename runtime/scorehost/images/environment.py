@@ -119,7 +119,7 @@ def _dependencies(file: Path, project: Mapping[str, Any]) -> list[str]:
     if isinstance(dynamic, list) and "dependencies" in dynamic:
         raise UsageError(
             f"{file} has 'dependencies' among 'dynamic': only its build tool knows them. Export "
-            "them to a requirements.txt (poetry, pdm and uv can), and name that: --environment."
+            "them to a requirements.txt (poetry, pdm and uv can): beside this file, it is taken."
         )
     listed = project.get("dependencies", [])
     if not isinstance(listed, list) or not all(isinstance(line, str) for line in listed):

@@ -31,7 +31,7 @@ ALONE = ("--pre", "--no-index", "--prefer-binary", "--require-hashes")
 _REPOSITORY = re.compile(r"(git|hg|svn|bzr)(\+|://)")
 _WEB = re.compile(r"https?://")
 _WHEEL = re.compile(r"\.whl(\[|\?|#|$)")
-_ADDRESS = re.compile(rf"{_REPOSITORY.pattern}|\w+://|file:|[./~]|.*{_WHEEL.pattern}")
+_ADDRESS = re.compile(rf"{_REPOSITORY.pattern}|\w+://|file:|[./~]|\S*{_WHEEL.pattern}")
 
 
 @dataclass
