@@ -162,6 +162,27 @@ def test_every_frame_when_asked(live_server: StartServer):
     assert frames[0]["file"].startswith("scorehost/")
 
 
+def test_every_frame_is_marked_with_whose_it_is(live_server: StartServer):
+    source = PLAIN.replace(
+        'return divide(values["secret_column"], 0)',
+        "import importlib\n    exec('values = json.loads(\"[\")')",
+    )
+    server = serve(live_server, source, debug=True)
+
+    frames = server.post("/score?frames=all", **RUN).json()["error"]["frames"]
+    page = server.post("/score?frames=all", **RUN, headers={"Accept": "text/html"}).text
+
+    whose = {frame["file"]: frame["whose"] for frame in frames}
+    assert whose["main.py"] == "user"
+    assert whose["<string>"] == "exec"
+    assert whose["json/decoder.py"] == "Python"
+    assert whose["scorehost/scoring/pipeline.py"] == "scorehost"
+    for file, mark in whose.items():
+        assert re.search(
+            rf"{re.escape(file).replace('<', '&lt;').replace('>', '&gt;')}:\d+ .*\({mark}\)", page
+        )
+
+
 def test_as_a_page(live_server: StartServer):
     server = serve(live_server, PLAIN.replace("division", "x"), debug=True)
 
@@ -203,6 +224,21 @@ def test_a_deadline_and_a_death(own_server: StartServer):
 
     assert (slow.status, slow.json()["error"]["type"]) == (504, "DeadlineExceeded")
     assert (dead.status, dead.json()["error"]["type"]) == (500, "WorkerLost")
+
+
+def test_each_death_is_told_to_who_was_inside(own_server: StartServer):
+    """The first one too, and never that of another."""
+    source = PLAIN.replace("values = json.loads(data)", "import os\n    os._exit(json.loads(data))")
+    server = serve(own_server, source, debug=True)
+
+    for status in (7, 8):
+        server.wait_ready()
+        dead = server.post(json=status)
+
+        error = dead.json()["error"]
+        assert error["type"] == "WorkerLost"
+        assert f"status {status}" in error["message"]
+        assert error["id"] in error["message"]
 
 
 # -- production -----------------------------------------------------------------------------

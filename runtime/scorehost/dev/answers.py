@@ -97,7 +97,8 @@ def as_page(document: Mapping[str, Any], script: str) -> bytes:
 def _frame(frame: Mapping[str, Any]) -> str:
     where = f"{frame['file']}:{frame['line']}"
     function = f" in {frame['function']}()" if frame["function"] else ""
-    return f"<pre>{escape(where + function)}\n    {escape(frame['code'])}</pre>"
+    whose = f"  ({frame['whose']})" if "whose" in frame else ""
+    return f"<pre>{escape(where + function + whose)}\n    {escape(frame['code'])}</pre>"
 
 
 def _input(shapes: Mapping[str, Any]) -> str:

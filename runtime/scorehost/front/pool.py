@@ -456,6 +456,8 @@ class Pool:
         self.workers.remove(handle)
         inside = self._dispatcher.lost(handle)
         end = None if expected and not inside else self._explain(handle, code, inside)
+        if end is not None and handle.report is None:
+            self.last_death = end.text  # first: debug mode tells it those who were inside
         for exchange in inside:
             self._owner.fail(exchange, WorkerLost(end.client_text if end else ""))
         if handle.is_loader and not handle.refusal:
@@ -512,8 +514,6 @@ class Pool:
     def _unexpected(self, handle: WorkerHandle, end: End) -> None:
         """A process ended that was not told to: say why, and replace it."""
         self._owner.worker_ended(end.reason, end.text)
-        if handle.report is None:
-            self.last_death = end.text
         report = handle.report or end.report
         if handle.ready_at:
             self._log.error(end.text, reason=end.reason)

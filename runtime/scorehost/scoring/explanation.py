@@ -59,10 +59,19 @@ def all_frames(error: BaseException, app_root: Path) -> list[dict[str, Any]]:
                 "line": place.line,
                 "function": "" if place.function == "<module>" else place.function,
                 "code": linecache.getline(place.file, place.line).strip()[:_LONGEST_LINE],
-                "whose": {"hidden": "scorehost", "standard": "Python"}.get(kind, kind),
+                "whose": _whose(place.file, kind),
             }
         )
     return frames
+
+
+def _whose(file: str, kind: str) -> str:
+    """Name the owner; code without a file was made by exec(), or is Python's frozen own."""
+    if file.startswith("<") and not file.startswith("<frozen"):
+        return "exec"
+    if kind == "hidden" and file.startswith(str(Path(__file__).parents[2])):
+        return "scorehost"
+    return "Python" if kind in ("hidden", "standard") else kind
 
 
 def _library(file: str) -> str:
