@@ -105,6 +105,15 @@ def test_an_own_response_without_body_stays_without(server: LiveServer, status: 
     assert second.status == 200
 
 
+@pytest.mark.parametrize("status", [0, 99, 100, 101, 600, 1000])
+def test_a_status_that_is_none_is_an_error_of_the_script(server: LiveServer, status: int) -> None:
+    response = server.post(json={"message": "m", "status_code": status})
+
+    assert response.status == 500
+    server.wait_for_line(f"result.status_code: {status} is not the status of an answer")
+    assert server.get("/readyz").status == 200
+
+
 def test_a_flask_response_passes_through(live_server: StartServer) -> None:
     headers = {"X-Own": "1", "Content-Type": "application/xml", "Set-Cookie": "a=b; Path=/"}
     server = live_server("flask_response.py")

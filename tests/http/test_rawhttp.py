@@ -51,6 +51,26 @@ def test_a_raw_script_gets_flasks_request(server: LiveServer) -> None:
     }
 
 
+def test_a_target_as_proxies_get_it_is_resolved(server: LiveServer) -> None:
+    seen = server.post("http://other.test:81/score?q=1", body=b"x", headers={"Host": "t"}).json()
+
+    assert (seen["path"], seen["args"], seen["host"]) == ("/score", {"q": ["1"]}, "other.test:81")
+
+
+def test_a_file_that_the_client_has_is_not_sent_again(server: LiveServer) -> None:
+    """Flask streams files; an answer that it made 304 must end with its headers."""
+    with server.connect() as connection:
+        first = connection.request("GET", "/score?this=1")
+        tag = first.header("ETag") or ""
+        again = connection.request("GET", "/score?this=1", headers=[("If-None-Match", tag)])
+        after = connection.request("GET", "/livez")
+
+    assert (first.status, tag[:1]) == (200, '"')
+    assert (again.status, again.header("ETag")) == (304, tag)
+    assert again.header("Transfer-Encoding") is None
+    assert after.status == 200
+
+
 def test_any_bytes_pass_both_ways(server: LiveServer) -> None:
     body = bytes(range(256)) * 5
 

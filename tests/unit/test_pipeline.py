@@ -772,6 +772,27 @@ def test_a_raw_script_sees_the_whole_request(scripts: Loader):
     assert seen["json"] is None
 
 
+@pytest.mark.parametrize(
+    ("target", "url"),
+    [
+        ("http://other/score?a=/b", "http://other/score?a=/b"),
+        ("HTTPS://other:81/score", "http://other:81/score"),
+        ("http://me:word@other/score", "http://other/score"),
+        ("http://other", "http://other/"),
+        ("http://other?a=http://b/c", "http://other/?a=http://b/c"),
+        ("http:///score", "http://sent/score"),
+        ("/score?a=http://other/", "http://sent/score?a=http://other/"),
+    ],
+)
+def test_a_raw_script_sees_a_target_as_proxies_get_it_resolved(
+    scripts: Loader, target: str, url: str
+):
+    run = "from scorehost.api import rawhttp\ndef init(): pass\n@rawhttp\ndef run(r): return r.url"
+    sent = request("POST", target, headers=[("Host", "sent")])
+
+    assert json.loads(answer(scripts.pipeline(run).score(sent)).body) == url
+
+
 def test_a_raw_script_reads_forms_and_files(scripts: Loader):
     body = (
         b'--B\r\nContent-Disposition: form-data; name="word"\r\n\r\nhello\r\n'
@@ -892,6 +913,26 @@ def test_whether_the_run_failed(scripts: Loader, status: int, header: str | None
 
     assert outcome.run_function_failed is failed
     assert outcome.headers == []
+
+
+@pytest.mark.parametrize("status", [-1, 0, 99, 100, 101, 199, 600, 1000])
+def test_a_status_that_no_answer_can_have(scripts: Loader, status: int):
+    outcome = respond(scripts.pipeline("responses.py"), {"body": "x", "status": status})
+
+    found = failure(outcome)
+    assert (found.status, found.stage) == (500, "encode")
+    assert f"{status} is not the status of an answer; give one from 200 to 599" in found.log
+    assert scripts.module.closed == ["response"]
+
+
+@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize("what", ["stream", "whole"])
+def test_an_answer_that_has_no_body(scripts: Loader, status: int, what: str):
+    outcome = answer(respond(scripts.pipeline("responses.py"), {"without": what, "status": status}))
+
+    assert (outcome.status, outcome.body) == (status, b"")
+    assert ("ETag", '"1"') in outcome.headers
+    assert scripts.module.closed == ["response"]
 
 
 def test_a_streamed_response_streams(scripts: Loader):

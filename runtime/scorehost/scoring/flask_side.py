@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 from flask import Flask
 from werkzeug.wrappers import Response
 
+from scorehost.errors import ResultNotEncodable
 from scorehost.messages import HeaderList, OwnAnswer, ScoringRequest, Stream
 from scorehost.raw_http import RUN_FAILED_HEADER, AMLRequest, AMLResponse
 from scorehost.scoring.streaming import begin
@@ -25,6 +26,9 @@ _FRAMING: Final = frozenset(
 )  # fmt: skip
 """Headers of a response that are the server's to write (or that travel by themselves)."""
 
+_BODILESS: Final = frozenset({204, 304})
+"""Statuses that end the answer with its headers; what Flask streams for 304 is the file."""
+
 
 def make_app() -> Flask:
     """Make the app whose context ``flask.request`` and ``jsonify`` find inside ``run()``."""
@@ -35,7 +39,8 @@ def make_app() -> Flask:
 
 def environ_of(request: ScoringRequest) -> dict[str, Any]:
     """Write a request as the WSGI environment that Flask reads."""
-    path, _, query = request.target.partition("?")
+    before, _, query = request.target.partition("?")
+    authority, path = ("", before) if before.startswith("/") else _absolute(before)
     environ = {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
@@ -58,7 +63,18 @@ def environ_of(request: ScoringRequest) -> dict[str, Any]:
         "wsgi.run_once": False,
     }
     _add_headers(environ, request.headers)
+    if authority:
+        environ["HTTP_HOST"] = authority
     return environ
+
+
+def _absolute(target: str) -> tuple[str, str]:
+    """Split a target as proxies get it; its authority goes before Host: RFC 9112, 3.2.2."""
+    _, found, rest = target.partition("://")
+    if not found:
+        return "", target
+    authority, _, path = rest.partition("/")
+    return authority.rpartition("@")[2], f"/{path}"
 
 
 def _add_headers(environ: dict[str, Any], headers: HeaderList) -> None:
@@ -85,18 +101,31 @@ def outcome_of(
     response : what ``run()`` returned.
     encode : makes JSON of a message that an ``AMLResponse`` left to us.
     run_ns : what ``run()`` took.
+
+    Raises
+    ------
+    ResultNotEncodable
+        Its status is none that an answer can have.
     """
+    status = response.status_code
+    if not 200 <= status <= 599:
+        response.close()
+        problem = f"{status} is not the status of an answer; give one from 200 to 599"
+        raise ResultNotEncodable("result.status_code", problem)
     if isinstance(response, AMLResponse) and response.unencoded is not None:
         response.set_data(encode(response.unencoded))
     headers = [item for item in response.headers if item[0].lower() not in _FRAMING]
     failed = response.headers.get(RUN_FAILED_HEADER, "").lower() == "true"
     common: dict[str, Any] = {
-        "status": response.status_code,
+        "status": status,
         "headers": headers,
         "content_type": (response.headers.getlist("Content-Type") or [""])[-1],
         "run_ns": run_ns,
-        "run_function_failed": failed or response.status_code >= 500,
+        "run_function_failed": failed or status >= 500,
     }
+    if status in _BODILESS:
+        response.close()
+        return OwnAnswer(b"", **common)
     if response.is_streamed or response.direct_passthrough:
         return Stream(begin(_chunks(response)), own_response=True, **common)
     body = response.get_data()

@@ -27,8 +27,17 @@ def run(data):
         return flask.redirect("/elsewhere")
     if what == "make_response":
         return flask.make_response("made", 202)
+    if "without" in what:
+        return bodiless(what["without"], what["status"])
     response = flask.Response(what["body"], what.get("status", 200))
     response.headers.extend(what.get("headers", {}))
+    response.call_on_close(lambda: closed.append("response"))
+    return response
+
+
+def bodiless(what, status):
+    response = flask.Response(chunks() if what == "stream" else "whole", status)
+    response.set_etag("1")
     response.call_on_close(lambda: closed.append("response"))
     return response
 

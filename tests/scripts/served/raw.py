@@ -2,7 +2,7 @@
 
 from azureml.contrib.services.aml_request import AMLRequest, rawhttp
 from azureml.contrib.services.aml_response import AMLResponse
-from flask import Request
+from flask import Request, send_file
 
 
 def init():
@@ -14,6 +14,8 @@ def run(request):
     assert isinstance(request, AMLRequest) and isinstance(request, Request)
     if "echo" in request.args:
         return AMLResponse(request.get_data(), 200, {"Content-Type": request.args["echo"]})
+    if "this" in request.args:
+        return send_file(__file__, conditional=True)
     if "file" in request.args:
         return {name: file.read().decode() for name, file in request.files.items()}
     if "form" in request.args:
