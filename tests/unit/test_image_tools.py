@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from scorehost.errors import EngineError
+from scorehost import cli
+from scorehost.errors import EngineError, UsageError
 from scorehost.images import overlay, sbom
 from scorehost.images.base_facts import look_into
 from scorehost.images.build import failure
@@ -520,3 +521,12 @@ def test_the_command(tmp_path: Path):
     listed = {each["name"] for each in json.loads(file.read_text())["components"]}
     installed = {sbom.canonical(each.metadata["Name"]) for each in metadata.distributions()}
     assert installed <= listed
+
+
+@pytest.mark.parametrize("image", [[], ["app:1", "--engine", "/bin/true"]])
+def test_a_file_that_cannot_be_written(tmp_path: Path, image: list[str]):
+    """It is told as what was typed wrongly, in one line."""
+    file = tmp_path / "nowhere" / "sbom.json"
+
+    with pytest.raises(UsageError, match=r"--output .*sbom\.json cannot be written: No such file"):
+        cli.run(["sbom", *image, "--output", str(file)], {"PATH": ""})

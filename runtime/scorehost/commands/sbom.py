@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from scorehost.commands.arguments import Formatter, Parser
-from scorehost.errors import EngineError
+from scorehost.errors import EngineError, UsageError
 from scorehost.images import sbom
 
 ENGINE_STATUS = 1
@@ -19,15 +19,17 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     if typed.help:
         parser.print_help()
         return 0
-    output = [typed.output] if typed.output else []
-    if typed.image is None:
-        return sbom.main(output)
     try:
-        text = of_image(typed.image, typed.engine, environ)
+        if typed.image is None:
+            return sbom.main([typed.output] if typed.output else [])
+        return write(of_image(typed.image, typed.engine, environ), typed.output)
     except EngineError as error:
         print(f"scorehost sbom: {error}", file=sys.stderr)
         return ENGINE_STATUS
-    return write(text, typed.output)
+    except OSError as error:
+        if not typed.output or error.filename != typed.output:
+            raise
+        raise UsageError(f"--output {typed.output} cannot be written: {error.strerror}.") from error
 
 
 def make_parser() -> Parser:
