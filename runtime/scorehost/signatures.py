@@ -26,6 +26,7 @@ _REFUSED: Final = {
     Parameter.VAR_KEYWORD: "**{} is not a parameter that a value can be given to by name",
     Parameter.POSITIONAL_ONLY: "{} is positional-only, and values are given by name",
 }
+_HEADERS: Final = Parameter(HEADERS_PARAMETER, Parameter.KEYWORD_ONLY)
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def calling_style(run: Callable[..., object], *, marked_raw: bool = False) -> Ca
     run : the function that is called for each request.
     marked_raw : another package's ``rawhttp`` was used in the script.
     """
-    signature = _signature("run", run)
+    described = _signature("run", run)
+    signature = _as_it_takes_them(run, described)
     parameters = _usable_parameters(signature)
     raw = marked_raw or any(getattr(layer, RAW_MARK, False) for layer in layers(run))
     names = schema_parameters(run)
@@ -78,6 +80,8 @@ def calling_style(run: Callable[..., object], *, marked_raw: bool = False) -> Ca
                 "it is decorated with both @rawhttp and @input_schema",
                 "Keep the one that says what run() takes: the HTTP request, or typed values",
             )
+        if signature is not described:
+            raise _other_names(signature, described)
         _check_schema(signature, parameters, names)
     else:
         _check_single(signature, parameters)
@@ -124,6 +128,53 @@ def _signature(name: str, function: Callable[..., object]) -> inspect.Signature:
             f"its parameters cannot be found out ({error})",
             f"Define it in the script with 'def {name}'",
         ) from error
+
+
+def _as_it_takes_them(
+    run: Callable[..., object], described: inspect.Signature
+) -> inspect.Signature:
+    """The parameters by which ``run`` can be called, where a decorator's function stands for it.
+
+    ``functools.wraps`` shows the parameters of what is wrapped. Those are right when the function
+    around takes them by name, as ``**kwargs`` do; otherwise its own are.
+    """
+    try:
+        own = inspect.signature(run, follow_wrapped=False)
+    except (TypeError, ValueError):  # not written in Python: nothing speaks against the others
+        return described
+    if own == described or _takes(own, _named(described)):
+        return described
+    parameters = _named(own)
+    if not parameters and own.parameters:
+        raise _other_names(own, described)
+    if HEADERS_PARAMETER in described.parameters and _takes(own, [*parameters, _HEADERS]):
+        parameters = [item for item in parameters if item.name != HEADERS_PARAMETER]
+        parameters.append(_HEADERS)
+    return inspect.Signature(parameters)
+
+
+def _named(signature: inspect.Signature) -> list[Parameter]:
+    variable = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    return [item for item in signature.parameters.values() if item.kind not in variable]
+
+
+def _takes(signature: inspect.Signature, parameters: Sequence[Parameter]) -> bool:
+    try:
+        signature.bind(**dict.fromkeys(item.name for item in parameters))
+    except TypeError:
+        return False
+    return True
+
+
+def _other_names(own: inspect.Signature, described: inspect.Signature) -> BadSignature:
+    names = ", ".join(item.name for item in _named(described)) or "nothing"
+    return BadSignature(
+        "run",
+        str(own),
+        f"a decorator put this function before run{described}, and it does not take {names} by "
+        "name, as values are given",
+        "Write the decorator's function with *args and **kwargs, or with the names of run()",
+    )
 
 
 def _usable_parameters(signature: inspect.Signature) -> list[Parameter]:

@@ -134,6 +134,71 @@ def test_what_cannot_be_called_with_one_value(source: str, said: str):
     assert caught.value.stage == "signature"
 
 
+def around(source: str, signature: str, call: str) -> Callable[..., Any]:
+    """A run() inside a decorator's function that functools.wraps shows as run()."""
+    text = (
+        f"import functools\n{source}\ninside = run\n@functools.wraps(inside)\n"
+        f"def run({signature}): return inside({call})"
+    )
+    names: dict[str, Any] = {}
+    exec(text, names)
+    run: Callable[..., Any] = names["run"]
+    return run
+
+
+@pytest.mark.parametrize(
+    ("run", "name", "wants_headers"),
+    [
+        (around("def run(raw): return raw", "data", "data"), "data", False),
+        (around("def run(raw): return raw", "raw", "raw"), "raw", False),
+        (around("def run(raw): return raw", "*args, **kwargs", "*args, **kwargs"), "raw", False),
+        (around("def run(raw): return raw", "data, *a, **kw", "data, *a, **kw"), "data", False),
+        (around("def run(raw): return raw", "data, extra=1", "data"), "data", False),
+        (around("def run(raw, n=1): return raw", "data", "data"), "data", False),
+        (around("def run(raw, /): return raw", "data", "data"), "data", False),
+        (
+            around("def run(raw, request_headers): return raw", "data, **kw", "data, **kw"),
+            "data",
+            True,
+        ),
+        (
+            around(
+                "def run(raw, request_headers): return raw",
+                "data, request_headers=None",
+                "data, request_headers",
+            ),
+            "data",
+            True,
+        ),
+        (around("def run(raw, request_headers): return raw", "raw", "raw, {}"), "raw", False),
+    ],
+)  # fmt: skip
+def test_a_decorators_function_is_called_by_names_it_takes(
+    run: Callable[..., Any], name: str, wants_headers: bool
+):
+    """What functools.wraps shows are the names of the function inside."""
+    style = calling_style(run)
+
+    assert (style.data_parameter, style.wants_headers) == (name, wants_headers)
+    assert run(**{name: 3}, **({"request_headers": {}} if wants_headers else {})) == 3
+
+
+@pytest.mark.parametrize(
+    ("signature", "said"),
+    [
+        ("*args", r"^run\(\*args\): a decorator put this function before run\(raw\), and it does "
+                  r"not take raw by name, as values are given\. Write the decorator's function "
+                  r"with \*args and \*\*kwargs, or with the names of run\(\)\.$"),
+        ("data, /", "data is positional-only"),
+        ("data, more", "it needs 2 values"),
+        ("", "no parameter for the data"),
+    ],
+)  # fmt: skip
+def test_a_decorators_function_that_cannot_be_called(signature: str, said: str):
+    with pytest.raises(BadSignature, match=said):
+        calling_style(around("def run(raw): return raw", signature, "1"))
+
+
 @pytest.mark.parametrize(
     "source",
     [
@@ -253,6 +318,20 @@ def test_schema_decorators_are_seen_through_others(scripts: Loader):
     run = scripts.named("typed.py").run
 
     assert calling_style(well_wrapped(run)).style == "typed"
+
+
+def test_values_by_name_need_a_decorators_function_that_takes_them(scripts: Loader):
+    run = scripts.named("typed.py").run
+
+    def same(data: Any, factor: Any = 1) -> Any:
+        return run(data=data, factor=factor)
+
+    def other(value: Any) -> Any:
+        return run(value)
+
+    assert calling_style(functools.wraps(run)(same)).style == "typed"
+    with pytest.raises(BadSignature, match="does not take data, factor by name"):
+        calling_style(functools.wraps(run)(other))
 
 
 def test_a_script_of_the_same_name_without_decorators_is_plain(scripts: Loader):
