@@ -285,6 +285,50 @@ def test_a_reload_offers_the_new_process_on_the_same_port(debugged: Any):
         assert answer.result(20) == {"sum": 5}
 
 
+FOREIGN = [
+    b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"Content-Length: 5\r\n\r\nhello",
+    b"Content-Length: 2\r\n\r\n[]",
+    b"Content-Length: 2\r\n\r\n{}",
+    b'Content-Length: 33\r\n\r\n{"type":"request","command":"kill"}',
+]
+
+
+def test_what_is_no_client_does_the_debugger_no_harm(debugged: Any):
+    """Browsers, scanners and probes come and go, each three times; an editor attaches after."""
+    one = debugged("--debug")
+    for sent in FOREIGN * 3:
+        with socket.create_connection(("127.0.0.1", one.port), 20) as sock:
+            sock.sendall(sent)
+            assert sock.recv(100) == b""
+    for _ in range(5):
+        socket.create_connection(("127.0.0.1", one.port), 20).close()
+
+    assert len(one.server.lines("the debugger's port was sent")) == 15
+    with one.attach(main=IN_RUN + 1) as client:
+        answer = one.score(5)
+        client.stopped()
+        client.go_on()
+        assert answer.result(20) == {"total": 5}
+
+
+def test_a_second_client_is_refused_while_one_is_attached(debugged: Any):
+    one = debugged("--debug")
+    with one.attach(main=IN_RUN + 1) as client:
+        second = DapClient(one.port)
+        with pytest.raises(AssertionError, match="Another client is attached"):
+            second.ask("initialize", clientID="test", adapterID="debugpy")
+        second.close()
+        one.server.wait_for_line("the debugger has a client already")
+        answer = one.score(5)
+        client.stopped()
+        client.go_on()
+        assert answer.result(20) == {"total": 5}
+
+    with one.attach():  # at once, as an editor that attaches again
+        wait_until(lambda: one.probe()["debugger"]["attached"], what="attached")
+
+
 def test_no_debugger_process_outlives_its_worker(debugged: Any):
     """Killed workers and stopped servers leave no adapter behind."""
     one = debugged("--debug")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scorehost.dev.places import debugger_host, in_container
-from scorehost.dev.relay import Messages, Session
+from scorehost.dev.relay import Messages, NoMessage, Session
 from support.server import clean_environment
 
 PRODUCTION = """
@@ -88,6 +88,28 @@ def test_what_is_no_message_does_no_harm():
 
     assert passed == sent
     assert session.attached
+
+
+FOREIGN = [
+    b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
+    b"Content-Length: 99999999999\r\n\r\n",
+    b"Content-Length: " + b"9" * 3000 + b"\r\n\r\n",
+    b"Content-Length: x\r\n\r\n",
+    b"\x16\x03\x01" + b"\0" * 5000,
+]
+
+
+@pytest.mark.parametrize("sent", FOREIGN)
+@pytest.mark.parametrize("piece", [1, 6000])
+def test_what_a_client_sends_must_be_messages(sent: bytes, piece: int):
+    messages = Messages(strict=True)
+    ((raw, _),) = messages.feed(event("fine"))
+    assert raw == event("fine")
+
+    pieces = (sent[start : start + piece] for start in range(0, len(sent), piece))
+    with pytest.raises(NoMessage):
+        assert not [each for part in pieces for each in messages.feed(part)]
 
 
 @pytest.mark.parametrize(

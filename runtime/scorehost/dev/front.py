@@ -109,6 +109,7 @@ class DevelopmentFront(Front):
             self._debug_target,
             self._debugger_changed,
             lambda: settings.debug and not self.pool.stopping,
+            self.log.warning,
         )
         self.status: DevelopmentStatus = DevelopmentStatus(self.pool, self.dispatcher)
         self.status.relay = self.relay

@@ -3,6 +3,9 @@
 The front owns the port, so it stays the same over reloads and can be closed; and what the
 debugger tells its client says whether one is attached, and whether the script stands still. All
 is passed on as it is, but for the end: a client whose worker is replaced is asked to attach again.
+
+The debugger itself has one client at a time, and does not survive much that is no message. So
+nothing reaches it before a client has begun as clients do, and nothing but whole messages after.
 """
 
 from __future__ import annotations
@@ -11,14 +14,22 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import Any, Final
 
 OFFER_WITHIN: Final = 30.0
 """Seconds that a client may wait for a worker that is starting."""
 _LOOK_EVERY: Final = 0.05
 _BLANK: Final = b"\r\n\r\n"
-_LENGTH: Final = re.compile(rb"(?i)content-length: *([0-9]+)")
+_LENGTH: Final = re.compile(rb"(?i)content-length: *([0-9]{1,18})")
+_HEADER: Final = re.compile(rb"[\w-]+: *[^\r\n]*(\r\n[\w-]+: *[^\r\n]*)*")
+_LONGEST_HEADER: Final = 4096
+_LARGEST: Final = 64 << 20
+"""Bytes of one message of a client."""
+_LEAVES_WITHIN: Final = 2.0
+"""Seconds in which a client that is replaced by another must have left: an editor that attaches
+again has closed its old connection just before."""
+_FOREIGN: Final = "what is no message of the Debug Adapter Protocol"
 _READ_SIZE: Final = 64 << 10
 _GOING_ON: Final = frozenset(
     {"continue", "next", "stepIn", "stepOut", "stepBack", "reverseContinue", "goto", "disconnect"}
@@ -34,6 +45,7 @@ class Relay:
     target : tells the port on 127.0.0.1 of the worker to debug; 0 while there is none.
     changed : called when a client attaches, leaves, stops the script or lets it go on.
     lives_on : whether another worker follows one that ends.
+    notice : called with what a person should know.
     """
 
     def __init__(
@@ -43,9 +55,11 @@ class Relay:
         target: Callable[[], int],
         changed: Callable[[], None],
         lives_on: Callable[[], bool],
+        notice: Callable[[str], None],
     ) -> None:
         self.host, self.port = host, port
         self._lives_on = lives_on
+        self._notice = notice
         self._target, self._changed = target, changed
         self._server: asyncio.Server | None = None
         self._sessions: set[Session] = set()
@@ -95,6 +109,8 @@ class Relay:
         self._sessions.add(session)
         try:
             await self._relay(reader, writer, session)
+        except NoMessage as problem:
+            self._notice(f"the debugger's port was sent {problem}; the connection was closed")
         except (OSError, asyncio.CancelledError):
             pass
         finally:
@@ -106,21 +122,29 @@ class Relay:
     async def _relay(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, session: Session
     ) -> None:
-        port = await self._offered()
-        if not port:
-            return
-        inner, outer = await asyncio.open_connection("127.0.0.1", port)
-        ways = [
-            asyncio.ensure_future(_to_worker(reader, outer, session)),
-            asyncio.ensure_future(_to_client(inner, writer, session)),
-        ]
-        try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
-            outer.close()
+        async with contextlib.aclosing(requests(reader)) as asked:
+            try:
+                first, request = await anext(asked)
+            except StopAsyncIteration:
+                return  # somebody only looked whether the port is open
+            if not is_first_request(request):
+                raise NoMessage("something other than a client's first request")
+            session.port = await self._offered()
+            if session.port and not await self._has_left(session):
+                self._notice("the debugger has a client already; another one was refused")
+                writer.write(refusal(request))
+                await writer.drain()
+            elif session.port:
+                await _pass_on(first, asked, writer, session)
+
+    async def _has_left(self, session: Session) -> bool:
+        """Wait a moment until no earlier client debugs that worker."""
+        earlier = [each for each in self._sessions if each is not session]
+        for _ in range(int(_LEAVES_WITHIN / _LOOK_EVERY)):
+            if not any(each in self._sessions and each.port == session.port for each in earlier):
+                return True
+            await asyncio.sleep(_LOOK_EVERY)
+        return False
 
     async def _offered(self) -> int:
         """Wait until a worker has a debugger."""
@@ -134,14 +158,79 @@ class Relay:
         return port
 
 
-async def _to_worker(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, session: Session
+async def _pass_on(
+    first: bytes,
+    asked: AsyncIterator[tuple[bytes, dict[str, Any]]],
+    writer: asyncio.StreamWriter,
+    session: Session,
 ) -> None:
-    messages = Messages()
+    """Both ways, until one of the two ends."""
+    inner, outer = await asyncio.open_connection("127.0.0.1", session.port)
+    outer.write(first)
+    ways = [
+        asyncio.ensure_future(_to_worker(asked, outer, session)),
+        asyncio.ensure_future(_to_client(inner, writer, session)),
+    ]
+    try:
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for way in ways:
+            way.cancel()
+        results = await asyncio.gather(*ways, return_exceptions=True)
+        outer.close()
+    for result in results:
+        if isinstance(result, NoMessage):
+            raise result
+
+
+class NoMessage(Exception):
+    """A client sent what is none of the protocol's messages; the text says what it was."""
+
+
+async def requests(
+    reader: asyncio.StreamReader,
+) -> AsyncGenerator[tuple[bytes, dict[str, Any]], None]:
+    """Each whole message of a client, as it is and as it is read.
+
+    Raises
+    ------
+    NoMessage
+        It sends something else.
+    """
+    messages = Messages(strict=True)
     while data := await reader.read(_READ_SIZE):
-        for _, message in messages.feed(data):
-            session.asked(message)
-        writer.write(data)
+        for raw, message in messages.feed(data):
+            if message.get("type") not in ("request", "response"):
+                raise NoMessage("a message that is no request")
+            yield raw, message
+
+
+def is_first_request(message: dict[str, Any]) -> bool:
+    """Whether a client begins with this; what has no number cannot be answered."""
+    return message.get("command") == "initialize" and isinstance(message.get("seq"), int)
+
+
+def refusal(request: dict[str, Any]) -> bytes:
+    """The answer to a client that comes while another one is there."""
+    text = "Another client is attached to this debugger, which has one at a time."
+    body = json.dumps(
+        {
+            "seq": 1, "type": "response", "request_seq": request["seq"], "success": False,
+            "command": request["command"], "message": text,
+            "body": {"error": {"id": 1, "format": text, "showUser": True}},
+        }
+    ).encode()  # fmt: skip
+    return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+async def _to_worker(
+    asked: AsyncIterator[tuple[bytes, dict[str, Any]]],
+    writer: asyncio.StreamWriter,
+    session: Session,
+) -> None:
+    async for raw, message in asked:
+        session.asked(message)
+        writer.write(raw)
         await writer.drain()
 
 
@@ -157,10 +246,16 @@ async def _to_client(
 
 
 class Messages:
-    """Cuts a stream of the Debug Adapter Protocol: a header with the length, then JSON."""
+    """Cuts a stream of the Debug Adapter Protocol: a header with the length, then JSON.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    strict : refuse what cannot become a message, instead of waiting for its end.
+    """
+
+    def __init__(self, *, strict: bool = False) -> None:
         self._rest = bytearray()
+        self._strict = strict
 
     @property
     def rest(self) -> bytes:
@@ -181,9 +276,13 @@ class Messages:
     def _end(self) -> int:
         """Where the first message ends; 0 while it is not all there."""
         head, separator, _ = self._rest.partition(_BLANK)
+        if self._strict and len(head) > _LONGEST_HEADER:
+            raise NoMessage(_FOREIGN)
         if not separator:
             return 0
         length = _LENGTH.search(head)
+        if self._strict and not (length and _HEADER.fullmatch(head) and int(length[1]) <= _LARGEST):
+            raise NoMessage(_FOREIGN)
         end = len(head) + len(separator) + (int(length[1]) if length else 0)
         return end if len(self._rest) >= end else 0
 
@@ -199,6 +298,8 @@ class Session:
 
     def __init__(self, changed: Callable[[], None], lives_on: Callable[[], bool]) -> None:
         self.attached = self.paused = False
+        self.port = 0
+        """Of the worker that the client debugs, or waits for; 0 while it has not asked."""
         self._changed, self._lives_on = changed, lives_on
         self._leaves = False
 
