@@ -79,6 +79,23 @@ def test_any_shape_of_file(before: str):
     assert after == old
 
 
+@pytest.mark.parametrize("comment", ["// none yet", "/* none yet */"])
+@pytest.mark.parametrize("lead", ["", " ", "\n        "])
+def test_a_comment_in_an_empty_list_stays(comment: str, lead: str):
+    after = with_configuration(f'{{"configurations": [{lead}{comment}\n    ]}}', MINE)
+
+    assert parsed(after) == {"configurations": [MINE]}
+    assert comment in after
+    assert with_configuration(after, MINE) == after
+
+
+@pytest.mark.parametrize("before", [KEPT, "{}\n", '{\n    "configurations": []\n}\n'])
+def test_line_ends_stay(before: str):
+    after = with_configuration(before.replace("\n", "\r\n"), MINE)
+
+    assert after == with_configuration(before, MINE).replace("\n", "\r\n")
+
+
 @pytest.mark.parametrize("text", ["", "[", "[]", '{"configurations": 1}', "{'a': 1}"])
 def test_what_is_no_launch_json_is_left_alone(text: str):
     with pytest.raises(UsageError):
@@ -134,3 +151,61 @@ def test_written_into_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_port_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(UsageError, match="--port is 'many'"):
         run(tmp_path, monkeypatch, "--port", "many")
+
+
+def test_a_port_without_a_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for words in (["--port"], ["--port", "--write"]):
+        with pytest.raises(UsageError, match="argument --port: expected one argument"):
+            run(tmp_path, monkeypatch, *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bytes_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A mark of the encoding, line ends, letters beyond ASCII."""
+    file = tmp_path / ".vscode" / "launch.json"
+    file.parent.mkdir()
+    before = b"\xef\xbb\xbf" + KEPT.replace("attributes", "Größen").replace("\n", "\r\n").encode()
+    file.write_bytes(before)
+
+    run(tmp_path, monkeypatch, "--write")
+
+    after = file.read_bytes()
+    assert after.startswith(b"\xef\xbb\xbf{\r\n")
+    assert after.count(b"\n") == after.count(b"\r\n")
+    assert set(before.splitlines()).issubset(after.splitlines())
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xef\xbb\xbf"])
+def test_an_empty_file_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes):
+    file = tmp_path / ".vscode" / "launch.json"
+    file.parent.mkdir()
+    file.write_bytes(content)
+
+    assert run(tmp_path, monkeypatch, "--write") == 0
+    assert parsed(file.read_text("utf-8"))["version"] == "0.2.0"
+
+
+def no_folder(place: Path) -> None:
+    place.write_text("a file")
+
+
+def a_folder(place: Path) -> None:
+    (place / "launch.json").mkdir(parents=True)
+
+
+def utf_16(place: Path) -> None:
+    place.mkdir()
+    (place / "launch.json").write_text(KEPT, "utf-16")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [(no_folder, ".vscode is a file"), (a_folder, "cannot be read"), (utf_16, "is not UTF-8")],
+)
+def test_what_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any, said: str
+):
+    make(tmp_path / ".vscode")
+
+    with pytest.raises(UsageError, match=said):
+        run(tmp_path, monkeypatch, "--write")

@@ -6,6 +6,7 @@ comments included.
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,10 +55,14 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def with_port(arguments: Sequence[str]) -> list[str]:
     """``--port`` means the debugger's here, not that of the scoring routes."""
-    return [
-        word.replace("--port", "--attach-port", 1) if word.partition("=")[0] == "--port" else word
-        for word in arguments
-    ]
+    words = list(arguments)
+    for place, word in enumerate(words):
+        if word.partition("=")[0] != "--port":
+            continue
+        if word == "--port" and (words[place + 1 :] or ["--"])[0].startswith("--"):
+            raise UsageError("argument --port: expected one argument.")
+        words[place] = word.replace("--port", "--attach-port", 1)
+    return words
 
 
 def port_of(text: str | None) -> int | None:
@@ -78,14 +83,41 @@ def launch_file(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write(file: Path, configuration: dict[str, Any]) -> str:
-    """Put the configuration into the file; says what was done."""
-    if not file.exists():
+    """Put the configuration into the file; says what was done.
+
+    Raises
+    ------
+    UsageError
+        The file is no ``launch.json``, or cannot be read or written.
+    """
+    if file.parent.is_file():
+        raise UsageError(
+            f"{file.parent} is a file; {file.name} belongs into a folder of that name."
+        )
+    try:
+        return _write(file, configuration)
+    except UnicodeDecodeError:
+        raise UsageError(
+            f"{file} is not UTF-8, so nothing was changed. Save it as UTF-8."
+        ) from None
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename or file} cannot be read or written: {error.strerror}. "
+            "Without --write the configuration is printed."
+        ) from None
+
+
+def _write(file: Path, configuration: dict[str, Any]) -> str:
+    """Bytes in and out: a mark of the encoding, and line ends, stay as they are."""
+    before = file.read_bytes() if file.exists() else b""
+    mark = codecs.BOM_UTF8 if before.startswith(codecs.BOM_UTF8) else b""
+    text = before.removeprefix(mark).decode("utf-8")
+    if not text.strip():
         file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps(launch_file(configuration), indent=4) + "\n", "utf-8")
+        file.write_bytes((json.dumps(launch_file(configuration), indent=4) + "\n").encode())
         return "Wrote"
-    before = file.read_text("utf-8-sig")
-    after = with_configuration(before, configuration)
-    if after == before:
+    after = with_configuration(text, configuration)
+    if after == text:
         return "Nothing to change in"
-    file.write_text(after, "utf-8")
+    file.write_bytes(mark + after.encode("utf-8"))
     return "Changed"

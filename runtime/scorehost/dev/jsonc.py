@@ -41,7 +41,7 @@ def without_comments(text: str) -> str:
 def with_configuration(text: str, configuration: dict[str, Any]) -> str:
     """The text of a ``launch.json`` with this configuration in it.
 
-    One of the same name is replaced; otherwise it comes first.
+    One of the same name is replaced; otherwise it comes first. Line ends are those of the text.
 
     Raises
     ------
@@ -55,23 +55,36 @@ def with_configuration(text: str, configuration: dict[str, Any]) -> str:
         raise UsageError(f"launch.json is not JSON, even without its comments: {error}.") from None
     if not isinstance(document, dict) or not isinstance(document.get("configurations", []), list):
         raise UsageError("launch.json holds no list of configurations, so nothing was changed.")
+    end_of_line = "\r\n" if "\r\n" in text else "\n"
+    start, end, made = _change(text, plain, document, configuration)
+    return text[:start] + made.replace("\n", end_of_line) + text[end:]
+
+
+def _change(
+    text: str, plain: str, document: dict[str, Any], configuration: dict[str, Any]
+) -> tuple[int, int, str]:
+    """Which part of the text is replaced, and by what."""
     if "configurations" not in document:
-        return _with_member(text, plain, configuration)
+        return _as_member(text, plain, configuration, alone=not document)
     start, end, items = _items(plain)
     for (first, last), item in zip(items, document["configurations"], strict=True):
         if isinstance(item, dict) and item.get("name") == configuration["name"]:
-            return text[:first] + _written(configuration, 2) + text[last:]
-    comma = "," if items else ""
-    tail = "" if items else "\n    "
-    made = f"\n        {_written(configuration, 2)}{comma}{tail}"
-    return text[: start + 1] + made + (text[start + 1 :] if items else text[end:])
+            return first, last, _written(configuration, 2)
+    made = f"\n        {_written(configuration, 2)}"
+    if items:
+        return start + 1, start + 1, made + ","
+    if text[start + 1 : end].strip():  # a comment, which stays
+        return start + 1, start + 1, made
+    return start + 1, end, made + "\n    "
 
 
-def _with_member(text: str, plain: str, configuration: dict[str, Any]) -> str:
-    start = plain.index("{")
-    comma = "," if json.loads(plain) else ""
-    member = f'\n    "configurations": [\n        {_written(configuration, 2)}\n    ]{comma}'
-    return text[: start + 1] + member + ("" if comma else "\n") + text[start + 1 :].lstrip(" ")
+def _as_member(
+    text: str, plain: str, configuration: dict[str, Any], *, alone: bool
+) -> tuple[int, int, str]:
+    start = plain.index("{") + 1
+    end = len(text) - len(text[start:].lstrip(" "))
+    made = f'\n    "configurations": [\n        {_written(configuration, 2)}\n    ]'
+    return start, end, made + ("\n" if alone else ",")
 
 
 def _written(configuration: dict[str, Any], depth: int) -> str:
