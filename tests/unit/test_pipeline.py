@@ -730,6 +730,23 @@ def test_what_came_of_an_interrupt_is_known_through_its_chain():
     assert not was_interrupted(error)
 
 
+def test_what_came_of_an_interrupt_is_known_in_a_group(scripts: Loader):
+    """As asyncio's TaskGroup makes one of what its tasks raise."""
+    group = scripts.load(
+        """
+        try:
+            Group = BaseExceptionGroup
+        except NameError:  # Python 3.10
+            from exceptiongroup import BaseExceptionGroup as Group
+        def init(): pass
+        def run(data): pass
+        """
+    ).module.Group
+
+    assert was_interrupted(group("tasks", [ValueError(), group("more", [Interrupted()])]))
+    assert not was_interrupted(group("tasks", [ValueError()]))
+
+
 # -- Raw HTTP -----------------------------------------------------------------------------
 
 

@@ -331,6 +331,97 @@ def test_for_the_log(tmp_path: Path) -> None:
     ]
 
 
+GROUPED = """\
+try:
+    ExceptionGroup
+except NameError:  # Python 3.10
+    from exceptiongroup import ExceptionGroup
+
+def load(name):
+    raise LookupError(name)
+
+def init():
+    errors = []
+    for name in ["a", "b"]:
+        try:
+            load(name)
+        except LookupError as error:
+            errors.append(error)
+    try:
+        {}["models"]
+    except KeyError as missing:
+        raise ExceptionGroup("two loads", [errors[0], ExceptionGroup("deeper", errors[1:])])
+"""
+
+
+class TestGroup:
+    """Exceptions in a group are told like causes."""
+
+    def test_in_the_log(self, tmp_path: Path) -> None:
+        """Each with the user's frames; behind the cause of the group itself."""
+        lines = format_exception(failure(tmp_path, GROUPED), tmp_path).splitlines()
+
+        starts = [line.removeprefix("exceptiongroup.") for line in lines if line[0] != " "]
+        assert [line.replace("inside: exceptiongroup.", "inside: ") for line in starts] == [
+            "ExceptionGroup: two loads (2 sub-exceptions)",
+            "caused by KeyError: 'models'",
+            "inside: LookupError: a",
+            "inside: ExceptionGroup: deeper (1 sub-exception)",
+            "inside: LookupError: b",
+        ]
+        at = lines.index("inside: LookupError: b")
+        assert lines[at + 1 :] == [
+            "  score.py:13 in init()",
+            "    >   13              load(name)",
+            "  score.py:7 in load()",
+            "    >    7      raise LookupError(name)",
+        ]
+
+    def test_in_the_report(self, tmp_path: Path) -> None:
+        """The same, on its way to the front and drawn."""
+        error = failure(tmp_path, GROUPED)
+
+        report = report_exception(error, stage="init()", script=tmp_path, app_root=tmp_path)
+
+        assert Report.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+        assert "│ Cause   KeyError: 'models'\n" in report.text()
+        assert "│ Inside  LookupError: a\n│   score.py:13 in init()\n" in report.text()
+        assert "│ Inside  LookupError: b\n" in report.text()
+
+    def test_what_is_inside_may_have_the_hint(self, tmp_path: Path) -> None:
+        """A package that is missing is so in a group too."""
+        source = GROUPED.replace("raise LookupError(name)", "import no_such_package_1")
+        error = failure(tmp_path, source.replace("except LookupError", "except ImportError"))
+
+        report = report_exception(error, stage="init()", script=tmp_path, app_root=tmp_path)
+
+        assert "no_such_package_1" in report.hint
+
+    def test_a_large_group_is_cut(self, tmp_path: Path) -> None:
+        """Nobody reads thousands."""
+        source = GROUPED.replace('["a", "b"]', "map(str, range(5000))")
+
+        text = format_exception(failure(tmp_path, source), tmp_path)
+
+        assert "inside: LookupError: 0\n" in text
+        assert text.endswith("inside: ... more exceptions ...")
+        assert text.count("\n") < 100
+
+    def test_what_only_looks_like_a_group(self, tmp_path: Path) -> None:
+        """A class of the user's may have such an attribute."""
+        source = (
+            "class Odd(Exception):\n    exceptions = (1,)\n"
+            "class Worse(Exception):\n    @property\n    def exceptions(self): return 1 / 0\n"
+            "def init():\n    raise Odd('odd') from Worse('worse')\n"
+        )
+
+        report = report_exception(
+            failure(tmp_path, source), stage="init()", script=tmp_path, app_root=tmp_path
+        )
+
+        assert [cause.message for cause in report.causes] == ["worse"]
+
+
 def test_a_death(tmp_path: Path) -> None:
     """Places come from what faulthandler wrote; the user's source stands beside."""
     script = tmp_path / "score.py"

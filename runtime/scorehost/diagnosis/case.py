@@ -6,9 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
 from scorehost.diagnosis.frames import Frame, Place, kind_of, user_frames, walk
 from scorehost.errors import EntryScriptError, ScriptUnreadable
+
+_MOST_BEHIND: Final = 100
+"""Errors looked at behind one; a group may hold any number of them."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +87,9 @@ class Case:
 
     def chain(self) -> Iterator[Case]:
         """The case itself, then the errors that led to it, nearest first."""
-        seen: set[int] = set()
-        error: BaseException | None = self.error
-        while error is not None and id(error) not in seen:
-            seen.add(id(error))
-            yield self if error is self.error else self._of(error)
-            error = cause_of(error)
+        yield self
+        for error, _ in behind(self.error):
+            yield self._of(error)
 
     def _of(self, error: BaseException) -> Case:
         return replace(self, error=error, frames=user_frames(error, self.app_root))
@@ -105,6 +106,36 @@ def cause_of(error: BaseException) -> BaseException | None:
     if error.__cause__ is not None or error.__suppress_context__:
         return error.__cause__
     return error.__context__
+
+
+def members_of(error: BaseException) -> tuple[BaseException, ...]:
+    """The exceptions in a group; in Python 3.10 groups are a package's, of the same make."""
+    try:
+        found = getattr(error, "exceptions", ())
+    except Exception:  # a property of the user's
+        return ()
+    if isinstance(found, tuple) and all(isinstance(item, BaseException) for item in found):
+        return found
+    return ()
+
+
+def behind(error: BaseException) -> Iterator[tuple[BaseException, bool]]:
+    """Yield the errors that led to one, nearest first, each with whether it is a group's member."""
+    seen = {id(error)}
+    left = _next(error)
+    while left and len(seen) <= _MOST_BEHIND:
+        following, is_member = left.pop()
+        if id(following) not in seen:
+            seen.add(id(following))
+            yield following, is_member
+            left += _next(following)
+
+
+def _next(error: BaseException) -> list[tuple[BaseException, bool]]:
+    """What stands right behind an error, the nearest last."""
+    members = [(member, True) for member in reversed(members_of(error))]
+    cause = cause_of(error)
+    return members if cause is None else [*members, (cause, False)]
 
 
 def own_error(error: BaseException) -> BaseException:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from scorehost import errors
 from scorehost.diagnosis import layout
-from scorehost.diagnosis.case import Case, cause_of, own_error
+from scorehost.diagnosis.case import Case, behind, own_error
 from scorehost.diagnosis.frames import Frame, beneath, format_frames, our_fault, user_frames
 from scorehost.diagnosis.stacks import frames_of_stacks, without_our_frames
 
@@ -32,17 +32,30 @@ SCORING_STAGES = frozenset({"decode", "validate", "run", "encode"})
 
 _LONGEST_MESSAGE = 2000
 _MOST_CAUSES = 3
+_MOST_MEMBERS = 12
 
 T = TypeVar("T")
 
 
 @dataclass
 class Cause:
-    """An error that led to the one reported."""
+    """An error that led to the one reported.
+
+    Parameters
+    ----------
+    error_type, message, frames : as of the error reported.
+    is_member : it is one of a group of exceptions.
+    """
 
     error_type: str
     message: str
     frames: list[Frame] = field(default_factory=list)
+    is_member: bool = False
+
+    @property
+    def error(self) -> str:
+        """Type and message in one."""
+        return f"{self.error_type}: {self.message}" if self.error_type else self.message
 
 
 @dataclass
@@ -110,7 +123,7 @@ class Report:
         values = dict(document)
         values["frames"] = [_frame(item) for item in values.get("frames", [])]
         values["causes"] = [
-            Cause(item["error_type"], item["message"], [_frame(frame) for frame in item["frames"]])
+            Cause(**{**item, "frames": [_frame(frame) for frame in item["frames"]]})
             for item in values.get("causes", [])
         ]
         return cls(**values)
@@ -207,7 +220,7 @@ def format_exception(error: BaseException, app_root: Path) -> str:
     if below := _text(lambda: beneath(shown)):
         lines.append(f"  {below}")
     for cause in _list(lambda: _causes(shown, app_root)):
-        lines.append(f"caused by {cause.error_type}: {cause.message}")
+        lines.append(f"{'inside:' if cause.is_member else 'caused by'} {cause.error}")
         lines += _indented(format_frames(cause.frames))
     return "\n".join(lines)
 
@@ -259,21 +272,24 @@ def message_of(error: BaseException) -> str:
 def _causes(error: BaseException, app_root: Path) -> list[Cause]:
     if isinstance(error, errors.ScorehostError):
         return []
-    causes: list[Cause] = []
-    seen = {id(error)}
-    following = cause_of(error)
-    while following is not None and id(following) not in seen and len(causes) < _MOST_CAUSES:
-        frames = [frame.alone() for frame in user_frames(following, app_root)]
-        causes.append(Cause(type_name(following), message_of(following), frames))
-        seen.add(id(following))
-        following = cause_of(following)
+    found = list(behind(error))
+    is_group = any(is_member for _, is_member in found)
+    most = _MOST_MEMBERS if is_group else _MOST_CAUSES
+    causes = [_cause(following, is_member, app_root) for following, is_member in found[:most]]
+    if is_group and len(found) > most:
+        causes.append(Cause("", "... more exceptions ...", is_member=True))
     return causes
 
 
+def _cause(error: BaseException, is_member: bool, app_root: Path) -> Cause:
+    frames = [frame.alone() for frame in user_frames(error, app_root)]
+    return Cause(type_name(error), message_of(error), frames, is_member)
+
+
 def _cause_sections(cause: Cause) -> list[layout.Section]:
-    said = f"{cause.error_type}: {_bounded(cause.message)}"
+    title = "Inside" if cause.is_member else "Cause"
     return [
-        layout.Section("Cause", [said], prose=True),
+        layout.Section(title, [_bounded(cause.error)], prose=True),
         layout.Section("", format_frames(cause.frames), joined=True),
     ]
 

@@ -8,12 +8,19 @@ class Interrupted(BaseException):
 
 
 def was_interrupted(error: BaseException) -> bool:
-    """Tell whether an error came of an interrupt: a library or the script may wrap it."""
+    """Tell whether an error came of an interrupt: a library or the script may wrap it.
+
+    In a group too: asyncio's ``TaskGroup`` makes one of what its tasks raise.
+    """
+    from scorehost.diagnosis.case import members_of
+
     seen: set[int] = set()
-    chained: BaseException | None = error
-    while chained is not None and id(chained) not in seen:
-        if isinstance(chained, Interrupted):
+    left: list[BaseException | None] = [error]
+    while left:
+        item = left.pop()
+        if isinstance(item, Interrupted):
             return True
-        seen.add(id(chained))
-        chained = chained.__cause__ or chained.__context__
+        if item is not None and id(item) not in seen:
+            seen.add(id(item))
+            left += [item.__cause__ or item.__context__, *members_of(item)]
     return False
