@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, Final
 
 OFFER_WITHIN: Final = 30.0
@@ -26,9 +26,11 @@ _HEADER: Final = re.compile(rb"[\w-]+: *[^\r\n]*(\r\n[\w-]+: *[^\r\n]*)*")
 _LONGEST_HEADER: Final = 4096
 _LARGEST: Final = 64 << 20
 """Bytes of one message of a client."""
-_LEAVES_WITHIN: Final = 2.0
-"""Seconds in which a client that is replaced by another must have left: an editor that attaches
-again has closed its old connection just before."""
+_LEAVING_TAKES: Final = 3.0
+"""Seconds at most until the debugger has let a client go."""
+_LEAVES_WITHIN: Final = 4.0
+"""Seconds in which an earlier client must have left: an editor that attaches again has closed its
+old connection just before."""
 _FOREIGN: Final = "what is no message of the Debug Adapter Protocol"
 _READ_SIZE: Final = 64 << 10
 _GOING_ON: Final = frozenset(
@@ -173,14 +175,42 @@ async def _pass_on(
     ]
     try:
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        there, _ = await _ended(ways)
+        session.gone()
+        if not inner.at_eof():
+            await _leave(inner, outer)
     finally:
-        for way in ways:
-            way.cancel()
-        results = await asyncio.gather(*ways, return_exceptions=True)
+        await _ended(ways)
         outer.close()
-    for result in results:
-        if isinstance(result, NoMessage):
-            raise result
+    if isinstance(there, NoMessage):
+        raise there
+
+
+async def _ended(ways: Sequence[asyncio.Task[None]]) -> list[BaseException | None]:
+    """End them, and tell what each ended with."""
+    for way in ways:
+        way.cancel()
+    return await asyncio.gather(*ways, return_exceptions=True)
+
+
+async def _leave(inner: asyncio.StreamReader, outer: asyncio.StreamWriter) -> None:
+    """Say goodbye for a client that has gone without: only then is there room for another."""
+    outer.write(
+        as_message(
+            seq=1 << 30,
+            type="request",
+            command="disconnect",
+            arguments={"terminateDebuggee": False},
+        )
+    )
+    with contextlib.suppress(OSError, asyncio.TimeoutError):
+        await asyncio.wait_for(inner.read(), _LEAVING_TAKES)
+
+
+def as_message(**members: Any) -> bytes:
+    """A message with its header."""
+    body = json.dumps(members).encode()
+    return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 class NoMessage(Exception):
@@ -213,14 +243,15 @@ def is_first_request(message: dict[str, Any]) -> bool:
 def refusal(request: dict[str, Any]) -> bytes:
     """The answer to a client that comes while another one is there."""
     text = "Another client is attached to this debugger, which has one at a time."
-    body = json.dumps(
-        {
-            "seq": 1, "type": "response", "request_seq": request["seq"], "success": False,
-            "command": request["command"], "message": text,
-            "body": {"error": {"id": 1, "format": text, "showUser": True}},
-        }
-    ).encode()  # fmt: skip
-    return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    return as_message(
+        seq=1,
+        type="response",
+        request_seq=request["seq"],
+        success=False,
+        command=request["command"],
+        message=text,
+        body={"error": {"id": 1, "format": text, "showUser": True}},
+    )
 
 
 async def _to_worker(
@@ -319,8 +350,13 @@ class Session:
             self._changed()
         if message.get("event") != "terminated" or self._leaves or not self._lives_on():
             return raw
-        body = json.dumps({**message, "body": {"restart": True}}).encode()
-        return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+        return as_message(**{**message, "body": {"restart": True}})
+
+    def gone(self) -> None:
+        """The client is no longer there."""
+        if self.attached or self.paused:
+            self.attached = self.paused = False
+            self._changed()
 
     def _heed(self, message: dict[str, Any]) -> None:
         event, command = message.get("event"), message.get("command")
