@@ -326,6 +326,24 @@ def test_a_broken_config_file_changes_no_setting(own_server: StartServer, how: l
     assert server.lines("WARN", "Unknown setting SERVICE_NAMES")
 
 
+def test_a_named_config_file_that_is_broken_leaves_the_debug_page(own_server: StartServer):
+    """One elsewhere, which no event tells of."""
+    source = "import os\n" + version(1).replace("{", '{"service": os.environ.get("SERVICE_NAME"), ')
+    server = serve(
+        own_server,
+        ["--reload", "--debug", "--debug-port", str(free_port()), "--config-file", "../named.json"],
+        files={"main.py": source, "../named.json": '{"SERVICE_NAME": "ships"}'},
+    )
+    named = server.folder.parent / "named.json"
+
+    named.write_text("{")
+    server.wait_for_line("the config file cannot be used, and the settings stay")
+    assert server.get("/debug/about").status == 200
+    named.write_text('{"SERVICE_NAME": "boats"}')
+
+    wait_for(server, service="boats")
+
+
 def test_links(own_server: StartServer, how: list[str], tmp_path: Path):
     """A script that is a link, links that lead in circles, and a linked folder that is swapped."""
     for number in (1, 2):

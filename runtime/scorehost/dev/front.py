@@ -8,6 +8,7 @@ production neither imports this nor asks itself at any request whether it should
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -27,6 +28,7 @@ from scorehost.errors import (
     MethodNotAllowed,
     MissingExtra,
     RequestError,
+    UsageError,
     WorkerLost,
 )
 from scorehost.front import routes
@@ -391,8 +393,12 @@ class DevelopmentFront(Front):
                 self.endpoints.json(exchange, 200, body)
 
     def sources(self) -> Mapping[str, object]:
-        """Where each setting came from."""
-        return {} if self._profile.resolve is None else self._profile.resolve().sources
+        """Where each setting came from; nothing while the config file that was named is broken."""
+        found: Mapping[str, object] = {}
+        with contextlib.suppress(UsageError):
+            if self._profile.resolve is not None:
+                found = self._profile.resolve().sources
+        return found
 
     # -- routes -------------------------------------------------------------------------------
 

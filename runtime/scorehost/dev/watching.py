@@ -97,8 +97,8 @@ class Watched:
 
     def snapshot(self) -> dict[Path, Mark]:
         """Time, size and identity of every file."""
-        found = {path: _file_mark(path) for path in self.files()}
-        return {path: mark for path, mark in found.items() if mark}  # the others are being replaced
+        found = _marks(self.files()).items()
+        return {path: mark for path, mark in found if mark}  # the others are being replaced
 
     def silent_files(self) -> list[Path]:
         """Files whose changes may come without an event: a link's target is elsewhere."""
@@ -210,18 +210,20 @@ class Watcher:
         """
         watched = self._watched
         folders = watched.silent_folders()
-        files = {path: _file_mark(path) for path in watched.silent_files()}
+        files = _marks(watched.silent_files())
         for events in self._watch():
-            found = {Path(path) for _, path in events}
-            found |= {path for path, mark in files.items() if _file_mark(path) != mark}
-            found |= self._missed()
+            seen = _marks(files)
+            found = {path for _, name in events if watched.matters(path := Path(name))}
+            found |= _changed(files, seen) | self._missed()
             now = watched.silent_folders() if found else _looked_at_again(folders)
             moved = {path for path, mark in now.items() if mark and mark != folders.get(path)}
-            if found or moved:
-                self._tell(found | moved)
-                files = {path: _file_mark(path) for path in watched.silent_files()}
             if moved:
                 self._unwatched = watched.snapshot()
+            if found or moved:
+                # What was seen counts: a change from now on is the next one.
+                files = _marks(watched.silent_files()) | seen
+                self._tell(found | moved)
+            if moved:
                 return
             folders = now
 
@@ -231,13 +233,15 @@ class Watcher:
         return _changed(before, self._watched.snapshot()) if before is not None else set()
 
     def _watch(self) -> Iterator[set[tuple[Any, str]]]:
-        """Sets of events as they come, and an empty one whenever there was none for a while."""
+        """Sets of events as they come, and an empty one whenever there was none for a while.
+
+        All events: a filter of watchfiles' would keep both from us while others keep coming.
+        """
         import watchfiles
 
-        wanted: Any = lambda _change, path: self._watched.matters(Path(path))  # noqa: E731
         return watchfiles.watch(
             *self._watched.folders(),
-            watch_filter=wanted,
+            watch_filter=None,
             debounce=int(LONGEST_BURST * 1000),
             step=int(QUIET * 1000),
             stop_event=self._stopped,
@@ -281,6 +285,10 @@ def needs_polling(folders: Iterable[Path]) -> bool:
         if kind in _EVENTLESS or kind.startswith("fuse"):
             return True
     return False
+
+
+def _marks(files: Iterable[Path]) -> dict[Path, Mark]:
+    return {path: _file_mark(path) for path in files}
 
 
 def _changed(before: dict[Path, Mark], after: dict[Path, Mark]) -> set[Path]:
