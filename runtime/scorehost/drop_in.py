@@ -18,6 +18,7 @@ from scorehost.commands.serve import end_cleanly_until_served
 from scorehost.errors import UsageError
 from scorehost.names import nearest
 from scorehost.profile import Profile
+from scorehost.settings import number_text
 from scorehost.sources import Resolved, resolve
 
 VERSION = f"azmlinfsrv/{__version__}"
@@ -108,7 +109,7 @@ def settle(typed: Mapping[str, str], environ: Mapping[str, str]) -> Resolved:
     """
     flags = dict(typed)
     if "entry_script" in flags:
-        flags["entry_script"] = str(Path(flags["entry_script"]).absolute())
+        flags["entry_script"] = str(Path(flags["entry_script"]).resolve())
     if "app_insights_key" in flags:
         flags["app_insights_enabled"] = "true"
     defaults: dict[str, Any] = {"host": "0.0.0.0", "app_root": Path.cwd()}  # noqa: S104 - as there
@@ -137,7 +138,7 @@ def startup_report(resolved: Resolved) -> str:
         "Model Directory": settings.model_dir,
         "Config File": resolved.config_file,
         "Worker Count": settings.worker_count or "auto",
-        "Worker Timeout (seconds)": f"{settings.worker_timeout:g}",
+        "Worker Timeout (seconds)": number_text(settings.worker_timeout),
         "Server Port": settings.port,
         "Health Port": health_port,
         "Application Insights Enabled": str(settings.app_insights_enabled).lower(),

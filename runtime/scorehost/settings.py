@@ -64,7 +64,12 @@ class Declaration:
             return "true" if value else "false"
         if isinstance(value, tuple):
             return ",".join(map(str, value))
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        return number_text(value) if isinstance(value, float) else str(value)
+
+
+def number_text(value: float) -> str:
+    """A number as people write it: without a point that it does not need, and no exponent."""
+    return str(int(value)) if value.is_integer() else str(value)
 
 
 def setting(
@@ -445,6 +450,10 @@ def _as_variable(value: Any) -> str:
         return "auto"  # WORKER_COUNT, the one setting whose default is a value and None another
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float):
+        return number_text(value)  # scripts read WORKER_TIMEOUT with int()
+    if isinstance(value, Path):
+        return str(value.absolute())  # scripts may change their working directory
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 

@@ -175,8 +175,9 @@ def test_without_the_setting_the_script_decides(live_server: StartServer) -> Non
     assert server.post(json=arguments, headers={"Origin": HERE}).all(ORIGIN) == ["*"]
 
 
-def test_a_slash_at_the_end_of_an_origin_means_nothing(live_server: StartServer) -> None:
-    """Browsers never send it; people copy it out of the address bar."""
-    server = live_server("echo.py", settings={"AML_CORS_ORIGINS": f"{HERE}/"})
+@pytest.mark.parametrize("written", [f"{HERE}/", HERE.upper()])
+def test_origins_may_be_written_otherwise(live_server: StartServer, written: str) -> None:
+    """Browsers send lower case and no slash; people copy theirs out of the address bar."""
+    server = live_server("echo.py", settings={"AML_CORS_ORIGINS": written})
 
     assert server.post(json=1, headers={"Origin": HERE}).header(ORIGIN) == HERE

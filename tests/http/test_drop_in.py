@@ -161,6 +161,17 @@ def test_the_health_port_is_open_too(azmlinfsrv: Start) -> None:
     assert server.get("/").body == b"Healthy"
 
 
+def test_a_linked_script_is_the_file_it_leads_to(azmlinfsrv: Start, tmp_path: Path) -> None:
+    """It finds what lies beside it there."""
+    fill(tmp_path / "real", {"score.py": script_file("environment.py").read_text()})
+    (tmp_path / "app0").mkdir()
+    (tmp_path / "app0" / "link.py").symlink_to(tmp_path / "real" / "score.py")
+
+    server = azmlinfsrv("echo.py", "--entry_script", "link.py").wait_ready()
+
+    assert str(tmp_path / "real") in server.score()["path"]
+
+
 def test_a_config_file_may_be_named(azmlinfsrv: Start, tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text('{"SERVICE_NAME": "configured"}')
     server = azmlinfsrv("echo.py", "--config_file", str(tmp_path / "c.json")).wait_ready()

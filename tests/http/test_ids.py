@@ -173,6 +173,27 @@ def test_ids_of_a_script_that_sets_them_itself_stand_once(live_server: StartServ
     assert response.all("x-request-id") == ["mine"]
 
 
+def test_ids_of_a_script_stand_where_the_server_says_none(live_server: StartServer) -> None:
+    """TraceId and the client's id are only the server's when the request had them."""
+    own = {"TraceId": "mine", "x-ms-client-request-id": "mine", "Vary": "Accept"}
+    server = live_server("aml_response.py")
+    sent = {"message": "m", "status_code": 200, "response_headers": own}
+
+    alone = server.post(json=sent)
+    asked = server.post(json=sent, headers={"TraceId": "t", "x-ms-client-request-id": "c"})
+
+    assert {name: alone.all(name) for name in own} == {name: [own[name]] for name in own}
+    assert asked.all("TraceId") == ["t"]
+    assert asked.all("x-ms-client-request-id") == ["c"]
+
+
+def test_a_trace_id_is_echoed_beside_an_id_that_is_refused(server: LiveServer) -> None:
+    response = server.post(json=1, headers={"x-request-id": "x" * 101, "TraceId": "t"})
+
+    assert response.status == 431
+    assert response.header("TraceId") == "t"
+
+
 def test_an_id_that_is_no_ascii_does_no_harm(server: LiveServer) -> None:
     """Bytes above 127 may be echoed or replaced, and nothing else changes."""
     response = server.post(json={"a": 1}, headers={"x-request-id": "caf\xe9"})

@@ -68,6 +68,14 @@ def test_post_scores(server: LiveServer) -> None:
     assert response.json() == {"a": [1, 2]}
 
 
+@pytest.mark.parametrize("target", ["//score", "///score", "/%2Fscore", "//%73core?a=1"])
+def test_slashes_too_many_before_a_route_mean_nothing(server: LiveServer, target: str) -> None:
+    """Clients join ``http://host/`` and ``/score``."""
+    assert server.post(target, json=[1]).json() == [1]
+    assert server.get("//").body == b"Healthy"
+    assert server.get("//nowhere").status == server.post("/score//", json=1).status == 404
+
+
 def test_post_scores_whatever_the_query(server: LiveServer) -> None:
     assert server.post("/score?verbose=1", json=[1]).json() == [1]
 
@@ -111,7 +119,7 @@ def test_pages_can_only_be_read(server: LiveServer, method: str, target: str) ->
 
 @pytest.mark.parametrize(
     "target",
-    ["/nowhere", "/score/", "/score/x", "/Score", "/scores", "//score", "/livez/", "/..", "/%2e"],
+    ["/nowhere", "/score/", "/score/x", "/Score", "/scores", "/livez/", "/..", "/%2e"],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 def test_unknown_paths_are_404(server: LiveServer, method: str, target: str) -> None:

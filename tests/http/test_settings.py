@@ -270,3 +270,19 @@ def test_gunicorns_own_settings_change_nothing(own_server: StartServer) -> None:
     assert server.score(1)["most"] == 1
     assert server.ports() == {server.address.port}
     assert len((server.folder / "init.log").read_text().split()) == 1
+
+
+def test_scripts_see_settings_as_they_would_write_them(own_server: StartServer) -> None:
+    """Whole numbers without a point, and paths that hold wherever the script goes."""
+    given = {"WORKER_TIMEOUT": "60", "SCOREHOST_SHUTDOWN_GRACE": "2.5"}
+    files = {
+        "main.py": script_file("environment.py").read_text(),
+        "c.json": '{"SERVICE_NAME": "s"}',
+    }
+    server = own_server("", files=files, settings=given, arguments=("--config-file", "c.json"))
+
+    seen = server.score()["environment"]
+
+    assert seen["WORKER_TIMEOUT"] == "60"
+    assert seen["SCOREHOST_SHUTDOWN_GRACE"] == "2.5"
+    assert seen["AZUREML_CONFIG_FILE"] == str(server.folder / "c.json")

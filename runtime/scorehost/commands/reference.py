@@ -62,8 +62,8 @@ The drop-in command takes `--entry_script`, `--model_dir`, `--port`, `--health_p
 - a key on its command line enables Application Insights;
 - `SEPERATE_HEALTH_ENDPOINT=true` (so spelled) opens port 5000 for probes unless `--health_port`
   names another, and `--health_port` opens its port with or without it;
-- it prints what it was told before it starts, logs in the other server's line format and calls
-  itself `azmlinfsrv` in `x-ms-server-version`.
+- it prints what it was told before it starts, logs in the other server's line format (on standard
+  error, as `scorehost serve` does) and calls itself `azmlinfsrv` in `x-ms-server-version`.
 
 ## Exit statuses
 

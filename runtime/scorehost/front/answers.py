@@ -35,11 +35,8 @@ _PREFLIGHT_AGE: Final = 86_400
 """Seconds a browser may remember a preflight; browsers cap it themselves (at most a day)."""
 _OURS: Final = frozenset({
     "content-length", "transfer-encoding", "connection", "date", "content-type", "keep-alive",
-    "x-request-id", "x-ms-request-id", "x-ms-client-request-id", "traceid",
-    "x-ms-server-version", "x-ms-run-function-failed", "x-ms-run-fn-exec-ms",
+    "x-ms-run-function-failed", "x-ms-run-fn-exec-ms",
 })  # fmt: skip
-
-
 _OF_CORS: Final = frozenset({"access-control-allow-origin", "access-control-expose-headers"})
 
 
@@ -53,8 +50,8 @@ class Answers:
     """
 
     def __init__(self, settings: Settings, version: str) -> None:
-        # Browsers send origins without the slash that people copy along.
-        self._origins = frozenset(origin.rstrip("/") for origin in settings.cors_origins)
+        # Browsers send origins in lower case, without the slash that people copy along.
+        self._origins = frozenset(origin.rstrip("/").lower() for origin in settings.cors_origins)
         self._any_origin = "*" in self._origins
         self._version = version.encode() if settings.server_version_header else b""
         self.date = b""
@@ -206,7 +203,7 @@ class Answers:
             return b""
         if self._any_origin:
             return b"*"
-        return origin if origin.decode("latin-1") in self._origins else b""
+        return origin if origin.decode("latin-1").lower() in self._origins else b""
 
     # -- heads --------------------------------------------------------------------------------
 
@@ -235,7 +232,7 @@ class Answers:
         if self._origins:  # the server's word on it is the only one: browsers refuse two
             lines += self._cors_lines(exchange)
             headers = [each for each in headers if each[0].lower() not in _OF_CORS]
-        lines += own_lines(headers)
+        lines += own_lines(headers, lines)
         if not exchange.keep_alive:
             lines.append(b"Connection: close")
         elif exchange.http10:
@@ -267,12 +264,16 @@ class Answers:
         )
 
 
-def own_lines(headers: Iterable[tuple[str, str]]) -> list[bytes]:
-    """The headers a script set itself, less those that are the connection's business."""
+def own_lines(headers: Iterable[tuple[str, str]], ours: Iterable[bytes]) -> list[bytes]:
+    """The headers a script set itself, less the connection's business and what we say anyway."""
+    headers = [each for each in headers if each[0].lower() not in _OURS]
+    if not headers:
+        return []
+    said = {line.partition(b":")[0].lower().decode("latin-1") for line in ours} - {"vary"}
     return [
         b"%b: %b" % (_header_name(name), _header_value(value))
         for name, value in headers
-        if name.lower() not in _OURS
+        if name.lower() not in said
     ]
 
 

@@ -61,6 +61,7 @@ def identify(exchange: Exchange, make_id: Callable[[], bytes]) -> None:
     request_id = known.get(b"x-request-id", b"")
     client_id = known.get(b"x-ms-client-request-id", b"")
     legacy_id = known.get(b"x-ms-request-id", b"")
+    exchange.trace_id = known.get(b"traceid", b"")
     for name, value in (
         ("x-request-id", request_id),
         ("x-ms-client-request-id", client_id),
@@ -77,7 +78,6 @@ def identify(exchange: Exchange, make_id: Callable[[], bytes]) -> None:
         exchange.logged_id = for_log(request_id)
     exchange.client_id = client_id or legacy_id
     exchange.legacy_id = legacy_id or client_id or exchange.request_id
-    exchange.trace_id = known.get(b"traceid", b"")
 
 
 def for_log(request_id: bytes) -> bytes:

@@ -49,18 +49,16 @@ class Routes:
 
     def _look_closer(self, exchange: Exchange) -> str:
         path = exchange.path
-        if b"%" in path:
-            decoded = unquote_to_bytes(path)
-            if decoded in _EXACT:
-                exchange.path = decoded
-                return _EXACT[decoded]
         if not path.startswith(b"/"):
             # Absolute form, as for a proxy, must be understood too: RFC 9112, 3.2.2.
             _, _, rest = path.partition(b"://")
-            path = b"/" + rest.partition(b"/")[2] if rest else path
-            exchange.path = path
-            if path in _EXACT:
-                return _EXACT[path]
+            path = exchange.path = b"/" + rest.partition(b"/")[2] if rest else path
+        plain = unquote_to_bytes(path) if b"%" in path else path
+        if plain.startswith(b"//"):  # clients join "http://host/" and "/score"
+            plain = b"/" + plain.lstrip(b"/")
+        if plain in _EXACT:
+            exchange.path = plain
+            return _EXACT[plain]
         for prefix, route in _PREFIXES.items():
             if path.startswith(prefix):
                 return route
