@@ -167,6 +167,10 @@ def test_sets_of_what_has_no_order_are_lists():
     [
         (1, "1"),
         (-1.5, "-1.5"),
+        (float("nan"), "NaN"),
+        (float("inf"), "Infinity"),
+        (float("-inf"), "-Infinity"),
+        (np.float32("inf"), "Infinity"),
         (True, "true"),
         (None, "null"),
         (2**70, "1180591620717411303424"),
@@ -187,6 +191,14 @@ def test_sets_of_what_has_no_order_are_lists():
 def test_keys_become_text(key: Any, text: str, nan: str):
     """By orjson's own way and by the careful one alike."""
     assert encode({"first": None, key: 1}, nan) == f'{{"first":null,"{text}":1}}'
+
+
+@pytest.mark.parametrize("nan", ["null", "literal", "error"])
+def test_keys_that_are_not_finite_do_not_collide(nan: str):
+    """As keys they are text, whatever they are as values."""
+    value = {float("nan"): 1, float("inf"): 2, None: 3, "a": {float("-inf"): "x"}}
+
+    assert encode(value, nan) == '{"NaN":1,"Infinity":2,"null":3,"a":{"-Infinity":"x"}}'
 
 
 def test_integers_have_as_many_digits_as_python_writes():

@@ -772,6 +772,7 @@ def test_a_raw_script_sees_the_whole_request(scripts: Loader):
             ("cookie", "a=1"),
             ("Cookie", "b=2"),
             ("Content-Type", "forged"),
+            ("Content-Length", "7"),
         ],
         remote_address="10.0.0.7",
     )
@@ -828,6 +829,29 @@ def test_a_raw_script_reads_forms_and_files(scripts: Loader):
     )
 
     assert answer(script.score(sent)).body == b'["hello","in it"]'
+
+
+@pytest.mark.parametrize("body", [b"", b"some"])
+def test_a_raw_script_sees_no_header_that_was_not_sent(scripts: Loader, body: bytes):
+    """Neither of a GET nor of a body in chunks, which is read all the same."""
+    run = (
+        "from scorehost.api import rawhttp\ndef init(): pass\n@rawhttp\ndef run(r): "
+        "return [r.content_type, r.content_length, dict(r.headers), r.get_data(as_text=True)]"
+    )
+    sent = request("POST", body=body, headers=[("Transfer-Encoding", "chunked")])
+
+    seen = json.loads(answer(scripts.pipeline(run).score(sent)).body)
+
+    assert seen == [None, None, {"Transfer-Encoding": "chunked"}, body.decode()]
+
+
+def test_a_raw_script_sees_that_an_empty_body_was_announced(scripts: Loader):
+    sent = request("POST", headers=[("Content-Length", "0"), ("Content-Type", "")])
+
+    seen = json.loads(answer(scripts.pipeline("raw.py").score(sent)).body)
+
+    assert (seen["type"], seen["length"]) == ("", 0)
+    assert seen["headers"] == {"Content-Length": "0"}
 
 
 def test_flasks_helpers_work_in_a_raw_script(scripts: Loader):
@@ -977,6 +1001,129 @@ def test_flasks_helpers_work_in_a_plain_script_that_imports_flask(scripts: Loade
     assert answer(respond(pipeline, "make_response")).status == 202
     redirect = answer(respond(pipeline, "redirect"))
     assert (redirect.status, redirect.headers) == (302, [("Location", "/elsewhere")])
+
+
+# -- Flask in scripts that are not raw ----------------------------------------------------
+
+PLAIN_WITH_FLASK = """
+import flask
+def init(): pass
+def run(data): return {}
+"""
+TYPED_WITH_FLASK = """
+import flask
+from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
+from inference_schema.schema_decorators import input_schema
+def init(): pass
+@input_schema("data", StandardPythonParameterType(1))
+def run(data): return {}
+"""
+
+
+@pytest.mark.parametrize("source", [PLAIN_WITH_FLASK, TYPED_WITH_FLASK])
+def test_a_script_sees_the_request_in_flask(scripts: Loader, source: str):
+    seen = (
+        "[flask.request.method, flask.request.full_path, flask.request.get_data(as_text=True),"
+        " flask.request.headers.get('X-Custom'), flask.request.url_rule]"
+    )
+    sent = request("POST", "/score?a=1", b'{"data": 1}', JSON, [("X-Custom", "c")])
+
+    outcome = answer(scripts.pipeline(source.format(seen)).score(sent))
+
+    assert json.loads(outcome.body) == ["POST", "/score?a=1", '{"data": 1}', "c", None]
+
+
+def test_nothing_in_flask_reaches_the_next_request(scripts: Loader):
+    pipeline = scripts.pipeline(PLAIN_WITH_FLASK.format("flask.g.setdefault('seen', data)"))
+
+    assert answer(pipeline.score(post("one"))).body == b'"one"'
+    assert answer(pipeline.score(post("two"))).body == b'"two"'
+
+
+def test_not_even_after_an_interrupt(scripts: Loader, monkeypatch: pytest.MonkeyPatch):
+    pipeline = scripts.pipeline(PLAIN_WITH_FLASK.format("flask.g.setdefault('seen', data)"))
+
+    with monkeypatch.context() as patch:
+
+        def interrupted(*_: object) -> None:
+            raise Interrupted
+
+        patch.setattr("flask.ctx.RequestContext.pop", interrupted)
+        with pytest.raises(Interrupted):
+            pipeline.score(post("one"))
+
+    assert answer(pipeline.score(post("two"))).body == b'"two"'
+
+
+def test_the_end_of_a_request_is_told_to_what_waits_for_it(scripts: Loader):
+    pipeline = scripts.pipeline(
+        """
+        import flask
+        ended = []
+        def init(): pass
+        def run(data):
+            if not ended:
+                flask.current_app.teardown_appcontext(lambda error: ended.append(1))
+            flask.g.seen = data
+            return len(ended)
+        """
+    )
+
+    assert answer(pipeline.score(post())).body == b"0"
+    assert answer(pipeline.score(post())).body == b"1"
+
+
+def test_a_teardown_that_fails_fails_its_request(scripts: Loader):
+    pipeline = scripts.pipeline(
+        """
+        import flask
+        def init(): pass
+        def fail(error): raise LookupError("in the teardown")
+        def run(data):
+            flask.current_app.teardown_appcontext(fail)
+            return 1
+        """
+    )
+
+    outcome = failure(pipeline.score(post()))
+
+    assert (outcome.status, outcome.stage, outcome.error_type) == (500, "run", "LookupError")
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        "for number in range(3): yield flask.request.get_data(as_text=True)",
+        "return flask.Response(flask.request.get_data(as_text=True) for _ in range(3))",
+        "return flask.Response(flask.stream_with_context("
+        "flask.request.get_data(as_text=True) for _ in range(3)))",
+    ],
+)
+def test_a_stream_keeps_its_request(scripts: Loader, run: str):
+    """As Flask's ``stream_with_context`` has it, with or without that."""
+    pipeline = scripts.pipeline(f"import flask\ndef init(): pass\ndef run(data):\n  {run}")
+
+    first = streamed(pipeline.score(post("one")))
+    assert next(first.chunks) == b"one"
+    assert list(first.chunks) == [b"one", b"one"]
+    second = streamed(pipeline.score(post("two")))
+    assert next(second.chunks) == b"two"
+    second.chunks.close()  # type: ignore[attr-defined]  # a generator
+    assert b"".join(streamed(pipeline.score(post("three"))).chunks) == b"three" * 3
+
+
+def test_coroutines_see_the_request_too(scripts: Loader):
+    pipeline = scripts.pipeline(
+        """
+        import asyncio, flask
+        def init(): pass
+        async def run(data):
+            await asyncio.sleep(0)
+            return flask.request.path
+        """
+    )
+
+    assert answer(pipeline.score(post())).body == b'"/score"'
 
 
 def test_scoring_starts_no_thread(scripts: Loader):

@@ -8,6 +8,7 @@ fault and says so: nothing but a :class:`RequestError` comes out, whatever the b
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter
 from typing import Any, Final, TypeAlias
@@ -23,6 +24,9 @@ from scorehost.signatures import HEADERS_PARAMETER, data_parameters
 Decoder: TypeAlias = Callable[[ScoringRequest], dict[str, Any]]
 
 _QUERY_METHODS: Final = frozenset({"GET", "HEAD"})
+
+_ESCAPED: Final = re.compile("[\udc80-\udcff]")
+"""What "surrogateescape" makes of a byte."""
 
 _DIGITS: Final = bytes(ord("0") if chr(i).isdigit() else i for i in range(128))
 _SHAPES: Final = bytes(i if i in b"0." else ord(" ") for i in _DIGITS) + b" " * 128
@@ -73,12 +77,12 @@ def _typed(script: EntryScript) -> Decoder:
 
 
 def _raw(script: EntryScript) -> Decoder:
-    from scorehost.scoring.flask_side import environ_of
+    from flask.globals import request as current
 
     name = script.data_parameter or ""
 
-    def decode(request: ScoringRequest) -> dict[str, Any]:
-        return {name: environ_of(request)}
+    def decode(_request: ScoringRequest) -> dict[str, Any]:
+        return {name: current._get_current_object()}  # type: ignore[attr-defined]
 
     return decode
 
@@ -134,7 +138,9 @@ def json_object(content_type: str, body: bytes) -> dict[str, Any]:
 def is_json(content_type: str) -> bool:
     """Whether a Content-Type says JSON, in any spelling and with any parameters."""
     media_type = content_type.partition(";")[0].strip().lower()
-    return media_type == "application/json" or media_type.endswith("+json")
+    return media_type == "application/json" or (
+        media_type.startswith("application/") and media_type.endswith("+json")
+    )
 
 
 _KINDS: Final[dict[type, str]] = {
@@ -173,9 +179,16 @@ def _parse_exactly(body: bytes) -> Any:
 def query_values(query: str) -> dict[str, Any]:
     """Read a query string: values as JSON where they are, a repeated name as a list."""
     found: dict[str, list[Any]] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True, errors="replace"):
-        found.setdefault(name, []).append(_json_or_text(value))
+    for name, value in parse_qsl(query, keep_blank_values=True, errors="surrogateescape"):
+        found.setdefault(_as_sent(name), []).append(_json_or_text(_as_sent(value)))
     return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+
+
+def _as_sent(text: str) -> str:
+    """Put bytes that are no UTF-8 back as they were sent: ``%FF``."""
+    if text.isascii():
+        return text
+    return _ESCAPED.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", text)
 
 
 def _json_or_text(value: str) -> Any:

@@ -92,6 +92,8 @@ class Encoder:
         except TypeError as error:
             refusal = error
         else:
+            if options & _KEYS and b'"null":' in encoded:  # perhaps NaN and infinity, both
+                return JsonWriter(self._nan, self._root).write(value)
             return encoded if self._null_is_null else self._checked(value, encoded)
         return self._otherwise(value, step, options, refusal)
 

@@ -1,22 +1,28 @@
 """A request to Flask's and a response from Flask's, where a script deals in them.
 
-Imported only when a script is raw, imported Flask itself, or returned a response.
+Imported only when a script is raw, has to do with Flask itself, or returned a response.
 """
 
 from __future__ import annotations
 
+import contextvars
 import io
-from collections.abc import Callable, Generator
-from typing import Any, Final
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from flask import Flask
+from flask import Flask, Request
 from werkzeug.wrappers import Response
 
 from scorehost.errors import ResultNotEncodable
-from scorehost.messages import HeaderList, OwnAnswer, ScoringRequest, Stream
+from scorehost.messages import HeaderList, Outcome, OwnAnswer, ScoringRequest, Stream
 from scorehost.raw_http import RUN_FAILED_HEADER, AMLRequest, AMLResponse
 from scorehost.scoring.streaming import begin
+
+if TYPE_CHECKING:
+    from flask.ctx import RequestContext
+
+Score: TypeAlias = Callable[[ScoringRequest], Outcome]
 
 _FRAMING: Final = frozenset(
     {
@@ -30,11 +36,57 @@ _BODILESS: Final = frozenset({204, 304})
 """Statuses that end the answer with its headers; what Flask streams for 304 is the file."""
 
 
-def make_app() -> Flask:
-    """Make the app whose context ``flask.request`` and ``jsonify`` find inside ``run()``."""
-    app = Flask("scorehost", static_folder=None)
-    app.request_class = AMLRequest
-    return app
+class _App(Flask):
+    """The app that ``flask.request`` and ``jsonify`` find inside ``run()``: one without routes."""
+
+    request_class = AMLRequest
+
+    def create_url_adapter(self, request: Request | None) -> None:
+        """Match no URL against no routes: half of what a context costs."""
+
+
+def in_context(score: Score) -> Score:
+    """Have each request scored in a context of Flask's of its own, which its stream keeps.
+
+    What is pushed lies in a copy of Python's own context, so that nothing of it reaches the
+    next request, not even when an interrupt comes between.
+    """
+    app = _App("scorehost", static_folder=None)
+
+    def score_in_context(request: ScoringRequest) -> Outcome:
+        around = contextvars.copy_context()
+        pushed = app.request_context(environ_of(request))
+        around.run(pushed.push)
+        outcome = None
+        try:
+            outcome = around.run(score, request)
+        finally:
+            if not isinstance(outcome, Stream):
+                around.run(pushed.pop)
+        if isinstance(outcome, Stream):
+            outcome.chunks = _chunks_in(around, pushed, outcome.chunks)
+        return outcome
+
+    return score_in_context
+
+
+def _chunks_in(
+    around: contextvars.Context, pushed: RequestContext, chunks: Iterator[bytes]
+) -> Generator[bytes, None, None]:
+    try:
+        while (chunk := around.run(next, chunks, None)) is not None:
+            yield chunk
+    finally:
+        around.run(_end, pushed, chunks)
+
+
+def _end(pushed: RequestContext, chunks: Iterator[bytes]) -> None:
+    try:
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            close()
+    finally:
+        pushed.pop()
 
 
 def environ_of(request: ScoringRequest) -> dict[str, Any]:
@@ -48,8 +100,6 @@ def environ_of(request: ScoringRequest) -> dict[str, Any]:
         "QUERY_STRING": query,
         "REQUEST_URI": request.target,
         "RAW_URI": request.target,
-        "CONTENT_TYPE": request.content_type,
-        "CONTENT_LENGTH": str(len(request.body)),
         "REMOTE_ADDR": request.remote_address,
         "SERVER_NAME": "localhost",
         "SERVER_PORT": "80",
@@ -62,7 +112,11 @@ def environ_of(request: ScoringRequest) -> dict[str, Any]:
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
     }
+    if request.content_type:
+        environ["CONTENT_TYPE"] = request.content_type
     _add_headers(environ, request.headers)
+    if "CONTENT_LENGTH" in environ:
+        environ["CONTENT_LENGTH"] = str(len(request.body))
     if authority:
         environ["HTTP_HOST"] = authority
     return environ
@@ -80,8 +134,10 @@ def _absolute(target: str) -> tuple[str, str]:
 def _add_headers(environ: dict[str, Any], headers: HeaderList) -> None:
     for name, value in headers:
         key = name.upper().replace("-", "_")
-        # An underscore would pass for a dash: X_Real_IP for X-Real-IP.
-        if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} or "_" in name:
+        if "_" in name:  # it would pass for a dash: X_Real_IP for X-Real-IP
+            continue
+        if key in {"CONTENT_TYPE", "CONTENT_LENGTH"}:  # one that was not sent is not there
+            environ.setdefault(key, value)
             continue
         key = f"HTTP_{key}"
         separator = "; " if key == "HTTP_COOKIE" else ", "

@@ -1,4 +1,4 @@
-"""Calling ``run()``: the clock, the event loop of an ``async def``, Flask's context.
+"""Calling ``run()``: the clock, the event loop of an ``async def``, whose fault a failure is.
 
 What it cannot do: leave a call of native code. An interrupt takes effect at the next line of
 Python; and where asyncio runs a background task of the script at that moment, only the task
@@ -7,8 +7,6 @@ ends.
 
 from __future__ import annotations
 
-import contextvars
-import sys
 from collections.abc import Callable
 from time import perf_counter_ns
 from types import CoroutineType
@@ -26,11 +24,9 @@ Invocation: TypeAlias = Callable[[Arguments], tuple[Any, int]]
 
 def invocation(script: EntryScript) -> Invocation:
     """Make the function that calls ``run()`` and tells how many nanoseconds it took."""
-    if script.style == "raw":
-        return _with_request(script, _timed(script))
     if script.style == "typed":
-        return _in_flask(_with_conversion(script, _timed(script)))
-    return _in_flask(_timed(script))
+        return _with_conversion(script, _timed(script))
+    return _timed(script)
 
 
 def _timed(script: EntryScript) -> Invocation:
@@ -60,30 +56,3 @@ def _with_conversion(script: EntryScript, invoke: Invocation) -> Invocation:
             raise problem from error
 
     return invoke_typed
-
-
-def _with_request(script: EntryScript, invoke: Invocation) -> Invocation:
-    """Give ``run()`` a Flask request, and Flask the request it runs for."""
-    from flask.globals import request as current
-
-    from scorehost.scoring.flask_side import make_app
-
-    app, name = make_app(), script.data_parameter or ""
-
-    def invoke_raw(arguments: Arguments) -> tuple[Any, int]:
-        with app.request_context(arguments[name]):
-            arguments[name] = current._get_current_object()  # type: ignore[attr-defined]
-            return invoke(arguments)
-
-    return invoke_raw
-
-
-def _in_flask(invoke: Invocation) -> Invocation:
-    """Let ``jsonify`` and its like work in a script that imported Flask."""
-    if "flask" not in sys.modules:
-        return invoke
-    from scorehost.scoring.flask_side import make_app
-
-    context = contextvars.copy_context()
-    context.run(make_app().app_context().push)
-    return lambda arguments: context.run(invoke, arguments)

@@ -148,7 +148,7 @@ class JsonWriter:
         self._out.append("}" if level.named else "]")
 
     def _not_finite(self, value: float) -> str:
-        word = "NaN" if isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        word = _word(value)
         if self._nan == "error":
             raise NoJsonForm(f"{word} is not a JSON number (SCOREHOST_NAN is set to error)")
         return word if self._nan == "literal" else "null"
@@ -168,6 +168,10 @@ def _step(level: _Level) -> str:
     return f"[{key!r}]"
 
 
+def _word(value: float) -> str:
+    return "NaN" if isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
 def _digits(value: int) -> str:
     try:
         return int.__repr__(value)
@@ -184,7 +188,7 @@ def _key_text(key: Any) -> str:
     if isinstance(key, int):
         return int.__repr__(key)
     if isinstance(key, float):
-        return float.__repr__(key)
+        return float.__repr__(key) if isfinite(key) else _word(key)
     try:
         simpler = simplify(key)
     except NoJsonForm:

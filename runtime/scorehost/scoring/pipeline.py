@@ -6,12 +6,13 @@ one outcome; the only thing that passes through is :class:`Interrupted`.
 
 from __future__ import annotations
 
+import linecache
 import sys
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Final
 
 from scorehost.entry_script import EntryScript
-from scorehost.messages import Answer, Failure, ScoringRequest, Stream
+from scorehost.messages import Answer, Failure, Outcome, ScoringRequest, Stream
 from scorehost.scoring.decoding import decoder
 from scorehost.scoring.encoding import Encoder
 from scorehost.scoring.failure import failure_of
@@ -39,6 +40,9 @@ class Pipeline:
         self._decode = decoder(script)
         self._invoke = invocation(script)
         self._encode = Encoder(nan).encode
+        self._knows_flask = False
+        if uses_flask(script):
+            self._use_flask()
 
     def score(self, request: ScoringRequest) -> Answer | Stream | Failure:
         """Answer one request, in every case."""
@@ -54,16 +58,26 @@ class Pipeline:
         except Interrupted:
             raise
         except BaseException as error:  # sys.exit() too fails only its request
-            if was_interrupted(error):
-                raise Interrupted from error
-            return failure_of(
-                error,
-                stage,
-                self._script.app_root,
-                arguments,
-                run_ns,
-                explained_for=self._explained_for,
-            )
+            return self._failure(error, stage, arguments, run_ns)
+
+    def _failure(
+        self,
+        error: BaseException,
+        stage: str,
+        arguments: dict[str, Any] | None = None,
+        run_ns: int | None = None,
+    ) -> Failure:
+        if was_interrupted(error):
+            raise Interrupted from error
+        self._notice_flask()
+        return failure_of(
+            error,
+            stage,
+            self._script.app_root,
+            arguments,
+            run_ns,
+            explained_for=self._explained_for,
+        )
 
     def _answer(self, result: Any, run_ns: int) -> Answer | Stream:
         """Answer with a result that may be more than a value."""
@@ -76,8 +90,41 @@ class Pipeline:
         if _is_response(result):
             from scorehost.scoring.flask_side import outcome_of
 
+            self._notice_flask()
             return outcome_of(result, self._encode, run_ns)
         return Answer(self._encode(result), run_ns=run_ns)
+
+    # -- Flask --------------------------------------------------------------------------------
+
+    def _notice_flask(self) -> None:
+        """From the next request on, serve a library that imported Flask inside ``run()``."""
+        if not self._knows_flask and hasattr(sys.modules.get("flask"), "Flask"):
+            self._use_flask()
+
+    def _use_flask(self) -> None:
+        from scorehost.scoring.flask_side import in_context
+
+        self._knows_flask = True
+        score = in_context(self.score)
+
+        def score_in_flask(request: ScoringRequest) -> Outcome:
+            try:
+                return score(request)
+            except Interrupted:
+                raise
+            except BaseException as error:  # a teardown of the script's
+                return self._failure(error, "run")
+
+        # Put before the method, so that scripts without Flask pay nothing for it.
+        self.score = score_in_flask  # type: ignore[method-assign]
+
+
+def uses_flask(script: EntryScript) -> bool:
+    """Whether Flask is there, or the script imports it later, perhaps inside ``run()``."""
+    if script.style == "raw" or "flask" in sys.modules:
+        return True
+    lines = linecache.getlines(str(script.path))
+    return any("flask" in line and "import" in line for line in lines)
 
 
 def _is_response(result: Any) -> bool:

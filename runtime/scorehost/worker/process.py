@@ -28,7 +28,7 @@ from scorehost.errors import EntryScriptError, ResultNotEncodable, RunFailed
 from scorehost.messages import Failure, ScoringRequest, Stream
 from scorehost.model_path import resolve_model_dir
 from scorehost.scoring.invocation import Interrupted
-from scorehost.scoring.pipeline import Pipeline
+from scorehost.scoring.pipeline import Pipeline, uses_flask
 from scorehost.settings import Settings
 from scorehost.worker import frames
 from scorehost.worker.interrupts import Interrupts
@@ -357,7 +357,7 @@ def interrupted() -> Failure:
 
 def needs_everything(script: EntryScript) -> bool:
     """Whether the script can see more of a POST than its body."""
-    return script.style != "plain" or script.wants_headers
+    return script.style != "plain" or script.wants_headers or uses_flask(script)
 
 
 def set_environment(settings: Settings) -> None:
