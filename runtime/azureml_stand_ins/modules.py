@@ -20,6 +20,7 @@ FINDER_NAME: Final = "ScorehostStandIns"
 
 _SDK: Final = "azureml_stand_ins.sdk"
 _EXCEPTIONS: Final = "azureml_stand_ins.exceptions"
+_LOG_CONFIG: Final = "azureml_stand_ins.log_config"
 _PTVSD: Final = "scorehost.dev.ptvsd_calls"
 _API: Final = "scorehost.api"
 
@@ -80,6 +81,9 @@ EXPORTS: Final[dict[str, dict[str, str]]] = {
     "azureml_inference_server_http.api": {},
     "azureml_inference_server_http.api.aml_request": _REQUEST,
     "azureml_inference_server_http.api.aml_response": _RESPONSE,
+    "azureml_inference_server_http.log_config": dict.fromkeys(
+        ("AMLLogFormatter", "RootAccessFilter"), _LOG_CONFIG
+    ),
 }
 """Module, and name in it, to where that name really lives."""
 

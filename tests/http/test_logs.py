@@ -182,6 +182,57 @@ def test_a_logging_json_in_the_app_root_is_honoured(own_server: StartServer) -> 
     assert len(server.lines("debug word")) == 1
 
 
+def test_a_logging_json_beside_the_script_is_honoured(own_server: StartServer) -> None:
+    """As the other server has it: only where the app root has none; with that server's classes."""
+    classes = "azureml_inference_server_http.log_config"
+    config = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "own": {"class": f"{classes}.AMLLogFormatter", "format": "BESIDE|%(message)s"},
+        },
+        "filters": {"probes": {"()": f"{classes}.RootAccessFilter"}},
+        "handlers": {
+            "h": {"class": "logging.StreamHandler", "formatter": "own", "filters": ["probes"]},
+        },
+        "root": {"level": "DEBUG", "handlers": ["h"]},
+    }
+    source = """
+import logging
+def init(): pass
+def run(data):
+    logging.getLogger("access").info("GET / HTTP/1.1 200")
+    logging.getLogger("my.module").debug("debug word")
+"""
+    files = {"src/score.py": source, "src/logging.json": json.dumps(config)}
+    server = own_server("", files=files, settings={"AZUREML_ENTRY_SCRIPT": "src/score.py"})
+
+    server.score("word")
+
+    server.wait_for_line("BESIDE|debug word")
+    assert not server.lines("GET / HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("first", ["logging.info('first')", "logging.basicConfig()", "pass"])
+@pytest.mark.parametrize("name", ["my.module", "azmlinfsrv", "azmlinfsrv.print"])
+def test_a_mere_record_is_no_set_up(own_server: StartServer, first: str, name: str) -> None:
+    """Of every logger; level and name of each record after it are known as before."""
+    source = f"""
+import logging
+def init():
+    {first}
+def run(data):
+    logging.getLogger("{name}").error("bad %s", "thing")
+"""
+    server = own_server("", files={"main.py": source}, settings={"SCOREHOST_LOG_FORMAT": "json"})
+
+    server.score("word")
+
+    record = json.loads(server.wait_for_line("bad thing"))
+    assert (record["level"], record["logger"]) == ("ERROR", f"scorehost.script.{name}")
+    assert record["message"] == "bad thing"
+
+
 # -- one line per request -----------------------------------------------------------------
 
 

@@ -205,6 +205,7 @@ def test_unless_asked_nothing_is_found(environment: Environment, app: Path) -> N
 
 # -- The names ----------------------------------------------------------------------------
 
+_LOG_CONFIG = "azureml_inference_server_http.log_config"
 NAMES = [
     ("azureml.core", "Model", "azureml.core.model"),
     ("azureml.core.model", "Model", "azureml.core.model"),
@@ -215,6 +216,8 @@ NAMES = [
     ("azureml.contrib.services", "rawhttp", "scorehost.api"),
     ("azureml.contrib.services.aml_request", "rawhttp", "scorehost.api"),
     ("azureml_inference_server_http.api.aml_request", "rawhttp", "scorehost.api"),
+    (_LOG_CONFIG, "AMLLogFormatter", _LOG_CONFIG),
+    (_LOG_CONFIG, "RootAccessFilter", _LOG_CONFIG),
 ]
 NAMES_WITH_FLASK = [
     ("azureml.contrib.services.aml_request", "AMLRequest"),

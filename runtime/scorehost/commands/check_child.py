@@ -162,7 +162,7 @@ class Check:
         settings, teller = self.settings, self.teller
         teller.begin("read")
         set_environment(settings)
-        set_up_logging(settings.log_level, settings.root)
+        set_up_logging(settings.log_level, settings.root, settings.script)
         log_as_text()
         watch_imports(None)
         script = load_entry_script(settings.script, settings.root, self._loading)

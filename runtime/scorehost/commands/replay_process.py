@@ -365,7 +365,7 @@ def load(settings: Settings) -> EntryScript:
     from scorehost.worker.process import set_environment
 
     set_environment(settings)
-    set_up_logging(settings.log_level, settings.root)
+    set_up_logging(settings.log_level, settings.root, settings.script)
     script = load_entry_script(settings.script, settings.root)
     run_init(script)
     return script

@@ -2,26 +2,30 @@
 
 No handler is installed on the root logger: one there would turn the script's own
 ``logging.basicConfig`` into a call that does nothing. Instead Python's handler of last resort is
-replaced, which steps back by itself as soon as the script configures logging.
+replaced, which steps back by itself as soon as the script configures logging. A mere
+``logging.info()`` does not count as that, although Python then configures the root logger.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 from scorehost.errors import ScriptImportFailed
 from scorehost.worker.output import RecordHandler
 
 
-def set_up_logging(level: str, app_root: Path) -> None:
+def set_up_logging(level: str, app_root: Path, script: Path) -> None:
     """Make the level take effect, then apply the app's ``logging.json`` if it has one.
 
     Parameters
     ----------
     level : lowest level of the root logger.
     app_root : folder that may hold ``logging.json``, in the form of ``logging.config.dictConfig``.
+    script : the entry script; its folder may hold that file too.
 
     Raises
     ------
@@ -33,9 +37,30 @@ def set_up_logging(level: str, app_root: Path) -> None:
     logging.lastResort = handler
     logging.getLogger().setLevel(level)
     logging.captureWarnings(False)
-    file = app_root / "logging.json"
-    if file.is_file():
-        apply_logging_file(file)
+    _keep_last_resort()
+    for folder in (app_root, script.resolve().parent):
+        file = folder / "logging.json"
+        if file.is_file():
+            apply_logging_file(file)
+            return
+
+
+def _keep_last_resort() -> None:
+    """Have ``basicConfig`` without arguments, which ``logging.info()`` calls, keep to records.
+
+    Its own handler would make them text, in which no level and no name is known any more.
+    """
+    usual = logging.basicConfig
+
+    @functools.wraps(usual)
+    def basic_config(**options: Any) -> None:
+        handler, root = logging.lastResort, logging.getLogger()
+        if options or handler is None or root.handlers:
+            usual(**options)
+        else:
+            root.addHandler(handler)
+
+    logging.basicConfig = basic_config
 
 
 def apply_logging_file(file: Path) -> None:

@@ -158,7 +158,7 @@ class Worker:
         began = time.monotonic()
         try:
             set_environment(settings)
-            set_up_logging(settings.log_level, settings.root)
+            set_up_logging(settings.log_level, settings.root, settings.script)
             self._set_up_debugging(first)
             script = load_entry_script(settings.script, settings.root, self._tell_stage)
             self._tell_stage("init()")
