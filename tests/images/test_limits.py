@@ -120,9 +120,12 @@ def test_the_engine_sees_whether_it_is_well(build_image: BuildImage, start: Star
         status: str = inspect("container", container.id)["State"]["Health"]["Status"]
         return status
 
+    def told() -> str:
+        log = inspect("container", container.id)["State"]["Health"]["Log"]
+        return str(log[-1]["Output"]) if log else ""
+
     wait_until(lambda: health() == "unhealthy", timeout=60, what="unhealthy")
-    told = inspect("container", container.id)["State"]["Health"]["Log"][-1]["Output"]
-    assert "init()" in told
+    wait_until(lambda: "init()" in told(), timeout=60, what="why: init() runs")
     container.exec("touch", "/tmp/go")
     wait_until(lambda: health() == "healthy", timeout=60, what="healthy")
 
