@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-from scorehost.front.connection import BufferedConnection, Connection, connection_class
 
 TESTS = Path(__file__).parents[1] / "http"
 ABOUT_CONNECTIONS = (
@@ -41,15 +38,3 @@ def test_the_tests_of_connections(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stdout[-8000:]
     assert "skipped" not in done.stdout
-
-
-def test_what_reads_on_which_loop() -> None:
-    """asyncio's own loop gets a buffer; uvloop has one."""
-    uvloop = pytest.importorskip("uvloop")
-    for make, expected in (
-        (asyncio.SelectorEventLoop, BufferedConnection),
-        (uvloop.new_event_loop, Connection),
-    ):
-        loop = make()
-        assert connection_class(loop) is expected
-        loop.close()

@@ -36,7 +36,6 @@ _RESET: Final = struct.pack("ii", 1, 0)
 _PIECE: Final = 256 << 10
 """Bytes of a large answer that are written at once."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_BUFFER: Final = memoryview(bytearray(256 << 10))
 
 
 class Connection(asyncio.Protocol):
@@ -350,26 +349,3 @@ class Connection(asyncio.Protocol):
         with contextlib.suppress(OSError):
             fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, kept)
         return self.transport.get_write_buffer_size() + int.from_bytes(kept, sys.byteorder)
-
-
-class BufferedConnection(Connection, asyncio.BufferedProtocol):
-    """The same for asyncio's own loop, which would make a buffer of 256 KiB for each read.
-
-    All connections share one: the loop fills it and hands it over in one go.
-    """
-
-    __slots__ = ()
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the next bytes go."""
-        del sizehint
-        return _BUFFER
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """They are there."""
-        self.data_received(bytes(_BUFFER[:nbytes]))
-
-
-def connection_class(loop: asyncio.AbstractEventLoop) -> type[Connection]:
-    """What serves best on this loop; uvloop reads into memory of its own."""
-    return BufferedConnection if isinstance(loop, asyncio.SelectorEventLoop) else Connection

@@ -12,7 +12,7 @@ from typing import Any, Final
 import gunicorn.sock
 
 from scorehost.errors import NotReady
-from scorehost.front.connection import connection_class
+from scorehost.front.connection import Connection
 from scorehost.front.front import Front
 from scorehost.front.newcomers import turn_away
 
@@ -53,7 +53,6 @@ class Listening:
     ) -> None:
         self._front = front
         self._loop = loop
-        self._connection = connection_class(loop)
         self._last_holder = last_holder
         self._listeners: list[socket.socket] = [each.sock for each in sockets]
         self._names = [str(each) for each in sockets]
@@ -114,7 +113,7 @@ class Listening:
         front = self._front
         try:
             await self._loop.connect_accepted_socket(
-                lambda: self._connection(front, health_only=health),
+                lambda: Connection(front, health_only=health),
                 client,
                 ssl=None if health else self._tls,
             )
