@@ -1,6 +1,6 @@
 """Names of images, by the grammar that every engine goes by.
 
-See https://pkg.go.dev/github.com/distribution/reference. What has a dot or a colon before the
+See https://github.com/distribution/reference. What has a dot or a colon before the
 first slash is a registry's address, which may have capital letters; nothing else may.
 """
 
@@ -24,8 +24,8 @@ _ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 LONGEST = 255
 """Characters that a name may have, its registry among them and its tag not."""
 
-REGISTRY, FOLDER = "docker.io", "library/"
-"""Where images are that are called by less."""
+WITHOUT_REGISTRY, WITHOUT_FOLDER = 10, 8
+"""Characters that engines put before a name which has no registry, or no folder either."""
 
 
 def is_name(text: str) -> bool:
@@ -33,8 +33,10 @@ def is_name(text: str) -> bool:
     found = _NAME.fullmatch(text)
     if found is None or _ID.fullmatch(text):
         return False
-    folder = "" if found["registry"] or "/" in found["path"] else FOLDER
-    return len(f"{found['registry'] or REGISTRY}/{folder}{found['path']}") <= LONGEST
+    registry, path = found["registry"], found["path"]
+    if registry:
+        return len(f"{registry}/{path}") <= LONGEST
+    return WITHOUT_REGISTRY + (0 if "/" in path else WITHOUT_FOLDER) + len(path) <= LONGEST
 
 
 def check_tag(tag: str) -> None:
