@@ -256,8 +256,8 @@ def test_a_model_that_is_a_link(tmp_path: Path):
 
 def test_links_in_a_models_folder(tmp_path: Path):
     """Linked folders are part of it; one that leads round in a circle ends there."""
-    fill(tmp_path, {"saved/a.bin": "x", "shared/vocabulary/words.txt": "y"})
-    (tmp_path / "saved" / "vocabulary").symlink_to("../shared/vocabulary")
+    fill(tmp_path, {"saved/a.bin": "x", "common/vocabulary/words.txt": "y"})
+    (tmp_path / "saved" / "vocabulary").symlink_to("../common/vocabulary")
     (tmp_path / "saved" / "again").symlink_to(".")
 
     model = read_model(f"net={tmp_path}/saved")
