@@ -19,14 +19,14 @@ from types import FrameType
 from typing import Any, cast
 
 from harness import payloads, table
-from scorehost.front.connection import Connection
 from scorehost.front.front import Front
-from scorehost.front.handle import SERVING, WorkerHandle
+from scorehost.front.http.connection import Connection
 from scorehost.front.observe.log import Log
-from scorehost.messages import Answer
+from scorehost.front.workers.handle import SERVING, WorkerHandle
 from scorehost.profile import Profile
 from scorehost.settings import Settings
-from scorehost.worker import frames
+from scorehost.wire import answers
+from scorehost.wire.messages import Answer
 
 CONNECTIONS = 64
 _RESULT = Answer(b"[385.0,220.0]", run_ns=5000)
@@ -95,7 +95,7 @@ class HotPath:
             raise AssertionError("connections wait for an answer that nobody makes")
         for _ in numbers:
             self._requests.recv(4096)
-        self._answers.send(b"".join(frames.pack_outcome(number, _RESULT) for number in numbers))
+        self._answers.send(b"".join(answers.pack_outcome(number, _RESULT) for number in numbers))
         return len(numbers)
 
     def close(self) -> None:

@@ -64,7 +64,6 @@ class EntryScript:
     style : "plain" (text), "typed" (inference-schema) or "raw" (the HTTP request).
     data_parameter : name of the single data parameter; None for typed scripts.
     wants_headers : ``run()`` has a parameter ``request_headers``.
-    is_async : ``run()`` is an ``async def``.
     app_root : for short paths in logs.
     loop : where coroutines of ``init()`` and ``run()`` are run.
     """
@@ -76,7 +75,6 @@ class EntryScript:
     style: str
     data_parameter: str | None
     wants_headers: bool
-    is_async: bool
     app_root: Path = Path()
     loop: EventLoop = field(default_factory=EventLoop, compare=False, repr=False)
 
@@ -263,7 +261,6 @@ def _examine(path: Path, module: ModuleType, app_root: Path) -> EntryScript:
         style=style.style,
         data_parameter=style.data_parameter,
         wants_headers=style.wants_headers,
-        is_async=style.is_async,
         app_root=app_root,
     )
 

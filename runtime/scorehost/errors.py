@@ -1,7 +1,7 @@
 """Every error scorehost raises, in one drawn tree.
 
 A message says what happened, what was found and what to do. Errors about a request carry
-their HTTP status; ``front/answers.py`` alone turns them into answers. Errors about the entry
+their HTTP status; ``front/http/responses.py`` alone turns them into answers. Errors about the entry
 script carry the stage in which it failed; ``diagnosis/report.py`` alone turns them into a
 report. Only ``cli.py`` and ``worker/process.py`` end a process.
 
@@ -67,7 +67,7 @@ class SettingError(UsageError):
 
     def __init__(self, name: str, value: object, accepted: str) -> None:
         super().__init__(f"{name} is {value!r}, which is not accepted. It takes {accepted}.")
-        self.name, self.value, self.accepted = name, value, accepted
+        self.name, self.value = name, value
 
 
 class MissingExtra(UsageError):
@@ -78,7 +78,6 @@ class MissingExtra(UsageError):
             f"{feature} needs the package {package}, which is not installed. "
             f"Install it with: pip install 'scorehost[{extra}]'"
         )
-        self.feature, self.package, self.extra = feature, package, extra
 
 
 class EngineError(ScorehostError):
@@ -207,17 +206,7 @@ class UnusableBody(RequestError):
 
 
 class UnusableParameter(UnusableBody):
-    """A value that ``run()`` takes by name is missing, or has the wrong type or shape.
-
-    Parameters
-    ----------
-    parameter : its name; with the names inside it when it is nested: ``data.rows``.
-    message : what is wrong with it.
-    """
-
-    def __init__(self, parameter: str, message: str) -> None:
-        super().__init__(message)
-        self.parameter = parameter
+    """A value that ``run()`` takes by name is missing, or has the wrong type or shape."""
 
 
 class NoSuchRoute(RequestError):
@@ -301,7 +290,6 @@ class DeadlineExceeded(RequestError):
 
     def __init__(self, limit_ms: int) -> None:
         super().__init__(f"Scoring timeout after {limit_ms} ms")
-        self.limit_ms = limit_ms
 
 
 class FrameError(ScorehostError):

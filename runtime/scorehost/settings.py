@@ -439,11 +439,6 @@ class Settings:
         """Whether anything is wanted that production does without."""
         return self.debug or self.debug_on_demand or self.reload or self.recorded != "off"
 
-    @property
-    def queue_limit(self) -> int | None:
-        """Requests that may wait, when that was set."""
-        return self.max_queue_length
-
 
 def _as_variable(value: Any) -> str:
     if value is None:

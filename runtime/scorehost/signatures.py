@@ -36,7 +36,6 @@ class CallingStyle:
     style: str
     data_parameter: str | None
     wants_headers: bool
-    is_async: bool
 
 
 def check_init(init: Callable[..., object]) -> None:
@@ -89,7 +88,6 @@ def calling_style(run: Callable[..., object], *, marked_raw: bool = False) -> Ca
         style="raw" if raw else "plain" if names is None else "typed",
         data_parameter=parameters[0].name if names is None else None,
         wants_headers=HEADERS_PARAMETER in signature.parameters,
-        is_async=_is_async(run),
     )
 
 
@@ -222,11 +220,3 @@ def _check_schema(
 def _is_required(parameter: Parameter) -> bool:
     variable = parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
     return parameter.default is Parameter.empty and not variable
-
-
-def _is_async(run: Any) -> bool:
-    functions = [*layers(run), getattr(run, "__call__", None)]  # noqa: B004 - an object's own
-    return any(
-        inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-        for function in functions
-    )

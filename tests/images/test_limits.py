@@ -36,7 +36,7 @@ def eats(build_image: BuildImage) -> str:
     return build_image({"score.py": EATS}, name="eats")
 
 
-def last_words(container: Container) -> str:
+def termination_message(container: Container) -> str:
     """The termination message as it is now."""
     return container.exec("cat", "/tmp/termination-log", check=False).out
 
@@ -54,7 +54,7 @@ def test_out_of_memory(eats: str, start: StartContainer):
     line = container.wait_for_line("Out of memory")
     assert "the container's memory of 256.0 MiB was used up" in line
     assert "the-hungry-one" in line
-    message = last_words(container)
+    message = termination_message(container)
     assert "Out of memory" in message
     assert "256.0 MiB" in message
     assert "the-hungry-one" in message
@@ -74,9 +74,11 @@ def test_last_words_beforehand(eats: str, start: StartContainer):
     )
     call.start()
 
-    wait_until(lambda: "the-large-one" in last_words(container), what="a message beforehand")
+    wait_until(
+        lambda: "the-large-one" in termination_message(container), what="a message beforehand"
+    )
 
-    message = last_words(container)
+    message = termination_message(container)
     assert "out of memory" in message
     assert re.search(r"\d+\.\d MiB of the container's memory of 256\.0 MiB are in use", message)
     container.exec("touch", "/tmp/go")

@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from scorehost.front.admission import Admission
-from scorehost.front.capacity import KEPT_FREE, Plan, measure
-from scorehost.front.dispatch import Dispatcher
-from scorehost.front.launcher import Launcher
 from scorehost.front.observe.log import Log
 from scorehost.front.observe.writer import LogWriter
-from scorehost.front.pool import Pool
+from scorehost.front.scheduling.dispatcher import Dispatcher
+from scorehost.front.scheduling.queue_limits import QueueLimits
+from scorehost.front.workers.capacity import KEPT_FREE, Plan, measure
+from scorehost.front.workers.launcher import Launcher
+from scorehost.front.workers.pool import Pool
 from scorehost.settings import Settings
 from support.client import Address
 from support.server import SERVE, LiveServer, StartServer, free_port
@@ -43,7 +43,7 @@ class Stand:
         options = Settings(app_root=folder, worker_count=None, **settings)
         log = Log(self._writer, "INFO", "text", "own")
         loop = asyncio.get_running_loop()
-        self.dispatcher = Dispatcher(options, Admission(options), self, self)
+        self.dispatcher = Dispatcher(options, QueueLimits(options), self, self)
         self.launcher = Launcher(options, os.environ, plan.cpus, plan.count)
         self.pool = Pool(options, plan, loop, self.dispatcher, self.launcher, log, self)
         self.reloads: list[bool] = []

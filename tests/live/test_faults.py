@@ -52,7 +52,7 @@ def nothing_lost(tally: Tally) -> None:
 def test_a_stop_loses_nothing(
     own_server: StartServer, tmp_path: Path, where: str, script: str
 ) -> None:
-    """Kept connections end with an answer that says so; none is closed without a word."""
+    """RequestHistory connections end with an answer that says so; none is closed without a word."""
     address, arguments = LISTENING[where](tmp_path)
     server = own_server(script, address=address, arguments=arguments)
 

@@ -12,10 +12,11 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from scorehost.errors import RequestError
-from scorehost.front.exchange import DONE, Exchange
-from scorehost.front.handle import ENDED, SERVING, WorkerHandle
-from scorehost.messages import Answer, ScoringRequest
-from scorehost.worker import frames
+from scorehost.front.http.exchange import DONE, Exchange
+from scorehost.front.workers.handle import ENDED, SERVING, WorkerHandle
+from scorehost.wire.messages import Answer, ScoringRequest
+from scorehost.wire.requests import RequestReader
+from scorehost.wire.shared import SharedState
 
 
 def exchange(body: bytes = b"null", **fields: Any) -> Exchange:
@@ -82,8 +83,8 @@ class Hands:
         self._now = now
         self._requests = socket.socket(fileno=requests)
         self._answers = socket.socket(fileno=answers)
-        self._reader = frames.RequestReader(self._requests)
-        self.shared = frames.SharedState(shared)
+        self._reader = RequestReader(self._requests)
+        self.shared = SharedState(shared)
         os.close(shared)
 
     def take(self) -> tuple[int, ScoringRequest] | None:
@@ -106,7 +107,7 @@ class Hands:
     def answer(self, number: int, body: bytes = b"1", run_ns: int = 1000) -> None:
         """Answer a request."""
         self.shared.end()
-        self._answers.sendall(frames.pack_outcome(number, Answer(body, run_ns=run_ns)))
+        self._answers.sendall(pack_outcome(number, Answer(body, run_ns=run_ns)))
 
     def echo_until_stopped(self, begun: list[bytes]) -> None:
         """Answer every request with its own body, as fast as they come, until told to stop."""

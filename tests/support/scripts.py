@@ -10,8 +10,8 @@ from types import ModuleType
 from typing import Any
 
 from scorehost.entry_script import EntryScript, load_entry_script, run_init
-from scorehost.messages import HeaderList, ScoringRequest
 from scorehost.scoring.pipeline import Pipeline
+from scorehost.wire.messages import HeaderList, ScoringRequest
 
 CORE = Path(__file__).parents[1] / "scripts" / "core"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scorehost.front.addresses import addresses, explain, holders, why_not
+from scorehost.front.http.addresses import addresses, explain, holders, why_not
 from scorehost.settings import Settings
 
 

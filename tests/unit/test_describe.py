@@ -31,12 +31,12 @@ from openapi_spec_validator import (
     OpenAPIV31SpecValidator,
 )
 
+from scorehost.describing.decorators import agreeing
+from scorehost.describing.describe import Description, describe
+from scorehost.describing.older_versions import schema_20, schema_30, tidy_31
+from scorehost.describing.schema import Definitions, any_of, infer, plain
+from scorehost.describing.type_hints import HintReader
 from scorehost.entry_script import load_entry_script
-from scorehost.scoring.describe import Description, describe
-from scorehost.scoring.describe_decorators import agreeing
-from scorehost.scoring.describe_schema import Definitions, any_of, infer, plain
-from scorehost.scoring.describe_types import HintReader
-from scorehost.scoring.describe_versions import schema_20, schema_30, tidy_31
 from scorehost.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -662,7 +662,7 @@ def test_describing_imports_nothing_of_the_users(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
         "from scorehost.entry_script import load_entry_script\n"
-        "from scorehost.scoring.describe import describe\n"
+        "from scorehost.describing.describe import describe\n"
         "from scorehost.settings import Settings\n"
         "path = Path(sys.argv[1])\n"
         "assert describe(load_entry_script(path, path.parent), Settings()).reason\n"

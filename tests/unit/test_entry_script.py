@@ -39,7 +39,6 @@ def test_a_plain_script(scripts: Loader):
     assert script.run("x") == "x"
     assert (script.style, script.data_parameter) == ("plain", "data")
     assert not script.wants_headers
-    assert not script.is_async
 
 
 def test_each_stage_is_told_as_it_begins(scripts: Loader):
@@ -440,7 +439,6 @@ def test_an_asynchronous_init_is_awaited(scripts: Loader):
 
     run_init(script)
 
-    assert script.is_async
     assert isinstance(script.module.done[0], asyncio.AbstractEventLoop)
     assert script.loop.complete(script.run("x")) is True
 

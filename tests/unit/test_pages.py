@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import pytest
 
 from scorehost.front.pages import docs, swagger_ui
-from scorehost.front.pages.app import PageContext, make_pages, serve_page
+from scorehost.front.pages.app import make_pages, serve_page
+from scorehost.front.pages.context import PageContext
 from scorehost.settings import Settings
 
 INFO = {"title": "Ships & <Co>", "x-generated-by": "scorehost"}

@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scorehost.errors import ResultNotEncodable, RunFailed
-from scorehost.messages import RUN_FAILED_MESSAGE, Answer, Failure, Stream
 from scorehost.scoring.failure import failure_of
 from scorehost.scoring.interrupted import Interrupted, was_interrupted
 from scorehost.scoring.pipeline import Pipeline
+from scorehost.wire.messages import RUN_FAILED_MESSAGE, Answer, Failure, Stream
 from support.scripts import Loader, get, post, request
 
 JSON = "application/json"

@@ -97,15 +97,6 @@ def test_a_parameter_of_that_name_receives_the_headers(run: Callable[..., Any]):
 
 
 @pytest.mark.parametrize(
-    "run",
-    [asynchronous, asynchronous_generator, well_wrapped(asynchronous), AsyncModel()],
-)
-def test_coroutine_functions_are_known(run: Callable[..., Any]):
-    assert calling_style(run).is_async
-    assert not calling_style(plain).is_async
-
-
-@pytest.mark.parametrize(
     ("source", "said"),
     [
         ("def run(): pass", r"^run\(\): it has no parameter for the data\."),

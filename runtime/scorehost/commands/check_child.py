@@ -22,12 +22,13 @@ from typing import Any
 
 from scorehost.entry_script import EntryScript, load_entry_script, run_init
 from scorehost.errors import EntryScriptError
-from scorehost.messages import Answer, Failure, ScoringRequest, Stream
 from scorehost.model_path import MODELS_FOLDER, list_models
 from scorehost.settings import Settings
+from scorehost.wire.messages import Answer, Failure, ScoringRequest, Stream
+from scorehost.worker.channel import end_with_parent
 from scorehost.worker.logs import set_up_logging
 from scorehost.worker.own_debuggers import watch_imports
-from scorehost.worker.process import end_with_parent, set_environment
+from scorehost.worker.process import set_environment
 
 MOST_CHUNKS = 1000
 """A generator may never end; this many chunks show that it streams."""
@@ -190,7 +191,7 @@ class Check:
         self.teller.done(f"{named or 'none'} in {folder}", warnings=unusable)
 
     def _describe(self, script: EntryScript) -> Any:
-        from scorehost.scoring.describe import describe
+        from scorehost.describing.describe import describe
 
         self.teller.begin("swagger")
         description = describe(script, self.settings)

@@ -26,13 +26,13 @@ from scorehost.dev.script_debuggers import answer_as_done
 from scorehost.diagnosis.deaths import explain_exit
 from scorehost.entry_script import EntryScript, load_entry_script, run_init
 from scorehost.errors import EntryScriptError, MissingExtra, UsageError
-from scorehost.messages import Failure, Outcome, ScoringRequest, Stream
 from scorehost.scoring.failure import failure_of
 from scorehost.scoring.invocation import Interrupted
 from scorehost.scoring.pipeline import Pipeline
 from scorehost.settings import Settings
+from scorehost.wire.messages import Failure, Outcome, ScoringRequest, Stream
+from scorehost.wire.signals import INTERRUPT_SIGNAL
 from scorehost.worker.own_debuggers import watch_imports
-from scorehost.worker.signals import INTERRUPT_SIGNAL
 
 LONG: Final = 5.0
 """Seconds after which a person is told which request it is that takes so long."""
@@ -241,7 +241,7 @@ def _be_the_process(
     """Load the script and score, then end without a way back into the parent's code."""
     status = 1
     try:
-        from scorehost.worker.process import end_with_parent
+        from scorehost.worker.channel import end_with_parent
 
         end_with_parent(parent)
         faulthandler.enable(stacks, all_threads=True)

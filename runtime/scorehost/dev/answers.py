@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from scorehost.front.exchange import Exchange
+from scorehost.front.http.exchange import Exchange
 
 DOCS: Final = "docs/debugging.md#a-request-that-fails"
 _STYLE: Final = """

@@ -19,8 +19,8 @@ from typing import Any
 
 from scorehost.dev.script_debuggers import answer_as_done
 from scorehost.settings import Settings
-from scorehost.worker.frames import SharedState
-from scorehost.worker.signals import DEBUG_SIGNAL
+from scorehost.wire.shared import SharedState
+from scorehost.wire.signals import DEBUG_SIGNAL
 
 _log = logging.getLogger("scorehost")
 

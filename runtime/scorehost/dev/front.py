@@ -11,17 +11,20 @@ import asyncio
 import contextlib
 import importlib.util
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from scorehost.config_file import LARGEST, read_entries
 from scorehost.dev.answers import as_page, error_document, wants_every_frame, wants_html
 from scorehost.dev.control import Answer, Control
-from scorehost.dev.kept import Kept
-from scorehost.dev.places import debugger_host
+from scorehost.dev.places import debugger_host, in_container
 from scorehost.dev.relay import Relay
+from scorehost.dev.replaying import replay
+from scorehost.dev.request_history import RequestHistory
+from scorehost.dev.status import DevelopmentStatus
 from scorehost.dev.watching import Watched, Watcher, needs_polling
 from scorehost.errors import (
     DeadlineExceeded,
@@ -31,15 +34,16 @@ from scorehost.errors import (
     UsageError,
     WorkerLost,
 )
-from scorehost.front import routes
-from scorehost.front.admission import Admission
-from scorehost.front.answers import JSON
-from scorehost.front.exchange import DONE, Exchange
 from scorehost.front.front import Front
-from scorehost.front.handle import SERVING, STARTING, WorkerHandle
-from scorehost.front.probes import Status
+from scorehost.front.http import routes
+from scorehost.front.http.exchange import DONE, Exchange
+from scorehost.front.http.responses import JSON
+from scorehost.front.workers.handle import SERVING, STARTING, WorkerHandle
 from scorehost.settings import Settings, declarations
-from scorehost.worker.signals import DEBUG_SIGNAL
+from scorehost.wire.signals import DEBUG_SIGNAL
+
+if TYPE_CHECKING:
+    from scorehost.dev.page import DebugPage
 
 HTML: Final = "text/html; charset=utf-8"
 _LISTENS_WITHIN: Final = 15.0
@@ -52,58 +56,12 @@ _FOR_WORKERS: Final = frozenset(
 """Settings that new workers take from a config file that has changed."""
 
 
-class PatientAdmission(Admission):
-    """No queue is full while somebody debugs."""
-
-    patient = False
-
-    def queue_limit(self, workers: int) -> int:
-        """The limit, unless it is suspended."""
-        return 1 << 30 if self.patient else super().queue_limit(workers)
-
-
-class DevelopmentStatus(Status):
-    """What the server says of itself, and of its debugger and last report."""
-
-    relay: Relay | None = None
-    shows_reports = False
-
-    def doing(self) -> str:
-        """A script at a breakpoint does nothing else."""
-        return "paused in the debugger" if self._paused() else super().doing()
-
-    def document(self) -> dict[str, Any]:
-        """As in production, with the debugger and the whole last report."""
-        document = super().document()
-        if self.relay is not None and self.relay.listening:
-            document["debugger"] = {
-                "port": self.relay.port,
-                "attached": self.relay.attached,
-                "paused": self.relay.paused,
-            }
-        if self.shows_reports and self._pool.last_failure is not None:
-            document["last_failure"]["report"] = self.report()
-        return document
-
-    def report(self) -> str:
-        """The last failed start or reload, framed."""
-        if self._pool.last_failure is None:
-            return ""
-        from scorehost.diagnosis.report import Report
-
-        return Report.from_dict(self._pool.last_failure).text()
-
-    def _paused(self) -> bool:
-        return self.relay is not None and self.relay.paused
-
-
 class DevelopmentFront(Front):
     """A front with what production does without. See :class:`Front` for the parameters."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         settings, self._profile, self.environ = arguments[:3]
-        self.admission: PatientAdmission
         host = debugger_host(self.environ)
         self.relay = Relay(
             host,
@@ -116,7 +74,7 @@ class DevelopmentFront(Front):
         self.status: DevelopmentStatus = DevelopmentStatus(self.pool, self.dispatcher)
         self.status.relay = self.relay
         self.status.shows_reports = settings.debug or settings.reload
-        self.kept = Kept(settings, self.log)
+        self.history = RequestHistory(settings, self.log)
         self.watcher: Watcher | None = None
         self.reload_note = ""
         self._control: Control | None = None
@@ -127,15 +85,26 @@ class DevelopmentFront(Front):
         self._config_places: frozenset[Path] = frozenset()
         self._config_warnings: frozenset[str] = frozenset()
         if settings.debug:
-            from scorehost.dev.page import DebugPage
-
-            self.more_pages = DebugPage(self).add
+            self.more_pages = self._debug_page().add
             self._handlers[routes.LIVE] = self._live_and_debugged
             self._handlers[routes.OTHER] = self._other
 
-    def make_admission(self, settings: Settings) -> Admission:
-        """One that can be suspended."""
-        return PatientAdmission(settings)
+    def _debug_page(self) -> DebugPage:
+        from scorehost.dev.page import DebugContext, DebugPage  # only debug mode shows it
+
+        return DebugPage(
+            DebugContext(
+                settings=self.settings,
+                pool=self.pool,
+                status=self.status,
+                history=self.history,
+                reload=lambda: self.from_thread(partial(self.pool.reload, anew=True)),
+                replay=lambda document: self.from_thread(replay, self, document),
+                sources=self.sources,
+                reload_note=lambda: self.reload_note,
+                in_container=in_container(self.environ),
+            )
+        )
 
     # -- beginning and ending -----------------------------------------------------------------
 
@@ -164,7 +133,7 @@ class DevelopmentFront(Front):
             self._control.close()
         for task in self._tasks:
             task.cancel()
-        self.kept.close()
+        self.history.close()
 
     def _spawn(self, work: Any) -> None:
         task = self._loop.create_task(work)
@@ -204,7 +173,6 @@ class DevelopmentFront(Front):
     def _debugger_changed(self) -> None:
         attached = self.relay.attached
         self.dispatcher.deadlines_suspended = attached
-        self.admission.patient = attached
         if attached != self._was_attached:
             self._was_attached = attached
             self.log.warning(
@@ -426,7 +394,7 @@ class DevelopmentFront(Front):
         self, exchange: Exchange, stage: str, message: str, detail: dict[str, Any]
     ) -> tuple[bytes, str]:
         """In debug mode everything; whoever records wants it anyway."""
-        self.kept.failed(exchange, detail)
+        self.history.failed(exchange, detail)
         if not self.settings.debug:
             return super().failure_body(exchange, stage, message, detail)
         document = error_document(
@@ -465,13 +433,13 @@ class DevelopmentFront(Front):
     def reply(self, exchange: Exchange, data: bytes) -> None:
         """Send an answer; keep a copy of those that are recorded."""
         if exchange.route == routes.SCORE:
-            self.kept.answered(exchange, data)
+            self.history.answered(exchange, data)
         super().reply(exchange, data)
 
     def finish(self, exchange: Exchange) -> None:
         """Keep the request, while its body is still there."""
         if exchange.route == routes.SCORE:
-            self.kept.finished(exchange, self.now())
+            self.history.finished(exchange, self.now())
         super().finish(exchange)
 
 

@@ -7,27 +7,54 @@ made here as data; nothing comes from another host. It exists in debug mode only
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from scorehost.dev.places import attach_configuration, in_container
+from scorehost.dev.places import attach_configuration
 from scorehost.dev.recording import as_bytes, compare
-from scorehost.dev.replaying import replay
+from scorehost.dev.request_history import RequestHistory
+from scorehost.dev.status import DevelopmentStatus
+from scorehost.front.workers.pool import Pool
 from scorehost.model_path import MODELS_FOLDER
 from scorehost.model_tree import tree
-from scorehost.settings import MASK, declarations
+from scorehost.settings import MASK, Settings, declarations
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from scorehost.dev.front import DevelopmentFront
-
 _FILES: Final = Path(__file__).parent / "files"
 _TREE_LINES: Final = 60
 _LONGEST_IN_CURL: Final = 4096
+
+
+@dataclass(frozen=True)
+class DebugContext:
+    """What the debug page shows, and what its buttons do. All of it is called on the pages' thread.
+
+    Parameters
+    ----------
+    settings : those of the server.
+    pool, status, history : the workers, the state of the server, the last requests.
+    reload : starts new workers.
+    replay : scores one of the last requests again.
+    sources : tells where each setting came from.
+    reload_note : tells how files are watched, "" when they are not.
+    in_container : whether the server runs in a container.
+    """
+
+    settings: Settings
+    pool: Pool
+    status: DevelopmentStatus
+    history: RequestHistory
+    reload: Callable[[], None]
+    replay: Callable[[Mapping[str, Any]], None]
+    sources: Callable[[], Mapping[str, object]]
+    reload_note: Callable[[], str]
+    in_container: bool
 
 
 class DebugPage:
@@ -35,17 +62,17 @@ class DebugPage:
 
     Parameters
     ----------
-    front : what is shown.
+    context : what is shown, and what can be done.
     """
 
-    def __init__(self, front: DevelopmentFront) -> None:
-        self._front = front
+    def __init__(self, context: DebugContext) -> None:
+        self._context = context
 
     def add(self, app: Flask) -> None:
         """Add the routes."""
         from flask import Response, abort, request, send_file
 
-        front = self._front
+        context = self._context
 
         def answer(document: Any, status: int = 200) -> Response:
             body = orjson.dumps(document, default=str)  # in the order in which it is written here
@@ -78,21 +105,18 @@ class DebugPage:
             document = self._found(number)
             if document.get("left_out"):
                 abort(409, f"The body of request {number} is too large to be kept here.")
-            front.from_thread(replay, front, document)
+            context.replay(document)
             return answer({"message": "On its way."}, 202)
 
         @app.post("/debug/reload")
         def debug_reload() -> Response:
-            front.from_thread(self._reload)
+            context.reload()
             return answer({"message": "Reloading."}, 202)
-
-    def _reload(self) -> None:
-        self._front.pool.reload(anew=True)
 
     def _found(self, number: int) -> dict[str, Any]:
         from flask import abort
 
-        document = self._front.kept.find(number)
+        document = self._context.history.find(number)
         if document is None:
             abort(404, f"Request {number} is no longer kept.")
         return document
@@ -101,13 +125,13 @@ class DebugPage:
 
     def state(self) -> dict[str, Any]:
         """Everything that changes from second to second."""
-        front = self._front
+        context = self._context
         return {
-            "script": front.settings.script.name,
-            "status": front.status.document(),
-            "report": front.status.report(),
-            "reload": front.reload_note,
-            "generation": front.pool.generation,
+            "script": context.settings.script.name,
+            "status": context.status.document(),
+            "report": context.status.report(),
+            "reload": context.reload_note(),
+            "generation": context.pool.generation,
             "workers": [
                 {
                     "index": worker.index,
@@ -118,10 +142,10 @@ class DebugPage:
                     "memory_mib": round(worker.memory() / (1 << 20), 1),
                     "scored": worker.scored,
                 }
-                for worker in list(front.pool.workers)
+                for worker in list(context.pool.workers)
             ],
-            "last_death": front.pool.last_death,
-            "requests": [self.summary(each) for each in reversed(list(front.kept.last))],
+            "last_death": context.pool.last_death,
+            "requests": [self.summary(each) for each in reversed(list(context.history.last))],
         }
 
     def summary(self, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,7 +166,7 @@ class DebugPage:
         }
 
     def _verdict(self, document: Mapping[str, Any]) -> str:
-        original = self._front.kept.find(document["replay_of"] or 0)
+        original = self._context.history.find(document["replay_of"] or 0)
         return compare(original["outcome"], document["outcome"]) if original else ""
 
     def request(self, document: Mapping[str, Any], host: str) -> dict[str, Any]:
@@ -151,9 +175,9 @@ class DebugPage:
 
     def about(self) -> dict[str, Any]:
         """What stays the same while the server runs."""
-        front, settings = self._front, self._front.settings
-        sources = front.sources()
-        container = in_container(front.environ)
+        settings = self._context.settings
+        sources = self._context.sources()
+        container = self._context.in_container
         return {
             "settings": [
                 {

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from scorehost.dev.recording import as_bytes
-from scorehost.front.correlation import identify
-from scorehost.front.exchange import Exchange
-from scorehost.worker.frames import MEMORY_FILE_FROM
+from scorehost.front.http.exchange import Exchange
+from scorehost.front.http.ids import identify
+from scorehost.wire.requests import MEMORY_FILE_FROM
 
 if TYPE_CHECKING:
     from scorehost.front.front import Front
@@ -63,7 +63,7 @@ def replay(front: Front, document: Mapping[str, Any]) -> None:
     exchange.target = document["target"].encode("latin-1")
     exchange.path = exchange.target.partition(b"?")[0]
     body = as_bytes(document["body"])
-    front.admission.hold(exchange, len(body))
+    front.budget.hold(exchange, len(body))
     _give_body(exchange, body)
     identify(exchange, front.make_id)
     front.routes.assign(exchange)

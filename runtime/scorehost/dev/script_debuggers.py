@@ -16,7 +16,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
-from scorehost.worker.frames import SharedState
+from scorehost.wire.shared import SharedState
 
 _LOOK_EVERY: Final = 0.1
 """Seconds between two looks whether a client is attached."""

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from scorehost.messages import Failure, ScoringRequest, Stream
 from scorehost.scoring.failure import report_of
 from scorehost.scoring.pipeline import Pipeline
+from scorehost.wire.messages import Failure, ScoringRequest, Stream
 
 if TYPE_CHECKING:
     from scorehost.diagnosis.report import Report

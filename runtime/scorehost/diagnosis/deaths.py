@@ -18,8 +18,6 @@ OOM: Final = "oom"
 EXIT: Final = "exit"
 DEADLINE: Final = "deadline"
 START_TIMEOUT: Final = "start-timeout"
-MEMORY_RECYCLE: Final = "memory-recycle"
-REQUESTS_RECYCLE: Final = "requests-recycle"
 STOPPED: Final = "stopped"
 
 REASONS: Final = (
@@ -28,8 +26,6 @@ REASONS: Final = (
     EXIT,
     DEADLINE,
     START_TIMEOUT,
-    MEMORY_RECYCLE,
-    REQUESTS_RECYCLE,
     STOPPED,
 )
 """Every reason there is: a metric's label must have few values."""
@@ -235,8 +231,6 @@ _OUR_DOING: Final = {
     EXIT: "The process ended",
     DEADLINE: "The process was killed: run() went on past SCORING_TIMEOUT_MS and did not let "
     "itself be interrupted",
-    MEMORY_RECYCLE: "The process was replaced: it had grown above its memory mark",
-    REQUESTS_RECYCLE: "The process was replaced: it had scored the requests it was good for",
     STOPPED: "The process was told to stop",
 }
 _OUR_HINTS: Final = {

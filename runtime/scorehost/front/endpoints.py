@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl
 import orjson
 
 from scorehost.errors import MethodNotAllowed, NotReady, RequestError
-from scorehost.front import routes
-from scorehost.front.answers import JSON, TEXT
-from scorehost.front.exchange import DONE, Exchange
+from scorehost.front.http import routes
+from scorehost.front.http.exchange import DONE, Exchange
+from scorehost.front.http.responses import JSON, TEXT
 from scorehost.front.observe.metrics import load_prometheus_client
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Endpoints:
         if self._can_show_metrics:
             show()
         else:
-            self._front.aside.do(load_prometheus_client, then=show)
+            self._front.background.do(load_prometheus_client, then=show)
 
     def _show_metrics(self, exchange: Exchange, loaded: Future[None] | None = None) -> None:
         if exchange.state == DONE:

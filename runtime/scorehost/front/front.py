@@ -17,34 +17,34 @@ import orjson
 
 from scorehost.diagnosis.cgroup import read_limits
 from scorehost.errors import NotReady, RequestError, SlowClient
-from scorehost.front import routes
-from scorehost.front.admission import Admission, Refusal
-from scorehost.front.answers import JSON, Answers
-from scorehost.front.aside import Aside
-from scorehost.front.capacity import plan_workers
-from scorehost.front.connection import Connection
-from scorehost.front.correlation import id_maker
-from scorehost.front.deadlines import Deadlines
-from scorehost.front.dispatch import Dispatcher
+from scorehost.front.background import Background
 from scorehost.front.endpoints import Endpoints
-from scorehost.front.exchange import DONE, WAITING, WRITTEN, Exchange
-from scorehost.front.handle import WorkerHandle
-from scorehost.front.heads import Heads
-from scorehost.front.last_words import INTERVAL, last_words
-from scorehost.front.launcher import Launcher
-from scorehost.front.numbers import Numbers
+from scorehost.front.http import routes
+from scorehost.front.http.byte_budget import ByteBudget, Refusal
+from scorehost.front.http.connection import Connection
+from scorehost.front.http.exchange import DONE, WAITING, WRITTEN, Exchange
+from scorehost.front.http.head_cache import HeadCache
+from scorehost.front.http.ids import id_maker
+from scorehost.front.http.responses import JSON, Answers
 from scorehost.front.observe.access_log import AccessLog
 from scorehost.front.observe.log import Log
 from scorehost.front.observe.metrics import Metrics
 from scorehost.front.observe.observer import Observer
 from scorehost.front.pages.runner import PagesRunner
-from scorehost.front.pool import Pool
-from scorehost.front.probes import Status
-from scorehost.front.processes import request_inside
-from scorehost.front.results import Results
+from scorehost.front.scheduling.deadlines import Deadlines
+from scorehost.front.scheduling.dispatcher import Dispatcher
+from scorehost.front.scheduling.queue_limits import QueueLimits
+from scorehost.front.scheduling.results import Results
+from scorehost.front.status import Numbers, Status
+from scorehost.front.workers.capacity import plan_workers
+from scorehost.front.workers.handle import WorkerHandle
+from scorehost.front.workers.launcher import Launcher
+from scorehost.front.workers.pool import Pool
+from scorehost.front.workers.processes import request_inside
+from scorehost.front.workers.termination_message import INTERVAL, termination_message
 from scorehost.profile import Profile
 from scorehost.settings import Settings
-from scorehost.worker import frames
+from scorehost.wire import answers
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -85,10 +85,11 @@ class Front:
         self.later = loop.call_later
         self.make_id = id_maker()
         self.routes = routes.Routes()
-        self.heads = Heads()
-        self.known_head = self.heads.get
+        self.head_cache = HeadCache()
+        self.known_head = self.head_cache.get
         self.answers = Answers(settings, profile.server_version)
-        self.admission = self.make_admission(settings)
+        self.budget = ByteBudget(settings.max_queue_bytes)
+        self._limits = QueueLimits(settings)
         self.connections: set[Connection] = set()
         self.draining = False
         self.speaks_tls = settings.tls_certificate is not None
@@ -97,16 +98,18 @@ class Front:
         self._stop = stop
         plan = plan_workers(settings, read_limits())
         log.info(plan.explanation)
-        self.dispatcher = Dispatcher(settings, self.admission, self, self)
+        self.dispatcher = Dispatcher(settings, self._limits, self, self)
         self.launcher = Launcher(settings, environ, plan.cpus, plan.count)
         self._most_connections = min(settings.max_connections, self.launcher.connections())
         self.pool = Pool(settings, plan, loop, self.dispatcher, self.launcher, log, self)
         self.status = Status(self.pool, self.dispatcher)
-        self.aside = Aside(self.from_thread)
+        self.background = Background(self.from_thread)
         self.pages = PagesRunner(self)
-        self.last_words = last_words(settings.termination_log, self._requests_inside)
+        self.termination_message = termination_message(
+            settings.termination_log, self._requests_inside
+        )
         self.metrics = Metrics(
-            Numbers(settings, self.pool, self.dispatcher, self.admission, self.connections)
+            Numbers(settings, self.pool, self.dispatcher, self.budget, self.connections)
         )
         self._finished: list[Exchange] = []
         self._observers: list[Observer] = [self.metrics]
@@ -131,22 +134,18 @@ class Front:
     more_pages: Callable[[Flask], None] | None = None
     """Adds pages to those that every server has."""
 
-    def make_admission(self, settings: Settings) -> Admission:
-        """What bounds the queue."""
-        return Admission(settings)
-
     def start(self) -> None:
         """Start the workers and the once-a-second round."""
         gc.freeze()  # what is here now stays; requests leave no cycles behind
         gc.set_threshold(50_000)
         self.pool.start()
         self.later(1.0, self._tick)
-        if self.last_words.needed:
+        if self.termination_message.needed:
             self._look_at_memory()
 
     def _look_at_memory(self) -> None:
         self.later(INTERVAL, self._look_at_memory)
-        self.last_words.look()
+        self.termination_message.look()
 
     def _requests_inside(self) -> str:
         """In words, for the termination message."""
@@ -177,10 +176,6 @@ class Front:
         for connection in self.connections:
             connection.last_answer_closes()
 
-    def nothing_to_answer(self) -> bool:
-        """Whether every connection is idle."""
-        return all(connection.idle for connection in self.connections)
-
     def unanswered(self) -> int:
         """Connections with a request that has no answer yet."""
         return sum(1 for connection in self.connections if not connection.idle)
@@ -188,7 +183,7 @@ class Front:
     def close(self) -> None:
         """Let go of what outlives the loop."""
         self.observe()
-        self.aside.close()
+        self.background.close()
 
     # -- connections --------------------------------------------------------------------------
 
@@ -256,9 +251,7 @@ class Front:
 
     def _retry_after(self) -> float:
         dispatcher = self.dispatcher
-        return self.admission.retry_after(
-            dispatcher.waiting, dispatcher.allowed, dispatcher.service
-        )
+        return self._limits.retry_after(dispatcher.waiting, dispatcher.allowed, dispatcher.service)
 
     def cut(self, exchange: Exchange) -> None:
         """End a stream so that no client takes it for complete."""
@@ -272,7 +265,7 @@ class Front:
         exchange.state = DONE
         exchange.ended = now = self.now()
         if exchange.held:
-            self.admission.bytes_held -= exchange.held
+            self.budget.held -= exchange.held
             exchange.held = 0
             exchange.body = b""
             if exchange.body_file >= 0:
@@ -345,7 +338,7 @@ class Front:
 
     # -- the dispatcher's and the pool's calls -----------------------------------------------
 
-    def answered(self, worker: WorkerHandle, found: Sequence[frames.AnswerFrame]) -> None:
+    def answered(self, worker: WorkerHandle, found: Sequence[answers.AnswerFrame]) -> None:
         """A worker has answered, or sent parts of an answer."""
         self._results.take(worker, found)
 
@@ -372,7 +365,7 @@ class Front:
 
         report = Report.from_dict(document)
         text = report.text(ascii_only=True)  # logs pass through many hands
-        self.last_words.died(report.termination_message())
+        self.termination_message.died(report.termination_message())
         if self.log.is_json:
             self.log.error(text, report=document)
         else:
@@ -384,7 +377,7 @@ class Front:
 
     def worker_ended(self, reason: str, text: str) -> None:
         """Count a death, and leave the reason where Kubernetes looks."""
-        self.last_words.died(text)
+        self.termination_message.died(text)
         for observer in self._observers:
             observer.worker_ended(reason)
 

@@ -28,9 +28,9 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.workers.base import Worker
 
 from scorehost.errors import SettingError
-from scorehost.front.addresses import addresses, why_not
 from scorehost.front.front import Front
-from scorehost.front.listening import Listening
+from scorehost.front.http.addresses import addresses, why_not
+from scorehost.front.http.listening import Listening
 from scorehost.front.observe.log import Log, LogBridge
 from scorehost.front.observe.writer import LogWriter
 from scorehost.profile import Profile

@@ -23,8 +23,6 @@ from scorehost.images.text import read_text
 from scorehost.images.variables import check_variable
 from scorehost.names import nearest
 
-KEYS = ("name", "channels", "dependencies", "prefix", "variables")
-
 _SPEC = re.compile(
     r"""(?:\S+::)?                   # the channel
         (?P<name>[A-Za-z0-9_][\w.-]*)

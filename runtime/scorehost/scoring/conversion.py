@@ -41,7 +41,7 @@ class Conversion:
         if not names or arguments.get(names[0]) is self._defaults.get(names[0]):
             return None
         path = ".".join(names)
-        return UnusableParameter(path, f"The parameter {path!r} does not fit: {_reason(error)}")
+        return UnusableParameter(f"The parameter {path!r} does not fit: {_reason(error)}")
 
     def _converting(self, trace: TracebackType | None) -> list[str] | None:
         """Names on the way to the value being converted: the parameter, then keys inside it."""

@@ -18,8 +18,8 @@ import orjson
 
 from scorehost.entry_script import EntryScript
 from scorehost.errors import UnusableBody, UnusableParameter, WrongContentType
-from scorehost.messages import HeaderList, ScoringRequest
 from scorehost.signatures import HEADERS_PARAMETER, data_parameters
+from scorehost.wire.messages import HeaderList, ScoringRequest
 
 Decoder: TypeAlias = Callable[[ScoringRequest], dict[str, Any]]
 
@@ -107,7 +107,7 @@ def pick(parameters: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str,
         elif parameter.default is Parameter.empty:
             there = ", ".join(repr(key) for key in list(given)[:20]) or "nothing"
             raise UnusableParameter(
-                name, f"The parameter {name!r} is missing; what was given is {there}."
+                f"The parameter {name!r} is missing; what was given is {there}."
             )
         else:
             arguments[name] = parameter.default

@@ -17,8 +17,8 @@ from scorehost.errors import (
     UnusableParameter,
     WrongContentType,
 )
-from scorehost.messages import RUN_FAILED_MESSAGE, Failure
 from scorehost.scoring.shapes import shape_of
+from scorehost.wire.messages import RUN_FAILED_MESSAGE, Failure
 
 if TYPE_CHECKING:
     from scorehost.diagnosis.report import Report

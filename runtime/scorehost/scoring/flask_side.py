@@ -15,9 +15,9 @@ from flask import Flask, Request
 from werkzeug.wrappers import Response
 
 from scorehost.errors import ResultNotEncodable
-from scorehost.messages import HeaderList, Outcome, OwnAnswer, ScoringRequest, Stream
 from scorehost.raw_http import RUN_FAILED_HEADER, AMLRequest, AMLResponse
 from scorehost.scoring.streaming import begin
+from scorehost.wire.messages import HeaderList, Outcome, OwnAnswer, ScoringRequest, Stream
 
 if TYPE_CHECKING:
     from flask.ctx import RequestContext

@@ -12,13 +12,13 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Final
 
 from scorehost.entry_script import EntryScript
-from scorehost.messages import Answer, Failure, Outcome, ScoringRequest, Stream
 from scorehost.scoring.decoding import decoder
 from scorehost.scoring.encoding import Encoder
 from scorehost.scoring.failure import failure_of
 from scorehost.scoring.interrupted import Interrupted, was_interrupted
 from scorehost.scoring.invocation import invocation
 from scorehost.scoring.streaming import stream
+from scorehost.wire.messages import Answer, Failure, Outcome, ScoringRequest, Stream
 
 _ORDINARY: Final = frozenset({dict, list, str, int, float, bool, tuple})
 """Types of results that are neither a stream nor a response, known without looking further."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from scorehost.scoring.simplify import duration
+from scorehost.scoring.durations import duration
 
 _NANOSECONDS: Final = {
     "W": 604_800 * 10**9,

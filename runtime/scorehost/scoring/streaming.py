@@ -11,8 +11,8 @@ from time import perf_counter_ns
 from typing import Any, Final, TypeAlias
 
 from scorehost.errors import ResultNotEncodable, RunFailed
-from scorehost.messages import Stream
 from scorehost.scoring.interrupted import Interrupted, was_interrupted
+from scorehost.wire.messages import Stream
 
 Chunks: TypeAlias = Generator[bytes, None, None]
 

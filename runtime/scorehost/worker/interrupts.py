@@ -14,8 +14,8 @@ from types import FrameType
 from typing import Final
 
 from scorehost.scoring.invocation import Interrupted
-from scorehost.worker.frames import SharedState
-from scorehost.worker.signals import DUMP_SIGNAL, INTERRUPT_SIGNAL
+from scorehost.wire.shared import SharedState
+from scorehost.wire.signals import DUMP_SIGNAL, INTERRUPT_SIGNAL
 
 ENDS: Final = (signal.SIGTERM, signal.SIGINT)
 """Signals that may reach every process of a server at once, from a service manager or a group

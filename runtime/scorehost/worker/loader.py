@@ -12,15 +12,14 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
-from scorehost.worker import frames
-
-if TYPE_CHECKING:
-    from scorehost.worker.process import Worker
+from scorehost.wire import answers, requests
+from scorehost.worker.channel import Channel, end_with_parent
 
 
 class Loader:
@@ -28,30 +27,29 @@ class Loader:
 
     Parameters
     ----------
-    worker : loaded and initialised; every child scores with it.
+    channel : the loader's own.
+    adopt : called in each child with a channel of its own, which takes the place of the loader's.
     """
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(self, channel: Channel, adopt: Callable[[Channel], None]) -> None:
+        self._channel = channel
+        self._adopt = adopt
         self._children: set[int] = set()
         self._scripts_own: Any = signal.SIG_DFL
 
-    def run(self) -> Worker | None:
-        """Fork whenever asked; returns the worker in each child, None in the loader at its end."""
+    def run(self) -> bool:
+        """Fork whenever asked; returns True in each child, and False in the loader at its end."""
         self._scripts_own = signal.signal(signal.SIGCHLD, self._reap) or signal.SIG_DFL
-        worker = self._worker
         refusal = why_not_fork()
-        worker.channel.send(
-            frames.pack_frame(frames.FORKED, os.getpid(), orjson.dumps({"refusal": refusal}))
+        self._channel.send(
+            answers.pack_frame(answers.FORKED, os.getpid(), orjson.dumps({"refusal": refusal}))
         )
         while True:
-            packet = worker.channel.reader.next()
-            if packet is None or type(packet) is tuple:
-                return None
-            if packet.kind == frames.STOP:  # type: ignore[union-attr]
-                return None
-            if packet.kind == frames.FORK and self._fork(packet.files):  # type: ignore[union-attr]
-                return worker
+            packet = self._channel.reader.next()
+            if not isinstance(packet, requests.Control) or packet.kind == requests.STOP:
+                return False
+            if packet.kind == requests.FORK and self._fork(packet.files):
+                return True
 
     def _fork(self, files: list[int]) -> bool:
         """Start one scoring worker; True in the child."""
@@ -68,7 +66,7 @@ class Loader:
         for descriptor in files:
             os.close(descriptor)
         document = orjson.dumps({"error": error})
-        self._worker.channel.send(frames.pack_frame(frames.FORKED, max(0, pid), document))
+        self._channel.send(answers.pack_frame(answers.FORKED, max(0, pid), document))
         if pid > 0:
             # Only now: the front must not hear of its end before it hears of its beginning.
             self._children.add(pid)
@@ -76,17 +74,15 @@ class Loader:
         return False
 
     def _become_worker(self, parent: int, files: list[int]) -> None:
-        from scorehost.worker.process import Channel, end_with_parent
-
         end_with_parent(parent)
         signal.signal(signal.SIGCHLD, self._scripts_own)
         os.setsid()
-        requests, answers, shared, stacks, output = files
+        *ours, output = files
         for target in (1, 2):
             os.dup2(output, target)
         os.close(output)
-        old = self._worker.channel
-        self._worker.adopt(Channel(requests, answers, shared, stacks))
+        old = self._channel
+        self._adopt(Channel(*ours))
         old.requests.close()
         old.answers.close()
 
@@ -99,7 +95,7 @@ class Loader:
             if pid:
                 self._children.discard(child)
                 document = orjson.dumps({"code": os.waitstatus_to_exitcode(status)})
-                self._worker.channel.send(frames.pack_frame(frames.CHILD_ENDED, child, document))
+                self._channel.send(answers.pack_frame(answers.CHILD_ENDED, child, document))
 
 
 def flush_streams() -> None:

@@ -23,20 +23,12 @@ from typing import Any, Final, TextIO
 
 import orjson
 
-from scorehost.worker.frames import MARK_ALL, SharedState
+from scorehost.wire.marks import BEGIN, END, PAUSE, RECORD, RESUME, mark
+from scorehost.wire.shared import MARK_ALL, SharedState
 
-MARK: Final = b"\x00\x1a"
-"""Opens a mark; text does not hold it."""
-MARK_END: Final = b"\x00\n"
 _NOTHING: Final = bytes(4)
 """Of FIONREAD: no byte is waiting."""
 _LINE_BUFFERED: Final = 1  # _IOLBF of <stdio.h>, the same in glibc and musl
-BEGIN, END, PAUSE, RESUME, RECORD = b"B", b"E", b"P", b"R", b"L"
-
-
-def mark(kind: bytes, payload: bytes = b"") -> bytes:
-    """Make one mark; the payload must not hold ``MARK_END``."""
-    return MARK + kind + payload + MARK_END
 
 
 class MarkedPipe(io.RawIOBase):

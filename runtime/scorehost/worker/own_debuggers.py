@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
-from scorehost.worker.frames import SharedState
+from scorehost.wire.shared import SharedState
 
 if TYPE_CHECKING:
     from importlib.abc import Loader, MetaPathFinder

@@ -9,12 +9,9 @@ loader) runs ``init()`` and forks the scoring workers, which inherit the loaded 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import logging
 import os
-import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -25,12 +22,13 @@ import orjson
 
 from scorehost.entry_script import EntryScript, load_entry_script, run_init
 from scorehost.errors import EntryScriptError, ResultNotEncodable, RunFailed
-from scorehost.messages import Failure, ScoringRequest, Stream
 from scorehost.model_path import resolve_model_dir
 from scorehost.scoring.invocation import Interrupted
 from scorehost.scoring.pipeline import Pipeline, uses_flask
 from scorehost.settings import Settings
-from scorehost.worker import frames
+from scorehost.wire import answers, requests
+from scorehost.wire.messages import Failure, ScoringRequest, Stream
+from scorehost.worker.channel import Channel, end_with_parent
 from scorehost.worker.interrupts import Interrupts
 from scorehost.worker.logs import set_up_logging
 from scorehost.worker.output import Output
@@ -41,8 +39,6 @@ if TYPE_CHECKING:
     from scorehost.diagnosis.report import Report
 
 EXIT_FAILED: Final = 3
-_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
-
 
 _WHILE_LOADING: Final = 10_000
 """Python's own threshold makes 50 collections of importing numpy, most of which stays."""
@@ -54,11 +50,11 @@ def main() -> None:
     gc.freeze()
     gc.enable()
     gc.set_threshold(_WHILE_LOADING, *others)
-    requests, answers, shared, stacks, parent = (int(word) for word in sys.argv[1:6])
+    *files, parent = (int(word) for word in sys.argv[1:6])
     end_with_parent(parent)
-    channel = Channel(requests, answers, shared, stacks)
+    channel = Channel(*files)
     first = channel.reader.next()
-    if not isinstance(first, frames.Control):
+    if not isinstance(first, requests.Control):
         return
     document = orjson.loads(first.body)
     settings = Settings.from_json(document["settings"])
@@ -71,19 +67,10 @@ def main() -> None:
     if document["role"] == "loader":
         from scorehost.worker.loader import Loader
 
-        child = Loader(worker).run()
-        if child is None:
+        if not Loader(channel, worker.adopt).run():
             return
-        worker = child
     worker.announce()
     worker.run()
-
-
-def end_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when the thread that started it ends."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before the line above
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def let_batches_form() -> None:
@@ -96,28 +83,6 @@ def let_batches_form() -> None:
     """
     with contextlib.suppress(OSError, AttributeError):  # refused by a sandbox; not Linux
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-
-
-class Channel:
-    """A worker's sockets, shared state and file for stacks."""
-
-    def __init__(self, requests: int, answers: int, shared: int, stacks: int) -> None:
-        self.requests = socket.socket(fileno=requests)
-        self.answers = socket.socket(fileno=answers)
-        for sock in (self.requests, self.answers):
-            sock.setblocking(True)
-            os.set_inheritable(sock.fileno(), False)
-        os.set_inheritable(stacks, False)
-        self.reader = frames.RequestReader(self.requests)
-        self.shared = frames.SharedState(shared)
-        os.close(shared)
-        self.stacks = stacks
-
-    def send(self, frame: bytes) -> None:
-        """Send one frame whole."""
-        sent = self.answers.send(frame)
-        if sent != len(frame):
-            self.answers.sendall(memoryview(frame)[sent:])
 
 
 class Worker:
@@ -205,14 +170,14 @@ class Worker:
 
     def announce(self) -> None:
         """Tell the front that this process can score."""
-        self._channel.send(frames.pack_frame(frames.READY, os.getpid(), self._description))
+        self._channel.send(answers.pack_frame(answers.READY, os.getpid(), self._description))
 
     def _tell_stage(self, stage: str) -> None:
         self._stage = stage
-        self._channel.send(frames.pack_frame(frames.STAGE, body=stage.encode()))
+        self._channel.send(answers.pack_frame(answers.STAGE, body=stage.encode()))
 
     def _describe(self, script: EntryScript, seconds: float) -> bytes:
-        from scorehost.scoring.describe import describe
+        from scorehost.describing.describe import describe
 
         description = describe(script, self.settings)
         self._sample = description.sample
@@ -235,7 +200,7 @@ class Worker:
     def _send_report(self, report: Report) -> None:
         self._output.end()
         self._channel.send(
-            frames.pack_frame(frames.FAILED, body=orjson.dumps(report.to_dict(), default=str))
+            answers.pack_frame(answers.FAILED, body=orjson.dumps(report.to_dict(), default=str))
         )
 
     def _report(self, error: BaseException) -> Report:
@@ -256,7 +221,7 @@ class Worker:
             packet = following()
             if isinstance(packet, tuple):
                 self._score(*packet)
-            elif packet is None or packet.kind == frames.STOP:
+            elif packet is None or packet.kind == requests.STOP:
                 return
 
     def _score(self, number: int, request_id: bytes, request: ScoringRequest) -> None:
@@ -279,15 +244,15 @@ class Worker:
         else:
             output.end()
             channel.shared.end()
-            channel.send(frames.pack_outcome(number, outcome))
+            channel.send(answers.pack_outcome(number, outcome))
 
     def _stream(self, number: int, stream: Stream) -> None:
         channel = self._channel
-        channel.send(frames.pack_stream_begin(number, stream))
+        channel.send(answers.pack_stream_begin(number, stream))
         failure = ""
         try:
             for chunk in self._chunks(number, stream):
-                channel.send(frames.pack_frame(frames.STREAM_CHUNK, number, chunk))
+                channel.send(answers.pack_frame(answers.STREAM_CHUNK, number, chunk))
         except Interrupted:
             failure = interrupted().log
         except (Exception, SystemExit, KeyboardInterrupt) as error:
@@ -298,7 +263,7 @@ class Worker:
                 close()
         self._output.end()
         channel.shared.end()
-        channel.send(frames.pack_frame(frames.STREAM_END, number, failure.encode()))
+        channel.send(answers.pack_frame(answers.STREAM_END, number, failure.encode()))
 
     def _chunks(self, number: int, stream: Stream) -> Iterator[bytes]:
         """Only the script's part of the stream is interrupted, never a frame half sent."""
@@ -343,11 +308,6 @@ class Worker:
         self._interrupts.install()
         if self._debugger is not None:
             self._debugger.shared = channel.shared
-
-    @property
-    def channel(self) -> Channel:
-        """The sockets this process has now."""
-        return self._channel
 
 
 def interrupted() -> Failure:

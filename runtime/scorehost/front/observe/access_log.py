@@ -6,10 +6,10 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from scorehost.front.exchange import Exchange
+from scorehost.front.http.exchange import Exchange
+from scorehost.front.http.routes import PROBES
 from scorehost.front.observe.log import Log
 from scorehost.front.observe.observer import Observer
-from scorehost.front.routes import PROBES
 
 _LINE: Final = b"%b,%03d%b%b %b %d run=%.3fms total=%.3fms in=%d out=%d id=%b\n"
 

@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from scorehost.front.exchange import Exchange
+from scorehost.front.http.exchange import Exchange
+from scorehost.front.http.routes import SCORE
 from scorehost.front.observe.observer import Observer
-from scorehost.front.routes import SCORE
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric

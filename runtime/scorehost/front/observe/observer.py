@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scorehost.front.exchange import Exchange
+from scorehost.front.http.exchange import Exchange
 
 
 class Observer:

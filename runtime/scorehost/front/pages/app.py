@@ -7,18 +7,15 @@ sockets: what it shows, it asks its context for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from scorehost.messages import HeaderList
-from scorehost.settings import Settings
+from scorehost.front.pages.context import PageContext
+from scorehost.wire.messages import HeaderList
 
 if TYPE_CHECKING:
     from flask import Flask, Response
     from werkzeug.exceptions import HTTPException
-
-Documents: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 POLICY = "; ".join(
     (
@@ -33,28 +30,6 @@ POLICY = "; ".join(
     )
 )
 """The pages load nothing from elsewhere, and run nothing that stands in the page itself."""
-
-
-def _not_yet() -> str:
-    return "init() has not finished yet."
-
-
-@dataclass(frozen=True)
-class PageContext:
-    """What the front tells its pages. Each is called when a page needs it, on the pages' thread.
-
-    Parameters
-    ----------
-    settings : those of the server.
-    documents : the swagger documents by version; None until a worker has described them.
-    state : why there are none yet, in a sentence.
-    extend : adds further pages.
-    """
-
-    settings: Settings
-    documents: Callable[[], Documents | None]
-    state: Callable[[], str] = _not_yet
-    extend: Callable[[Flask], None] | None = None
 
 
 def make_pages(context: PageContext) -> Flask:

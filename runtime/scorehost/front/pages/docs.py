@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scorehost.front.pages.context import Documents, PageContext
 from scorehost.front.pages.swagger_ui import FILES, PACKAGE, folder
 
 if TYPE_CHECKING:
     from flask import Flask, Response
 
-    from scorehost.front.pages.app import Documents, PageContext
 
 _OWN = Path(__file__).parent / "files"
 _OWN_FILES = frozenset({"docs.css", "docs.js", "favicon.svg"})

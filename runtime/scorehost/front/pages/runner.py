@@ -8,8 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scorehost.errors import RequestError
-from scorehost.front.exchange import DONE, Exchange
-from scorehost.messages import HeaderList
+from scorehost.front.http.exchange import DONE, Exchange
+from scorehost.front.pages.context import PageContext
+from scorehost.wire.messages import HeaderList
 
 if TYPE_CHECKING:
     from scorehost.front.front import Front
@@ -29,7 +30,7 @@ class PagesRunner:
 
     def serve(self, exchange: Exchange) -> None:
         """Have a page made; the answer is sent from the event loop."""
-        self._front.aside.do(
+        self._front.background.do(
             self._make,
             exchange.method.decode("latin-1"),
             exchange.target.decode("latin-1"),
@@ -41,7 +42,7 @@ class PagesRunner:
     def _make(
         self, method: str, target: str, headers: list[tuple[str, str]], body: bytes
     ) -> tuple[int, HeaderList, bytes]:
-        from scorehost.front.pages.app import PageContext, make_pages, serve_page
+        from scorehost.front.pages.app import make_pages, serve_page
 
         if self._app is None:
             front = self._front

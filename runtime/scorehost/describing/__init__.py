@@ -1,0 +1,1 @@
+"""The description of a service, made once when its script is ready."""

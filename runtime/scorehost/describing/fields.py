@@ -1,0 +1,119 @@
+"""The fields of a class that has some: dataclass, attrs, TypedDict.
+
+Packages are recognised by what their classes carry and never imported here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import inspect
+import sys
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, get_origin
+
+from scorehost.describing.schema import Schema, fits, plain
+
+
+class _Missing:
+    """Stands for "no default"; None is a default like any other."""
+
+
+MISSING = _Missing()
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field as JSON sees it."""
+
+    name: str
+    hint: Any
+    default: Any = MISSING
+    required: bool = True
+
+
+def fields_of(found: Any, *, output: bool) -> list[Field] | None:
+    """The fields of a class; None when it is of no kind that is known here.
+
+    Parameters
+    ----------
+    found : the class.
+    output : whether its instances leave: then all fields count, not only those that can be
+        given, and all of them are there.
+    """
+    for recognised, fields in (
+        (dataclasses.is_dataclass(found), _of_dataclass),
+        (hasattr(found, "__attrs_attrs__"), _of_attrs),
+    ):
+        if recognised:
+            given = [field for field, can_be_given in fields(found) if can_be_given or output]
+            return [_without_default(field) for field in given] if output else given
+    return list(_of_typed_dict(found)) if hasattr(found, "__required_keys__") else None
+
+
+def _of_dataclass(found: Any) -> Iterator[tuple[Field, bool]]:
+    hints = hints_of(found)
+    for field in dataclasses.fields(found):
+        default = field.default
+        if default is dataclasses.MISSING:
+            default = field.default_factory
+        missing = default is dataclasses.MISSING
+        hint = hints.get(field.name, Any)
+        yield Field(field.name, hint, MISSING if missing else default, missing), field.init
+
+
+def _of_attrs(found: Any) -> Iterator[tuple[Field, bool]]:
+    hints = hints_of(found)
+    nothing = getattr(sys.modules.get("attr"), "NOTHING", None)
+    for field in found.__attrs_attrs__:
+        missing = field.default is nothing
+        hint = hints.get(field.name, Any)
+        yield Field(field.name, hint, MISSING if missing else field.default, missing), field.init
+
+
+def _of_typed_dict(found: Any) -> Iterator[Field]:
+    for name, hint in hints_of(found).items():
+        # Python before 3.14 overlooks the qualifier when annotations are kept as text.
+        qualifier = getattr(get_origin(hint), "_name", None)
+        stated = {"Required": True, "NotRequired": False}.get(str(qualifier))
+        required = name in found.__required_keys__ if stated is None else stated
+        yield Field(name, hint, MISSING, required)
+
+
+def _without_default(field: Field) -> Field:
+    return Field(field.name, field.hint)
+
+
+def hints_of(found: Any) -> dict[str, Any]:
+    """The hints of a class or function; those that do not resolve are left out.
+
+    A name imported under ``TYPE_CHECKING`` only is the usual reason for that.
+    """
+    if not isinstance(found, type) and not inspect.isroutine(found):  # partial(run), an object
+        found = getattr(found, "func", None) or type(found).__call__
+    try:
+        return typing.get_type_hints(found, include_extras=True)
+    except Exception:  # any expression of the user's may stand in a hint
+        try:
+            raw = dict(found.__annotations__)
+        except Exception:  # from Python 3.14 on, asking for them evaluates them
+            return {}
+        return {name: hint for name, hint in raw.items() if not isinstance(hint, str)}
+
+
+def with_default(schema: Schema, default: Any) -> Schema:
+    """The schema with a default, where JSON can say it."""
+    value = default.value if isinstance(default, enum.Enum) else default
+    sayable = isinstance(value, (bool, int, float, str)) and fits(value, schema)
+    if not sayable or "$ref" in schema or value != plain(value):
+        return schema
+    return {**schema, "default": value}
+
+
+def docstring(found: type) -> Schema:
+    """What its author wrote about a class."""
+    text = inspect.cleandoc(found.__doc__ or "")
+    generated = text.startswith(f"{found.__name__}(")  # dataclasses and attrs write their own
+    return {} if generated or not text else {"description": text}

@@ -1,0 +1,147 @@
+"""The last requests: in memory for the debug page, and on disk when they are recorded."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from scorehost.dev.recording import (
+    FORMAT,
+    Recorder,
+    as_value,
+    masked_headers,
+    masked_target,
+    outcome_of,
+)
+from scorehost.front.http.exchange import Exchange
+from scorehost.front.observe.log import Log
+from scorehost.settings import Settings
+
+SHOWN: Final = 100
+"""Requests on the debug page."""
+_LEFT: Final = 499
+LARGEST_SHOWN: Final = 1 << 20
+"""Bytes of a body that are kept in memory; of a larger one its size."""
+
+
+class RequestHistory:
+    """Collects what is known of a request and keeps it when it is over.
+
+    Parameters
+    ----------
+    settings : which are kept, where, how many.
+    log : told once when the folder cannot be written.
+    """
+
+    def __init__(self, settings: Settings, log: Log) -> None:
+        self._which = settings.recorded
+        self._shows = settings.debug
+        self._script = script_name(settings)
+        self._log = log
+        self._answers: dict[Exchange, bytes] = {}
+        self._details: dict[Exchange, dict[str, Any]] = {}
+        self._number = 0
+        self._largest = max(LARGEST_SHOWN, settings.record_bytes // 4)
+        self.last: deque[dict[str, Any]] = deque(maxlen=SHOWN)
+        self._recorder: Recorder | None = None
+        self._writer: ThreadPoolExecutor | None = None
+        if self._which != "off":
+            place = settings.record_place
+            self._recorder = Recorder(place, settings.record_count, settings.record_bytes)
+            self._writer = ThreadPoolExecutor(1, thread_name_prefix="scorehost-recorder")
+            what = "failing requests" if self._which == "errors" else "every request"
+            log.warning(f"recording {what}, bodies included, in {place}")
+
+    def failed(self, exchange: Exchange, detail: dict[str, Any]) -> None:
+        """The worker has told why it failed."""
+        self._details[exchange] = detail
+
+    def answered(self, exchange: Exchange, data: bytes) -> None:
+        """The whole answer is known."""
+        self._answers[exchange] = data
+
+    def finished(self, exchange: Exchange, now: float) -> None:
+        """The exchange is over; its body is let go after this."""
+        data = self._answers.pop(exchange, b"")
+        detail = self._details.pop(exchange, {})
+        # What no worker has begun says nothing of the script: refusals, clients that left.
+        begun = exchange.begun > 0 and exchange.status != _LEFT
+        wanted = self._which == "all" or (self._which == "errors" and exchange.status >= 400)
+        record = begun and wanted and exchange.size <= self._largest
+        if not record and not self._shows:
+            return
+        document = self._document(exchange, data, detail, now)
+        if self._shows:
+            large = exchange.size > LARGEST_SHOWN
+            self.last.append(
+                document | {"body": "", "left_out": exchange.size} if large else document
+            )
+        if record and self._writer is not None:
+            self._writer.submit(self._write, document)
+
+    def _document(
+        self, exchange: Exchange, data: bytes, detail: dict[str, Any], now: float
+    ) -> dict[str, Any]:
+        self._number += 1
+        replay_of = getattr(exchange.connection, "replay_of", None)
+        head, _, body = data.partition(b"\r\n\r\n")
+        return {
+            "format": FORMAT,
+            "number": self._number,
+            "id": exchange.request_id.decode("latin-1"),
+            "time": time.time(),
+            "script": self._script,
+            "method": exchange.method.decode("latin-1"),
+            "target": masked_target(exchange.target.decode("latin-1")),
+            "headers": masked_headers(exchange.text_headers()),
+            "body": as_value(_body(exchange)) if exchange.size <= self._largest else "",
+            "remote_address": exchange.connection.address,
+            "run_ms": round(exchange.run_ns / 1e6, 3) if exchange.run_ns >= 0 else None,
+            "total_ms": round((now - exchange.arrived) * 1e3, 3),
+            "streamed": exchange.streaming,
+            "outcome": outcome_of(exchange.status, _content_type(head), body, exchange.reason),
+            "error": detail,
+            "replay_of": replay_of,
+        }
+
+    def _write(self, document: dict[str, Any]) -> None:
+        recorder = self._recorder
+        if recorder is None:
+            return
+        try:
+            recorder.keep(document)
+        except OSError as error:
+            self._recorder = None
+            self._log.error(f"requests are recorded no longer: {error}")
+
+    def find(self, number: int) -> dict[str, Any] | None:
+        """One of the last requests."""
+        return next((each for each in self.last if each["number"] == number), None)
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._writer is not None:
+            self._writer.shutdown(wait=True)
+
+
+def script_name(settings: Settings) -> str:
+    """The entry script as a record names it: from the app root, where it lies in there."""
+    script, root = settings.script, settings.root
+    return str(script.relative_to(root) if script.is_relative_to(root) else script)
+
+
+def _body(exchange: Exchange) -> bytes:
+    if exchange.body_file < 0:
+        return exchange.body
+    return os.pread(exchange.body_file, exchange.size, 0)
+
+
+def _content_type(head: bytes) -> str:
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-type":
+            return value.strip().decode("latin-1")
+    return ""

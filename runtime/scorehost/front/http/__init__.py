@@ -1,0 +1,1 @@
+"""Sockets and HTTP: bytes become requests, and responses become bytes."""

@@ -1,0 +1,378 @@
+"""From one queue to the scoring workers.
+
+A worker has one request in ``run()`` and, only while ``run()`` is short, a few more written
+ahead into its socket, so that it need not wait for the front between two of them. The rule:
+as many as take :data:`AHEAD` together, at most :data:`DEEPEST`, by the slowest recent ``run()``.
+What was written ahead and not begun is taken back when its worker dies, stops, or stays in one
+request for :data:`STALL` while others could take it, or while a longest wait is set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from scorehost.errors import DeadlineExceeded, NotReady, RequestError
+from scorehost.front.http.exchange import DONE, WAITING, WRITTEN, Exchange
+from scorehost.front.scheduling.queue_limits import QueueLimits
+from scorehost.front.workers.handle import RETIRING, SERVING, WorkerHandle
+from scorehost.settings import Settings
+
+AHEAD: Final = 0.001
+"""Seconds of work that may be written ahead. A request that finds an idle worker elsewhere
+waits this long at most, and STALL once when run() was suddenly slow."""
+DEEPEST: Final = 32
+"""docs/decisions/write-ahead.md has the measurement."""
+OVERHEAD: Final = 20e-6
+"""Seconds that a request costs a worker besides run()."""
+STALL: Final = 0.004
+"""Seconds in one request after which those written behind it are taken back."""
+
+
+class Clock(Protocol):
+    """What the dispatcher needs of the event loop."""
+
+    def now(self) -> float:
+        """Seconds on the monotonic clock."""
+
+    def later(self, seconds: float, call: Callable[..., None], *args: object) -> object:
+        """Call once, after a while."""
+
+
+class Outlet(Protocol):
+    """Where requests go that get no result from a worker."""
+
+    def fail(self, exchange: Exchange, error: RequestError) -> None:
+        """Answer with an error."""
+
+    def expired(self, worker: WorkerHandle, exchange: Exchange) -> None:
+        """The request's time is over: its client has the answer, its worker must be freed."""
+
+
+class Dispatcher:
+    """One queue, many workers.
+
+    Parameters
+    ----------
+    settings : deadline and longest wait.
+    limits : of the queue, and the refusals of those who are over one.
+    clock, outlet : the event loop, and where errors go.
+    """
+
+    def __init__(
+        self, settings: Settings, limits: QueueLimits, clock: Clock, outlet: Outlet
+    ) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._outlet = outlet
+        self.queue: deque[Exchange] = deque()
+        self.serving: list[WorkerHandle] = []
+        self.deadlines_suspended = False
+        self._number = 0
+        self._limit = settings.scoring_timeout_ms / 1000
+        self._limit_ms = settings.scoring_timeout_ms
+        longest = settings.max_queue_wait_ms
+        self._wait = None if longest is None else longest / 1000
+        self._watching = False
+        self._next_look = math.inf
+        # With fewer in the queue than this it is not full, however many are written ahead.
+        fixed = settings.max_queue_length is not None
+        self._never_full = 0 if fixed else limits.queue_limit(1) - DEEPEST
+
+    # -- in -----------------------------------------------------------------------------------
+
+    def submit(self, exchange: Exchange) -> None:
+        """Give a request to a worker, or put it in the queue, or refuse it."""
+        exchange.queued = self._clock.now()
+        queue = self.queue
+        worker = None if queue else self._pick()
+        waits = worker is None or worker.outstanding  # in the queue, or written ahead
+        if waits and len(queue) >= self._never_full and self._is_full(exchange):
+            return
+        if worker is not None and self._write(worker, exchange):
+            return
+        exchange.state = WAITING
+        queue.append(exchange)
+        if self._wait is not None:
+            self._watch_waiting()
+
+    def _is_full(self, exchange: Exchange) -> bool:
+        """Refuse the request if the queue is full."""
+        waiting, allowed = self.waiting, self.allowed
+        if self.suspended() or waiting < self._limits.queue_limit(allowed):
+            return False
+        self._outlet.fail(exchange, self._limits.queue_full(waiting, allowed))
+        return True
+
+    def pump(self) -> None:
+        """Give waiting requests to workers that have room."""
+        queue = self.queue
+        while queue:
+            worker = self._pick()
+            if worker is None:
+                return
+            exchange = queue.popleft()
+            if not self._write(worker, exchange):
+                queue.appendleft(exchange)
+                return
+
+    def _pick(self) -> WorkerHandle | None:
+        """An idle worker, else the one with most room."""
+        serving = self.serving
+        if len(serving) == 1:
+            worker = serving[0]
+            return worker if len(worker.outstanding) < worker.depth else None
+        best, most = None, 0
+        for worker in serving:
+            outstanding = len(worker.outstanding)
+            if not outstanding:
+                return worker
+            room = worker.depth - outstanding
+            if room > most:
+                best, most = worker, room
+        return best
+
+    def _write(self, worker: WorkerHandle, exchange: Exchange) -> bool:
+        self._number = exchange.number = self._number + 1
+        try:
+            if not worker.write(exchange):
+                return False
+        except RequestError as error:
+            self._outlet.fail(exchange, error)
+            return True
+        exchange.state = WRITTEN
+        outstanding = worker.outstanding
+        outstanding.append(exchange)
+        if len(outstanding) == 1:
+            worker.head_since = exchange.begun = self._clock.now()
+            self._watch_deadline(worker)
+        elif not self._watching:
+            self._watching = True
+            self._clock.later(STALL, self._look_for_stalls)
+        return True
+
+    # -- out ----------------------------------------------------------------------------------
+
+    def answered(self, worker: WorkerHandle, count: int, slowest: int, now: float) -> None:
+        """The worker has answered its oldest requests; begin what that makes room for.
+
+        Parameters
+        ----------
+        worker : has them no longer in ``outstanding``.
+        count : how many it answered.
+        slowest : the longest of their times in ``run()`` (ns), -1 when it never returned.
+        now : seconds on the monotonic clock.
+        """
+        worker.head_since = now
+        worker.scored += count
+        if worker.outstanding:
+            worker.outstanding[0].begun = now
+            self._watch_deadline(worker)
+        if slowest >= 0:
+            worker.learn(slowest)
+            worker.depth = max(1, min(DEEPEST, int(AHEAD / (worker.service + OVERHEAD))))
+        if self.queue:
+            self.pump()
+
+    def is_first(self, exchange: Exchange) -> bool:
+        """Whether the exchange is the one a worker is in, or takes next."""
+        return any(
+            worker.outstanding and worker.outstanding[0] is exchange for worker in self.serving
+        )
+
+    def remove(self, exchange: Exchange) -> bool:
+        """Take out a request whose client has left; False if a worker has begun it."""
+        if exchange.state == WAITING:
+            self.queue.remove(exchange)
+            return True
+        for worker in self.serving:
+            if exchange in worker.outstanding:
+                self.take_back(worker)
+                if exchange.state == WAITING:
+                    self.queue.remove(exchange)
+                self.pump()
+                return exchange not in worker.outstanding
+        return False
+
+    def take_back(self, worker: WorkerHandle) -> None:
+        """Put what the worker has not begun back to the front of the queue, in order."""
+        outstanding, taken = worker.outstanding, worker.take_back()
+        back = [each for each in outstanding if each.number in taken]
+        for exchange in back:
+            outstanding.remove(exchange)
+            if exchange.state != DONE:  # answered at its deadline, before it was begun
+                exchange.begun = 0.0
+                exchange.state = WAITING
+        self._put_back([each for each in back if each.state == WAITING])
+        if outstanding and not outstanding[0].begun:  # it has begun another than was to be next
+            worker.head_since = outstanding[0].begun = self._clock.now()
+        if self.queue:
+            self._watch_waiting()
+
+    def _put_back(self, back: list[Exchange]) -> None:
+        """Put requests where they belong in the queue, which is in the order of arrival."""
+        queue = self.queue
+        if queue and back and back[-1].queued > queue[0].queued:  # another worker's came before
+            back = sorted((*back, *queue), key=_arrival)
+            queue.clear()
+        queue.extendleft(reversed(back))
+
+    def retire(self, worker: WorkerHandle) -> None:
+        """Give the worker nothing more; what it has begun it finishes."""
+        if worker in self.serving:
+            self.serving.remove(worker)
+        if worker.state == SERVING:
+            worker.state = RETIRING
+        self.take_back(worker)
+        self.pump()
+
+    def lost(self, worker: WorkerHandle) -> list[Exchange]:
+        """The worker has ended; returns what was inside it."""
+        if worker in self.serving:
+            self.serving.remove(worker)
+        self.take_back(worker)
+        inside = list(worker.outstanding)
+        worker.outstanding.clear()
+        self.pump()
+        return inside
+
+    def refuse_all(self, error: NotReady) -> None:
+        """Nobody will come to work the queue off."""
+        while self.queue:
+            self._outlet.fail(self.queue.popleft(), error)
+
+    # -- numbers ------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue or written ahead, not begun."""
+        waiting = len(self.queue)
+        for worker in self.serving:
+            if worker.outstanding:
+                waiting += len(worker.outstanding) - 1
+        return waiting
+
+    @property
+    def busy(self) -> int:
+        """Workers with a request inside."""
+        return sum(1 for worker in self.serving if worker.outstanding)
+
+    @property
+    def allowed(self) -> int:
+        """Requests that may be in ``run()`` at once."""
+        return len(self.serving)
+
+    @property
+    def service(self) -> float:
+        """Recent time of one request (seconds), over all workers; those under way count too."""
+        now, longest = self._clock.now(), 0.0
+        for worker in self.serving:
+            under_way = now - worker.head_since if worker.outstanding else 0.0
+            longest = max(longest, worker.service, under_way)
+        return longest
+
+    def overdue(self, now: float) -> list[WorkerHandle]:
+        """Workers that have been in one request for longer than STALL.
+
+        A worker that has not even begun it only lacks a processor: that is no sign of a slow
+        ``run()``, and what is written ahead would come no sooner elsewhere.
+        """
+        return [
+            worker
+            for worker in self.serving
+            if len(worker.outstanding) > 1
+            and now - worker.head_since >= STALL
+            and worker.shared.begun == worker.outstanding[0].number
+            and now - worker.shared.begun_at_ns * 1e-9 >= STALL
+        ]
+
+    def suspended(self) -> bool:
+        """Whether a debugger is attached: time spent at a breakpoint does not count."""
+        return self.deadlines_suspended or any(worker.shared.debugged for worker in self.serving)
+
+    # -- watching -----------------------------------------------------------------------------
+
+    def _look_for_stalls(self) -> None:
+        now = self._clock.now()
+        for worker in self.overdue(now):
+            worker.service = max(worker.service, now - worker.head_since)
+            worker.depth = 1
+            if len(self.serving) > 1 or self._wait is not None:
+                self.take_back(worker)
+        self.pump()
+        self._watching = any(len(worker.outstanding) > 1 for worker in self.serving)
+        if self._watching:
+            self._clock.later(STALL, self._look_for_stalls)
+
+    def _watch_waiting(self) -> None:
+        """Look at the first in the queue when its time is over; a timer too many does no harm."""
+        if self._wait is None or not self.queue:
+            return
+        due = self.queue[0].queued + self._wait
+        if due < self._next_look:
+            self._next_look = due
+            self._clock.later(max(0.0, due - self._clock.now()), self._end_waits)
+
+    def _end_waits(self) -> None:
+        """Refuse whoever has waited for too long; the queue is in the order of arrival."""
+        self._next_look = math.inf
+        if self._wait is None:
+            return
+        now = self._clock.now()
+        if self.suspended():
+            for exchange in self.queue:
+                exchange.queued = now
+        while self.queue and now - self.queue[0].queued >= self._wait:
+            exchange = self.queue.popleft()
+            waited = now - exchange.queued
+            self._outlet.fail(exchange, self._limits.waited_too_long(waited, len(self.queue) + 1))
+        self._watch_waiting()
+
+    def _watch_deadline(self, worker: WorkerHandle) -> None:
+        """One timer a worker, which moves itself on: none is made for a request."""
+        if not worker.deadline_watched:
+            worker.deadline_watched = True
+            self._clock.later(self._limit, self._check_deadline, worker)
+
+    def _keep_only_first(self, worker: WorkerHandle) -> None:
+        """Take back all but the first, even if the worker has not begun that.
+
+        Such a worker stands still outside of any request. With the first left to it, it counts as
+        busy, and is killed for that one if it does not move.
+        """
+        first = worker.outstanding[0]
+        self.take_back(worker)
+        if first.state == WAITING and worker.write(first):
+            self.queue.remove(first)
+            first.state = WRITTEN
+            worker.outstanding.appendleft(first)
+
+    def _check_deadline(self, worker: WorkerHandle) -> None:
+        worker.deadline_watched = False
+        if not worker.outstanding:
+            return
+        left = worker.head_since + self._limit - self._clock.now()
+        exchange = worker.outstanding[0]
+        if left <= 0 and self.suspended():
+            worker.head_since = self._clock.now()
+            left = self._limit
+        if left <= 0:
+            if worker.expired != exchange.number:
+                # Before the client hears of it: from now on the worker must not begin it.
+                worker.expired = worker.shared.victim = exchange.number
+                worker.service = max(worker.service, self._limit)
+                worker.depth = 1
+                self._keep_only_first(worker)
+                if exchange.state != DONE:
+                    self._outlet.fail(exchange, DeadlineExceeded(self._limit_ms))
+                self._outlet.expired(worker, exchange)
+                self.pump()
+            return
+        worker.deadline_watched = True
+        self._clock.later(max(left, 0.05), self._check_deadline, worker)
+
+
+def _arrival(exchange: Exchange) -> float:
+    return exchange.queued

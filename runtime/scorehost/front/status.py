@@ -1,0 +1,195 @@
+"""What the server says of itself: alive, started, ready, and what it is doing instead."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sized
+from typing import Any, Final
+
+from scorehost import __version__
+from scorehost.front.http.byte_budget import ByteBudget
+from scorehost.front.scheduling.dispatcher import Dispatcher
+from scorehost.front.workers.handle import STARTING as IS_STARTING
+from scorehost.front.workers.pool import Pool
+from scorehost.model_store import MODELS_FOLDER, model_names, versions
+from scorehost.settings import Settings
+
+STARTING: Final = "starting"
+READY: Final = "ready"
+FAILED: Final = "failed"
+DRAINING: Final = "draining"
+RESTARTING: Final = "restarting"
+
+RETRY_STARTING: Final = 2.0
+"""Seconds after which a client should ask again while init() runs."""
+
+
+class Status:
+    """The server's state in words and numbers.
+
+    Parameters
+    ----------
+    pool, dispatcher : what is asked.
+    """
+
+    def __init__(self, pool: Pool, dispatcher: Dispatcher) -> None:
+        self._pool = pool
+        self._dispatcher = dispatcher
+        self.draining = False
+
+    @property
+    def state(self) -> str:
+        """One word."""
+        if self.draining:
+            return DRAINING
+        if self._dispatcher.serving:
+            return READY
+        if self._pool.failed:
+            return FAILED
+        return RESTARTING if self._pool.ever_ready else STARTING
+
+    def document(self) -> dict[str, Any]:
+        """Everything a person looking at a probe wants to know."""
+        pool, dispatcher = self._pool, self._dispatcher
+        document: dict[str, Any] = {
+            "state": self.state,
+            "workers": {
+                "ready": len(dispatcher.serving),
+                "wanted": pool.wanted,
+                "busy": dispatcher.busy,
+            },
+            "queue": len(dispatcher.queue),
+        }
+        doing = self.doing()
+        if doing:
+            document["doing"] = doing
+        if pool.reloading:
+            document["reloading"] = True
+        if pool.last_death:
+            document["last_worker_end"] = pool.last_death
+        if pool.last_failure is not None:
+            document["last_failure"] = self.failure()
+        return document
+
+    def doing(self) -> str:
+        """What the workers that are starting do, and for how long; or when one will start."""
+        starting = [each for each in self._pool.workers if each.state == IS_STARTING]
+        if not starting:
+            pause = self._pause()
+            return f"the next worker starts in {pause:.1f} s" if pause > 0 else ""
+        oldest = min(starting, key=lambda worker: worker.started)
+        seconds = time.monotonic() - oldest.started
+        return f"{_STAGES.get(oldest.stage, oldest.stage)} for {seconds:.1f} s"
+
+    def _pause(self) -> float:
+        """Seconds until a missing worker is started; they grow when workers keep ending."""
+        return self._pool.next_start - time.monotonic() if self._pool.missing() else 0.0
+
+    def retry_after(self) -> float:
+        """Seconds after which a client that found nobody to score should ask again."""
+        return math.ceil(max(RETRY_STARTING, self._pause()))
+
+    def failure(self) -> dict[str, Any]:
+        """The last failed start, in short; the whole report is in the log."""
+        report = self._pool.last_failure or {}
+        return {
+            "stage": report.get("stage", ""),
+            "error": f"{report.get('error_type', '')}: {report.get('message', '')}".lstrip(": "),
+            "hint": report.get("hint", ""),
+        }
+
+    def not_ready(self) -> str:
+        """Why a request is not scored now, for its client."""
+        if self.state == FAILED:
+            failure = self.failure()
+            return (
+                f"The entry script failed to start, in its stage {failure['stage']!r}: "
+                f"{failure['error']} GET /readyz and the log have the whole of it."
+            )
+        doing = self.doing()
+        tail = f": {doing}" if doing else ""
+        return f"No worker can score yet; the server is {self.state}{tail}. Try again later."
+
+
+_STAGES: Final = {
+    "starting": "starting a process",
+    "read": "reading the entry script",
+    "import": "importing the entry script",
+    "signature": "checking init() and run()",
+    "init()": "running init()",
+    "describe": "describing the service",
+}
+
+
+class Numbers:
+    """Reads them.
+
+    Parameters
+    ----------
+    settings : names of script and service.
+    pool, dispatcher, budget, connections : are asked.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        pool: Pool,
+        dispatcher: Dispatcher,
+        budget: ByteBudget,
+        connections: Sized,
+    ) -> None:
+        self._settings = settings
+        self._pool = pool
+        self._dispatcher = dispatcher
+        self._budget = budget
+        self._connections = connections
+        self._models: list[dict[str, str]] = []
+        self._models_of = -1
+
+    def gauges(self) -> dict[str, tuple[str, float]]:
+        """Help and value by name."""
+        pool, dispatcher = self._pool, self._dispatcher
+        allowed, waiting, busy = dispatcher.allowed, dispatcher.waiting, dispatcher.busy
+        return {
+            "scorehost_workers_ready": ("Workers that can score.", allowed),
+            "scorehost_workers_wanted": ("Workers that should be there.", pool.wanted),
+            "scorehost_requests_in_flight": (
+                "Requests inside run() now, also in workers that are about to go.",
+                sum(1 for worker in pool.workers if worker.outstanding),
+            ),
+            "scorehost_queue_length": ("Requests waiting for a worker now.", waiting),
+            "scorehost_queue_bytes": ("Bytes of bodies held now.", self._budget.held),
+            "scorehost_connections": ("Connections open now.", len(self._connections)),
+            "scorehost_utilisation": (
+                "Busy and queued requests for each ready worker; scale on this. May exceed 1.",
+                (busy + waiting) / allowed if allowed else 0.0,
+            ),
+            "scorehost_worker_memory_bytes": (
+                "Resident memory of all scoring processes.",
+                sum(worker.memory() for worker in pool.workers),
+            ),
+        }
+
+    def build(self) -> dict[str, str]:
+        """Versions and names."""
+        return {
+            "version": __version__,
+            "entry_script": self._settings.script.name,
+            "service_name": self._settings.service_name,
+            "service_version": self._settings.service_version,
+            "generation": str(self._pool.generation),
+        }
+
+    def models(self) -> list[dict[str, str]]:
+        """Name and highest version of each model in the app root; looked for at each reload."""
+        if self._models_of != self._pool.generation:
+            self._models_of = self._pool.generation
+            folder = self._settings.root / MODELS_FOLDER
+            found = {name: versions(folder / name) for name in model_names(folder)}
+            self._models = [
+                {"name": name, "version": str(numbers[-1])}
+                for name, numbers in found.items()
+                if numbers
+            ]
+        return self._models

@@ -1,0 +1,83 @@
+"""Why a scoring process ended: everything the front knows, put together.
+
+The exit status, the signal, what faulthandler wrote, the out-of-memory counter of the control
+group, the memory it held last, the request inside and its last lines of output.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from scorehost.diagnosis.cgroup import read_limits
+from scorehost.diagnosis.deaths import explain_exit
+from scorehost.diagnosis.report import report_death
+from scorehost.front.workers.handle import WorkerHandle
+from scorehost.settings import Settings
+
+
+@dataclass(frozen=True)
+class End:
+    """An explained end.
+
+    Parameters
+    ----------
+    reason : one of a small closed set, for the metric.
+    text : for the log.
+    client_text : for the client whose request was inside; names nothing of the script.
+    report : the whole report, as values.
+    oom_kills : the out-of-memory counter now.
+    """
+
+    reason: str
+    text: str
+    client_text: str
+    report: dict[str, Any]
+    oom_kills: int | None
+
+
+def explain_end(
+    handle: WorkerHandle,
+    code: int,
+    *,
+    request_id: str,
+    output: str,
+    settings: Settings,
+    oom_before: int | None,
+) -> End:
+    """Explain the end of a process."""
+    limits = read_limits()
+    stacks = handle.read_stacks()
+    death = explain_exit(
+        code,
+        oom_before=oom_before,
+        oom_after=limits.oom_kills,
+        memory_limit=limits.memory_bytes,
+        peak_bytes=handle.peak_bytes or None,
+        request_id=request_id,
+        stacks=stacks,
+        killed_for=handle.kill_reason,
+        start_limit=settings.worker_timeout,
+    )
+    report = report_death(
+        stage=handle.stage,
+        script=settings.script,
+        cause=death.text,
+        hint=death.hint,
+        stacks=stacks,
+        output=output,
+        app_root=settings.root,
+    )
+    name = "loader" if handle.is_loader else f"worker {handle.index}"
+    lines = [f"{name} (pid {handle.pid}): {death.text}"]
+    if death.hint:
+        lines.append(f"  hint: {death.hint}")
+    if report.stacks:
+        lines += ["  last stacks:", *("    " + line for line in report.stacks.splitlines())]
+    return End(
+        death.reason,
+        "\n".join(lines),
+        "The scoring process ended while this request was inside it. Check the logs for more info.",
+        report.to_dict(),
+        limits.oom_kills,
+    )

@@ -1,0 +1,297 @@
+"""One scoring worker, as the front sees it: its sockets, and what is inside.
+
+The front keeps a copy of the worker's end of the requests socket. Receiving from it takes back
+what the worker has not begun: the kernel gives a packet to one of the two, never to both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections import deque
+from typing import Any, Final
+
+from scorehost.errors import HeadersTooLarge
+from scorehost.front.http.exchange import Exchange
+from scorehost.wire import answers, requests
+from scorehost.wire.shared import SharedState
+from scorehost.wire.signals import DUMP_SIGNAL, INTERRUPT_SIGNAL, send_to_main_thread
+
+STARTING: Final = "starting"
+READY: Final = "ready"
+SERVING: Final = "serving"
+RETIRING: Final = "retiring"
+ENDED: Final = "ended"
+
+_READ_SIZE: Final = 256 << 10
+# One buffer for all reads: a fresh one of this size costs ten times the read itself, as the
+# allocator maps and unmaps it each time. docs/decisions/hot-path.md has the measurement.
+_BUFFER: Final = bytearray(_READ_SIZE)
+_VIEW: Final = memoryview(_BUFFER)
+_MAX_SERVICE_WEIGHT: Final = 8
+_SEND_BUFFER: Final = 256 << 10
+"""Asked for, so that the largest packet fits where the system's default is small; the kernel
+grants at most net.core.wmem_max."""
+KEPT_LINES: Final = 40
+"""Last lines of a process's output, for the report on its end."""
+
+
+class WorkerHandle:
+    """One scoring worker.
+
+    Attributes
+    ----------
+    index : 1 for the first of a generation.
+    description : what the worker said of its script when it became ready.
+    full : whether the script can see more of a POST than its body.
+    state : STARTING, READY (it could score, and is not asked to), SERVING, RETIRING or ENDED.
+    stage : what a starting worker is doing.
+    outstanding : exchanges written to it and not answered, oldest first.
+    head_since : when the oldest of them could begin (seconds, monotonic).
+    service : recent time in ``run()`` (seconds); it rises at once and falls slowly.
+    depth : how many may be outstanding.
+    replaces : the worker that goes when this one is ready.
+    recycle_at : number of scored requests after which it is replaced; 0 never.
+    fresh_bytes : what it held when it became ready.
+    share : workers among which the CPUs were divided when it started.
+    last_lines : the end of its output.
+    silent : it has closed its end of the answers.
+    """
+
+    def __init__(self, index: int, generation: int) -> None:
+        self.index = index
+        self.generation = generation
+        self.pid = 0
+        self.state = STARTING
+        self.stage = "starting"
+        self.started = time.monotonic()
+        self.ready_at = 0.0
+        self.description: dict[str, Any] = {}
+        self.full = True
+        self.report: dict[str, Any] | None = None
+        self.outstanding: deque[Exchange] = deque()
+        self.head_since = 0.0
+        self.service = 0.0
+        self.depth = 1
+        self.scored = 0
+        self.expired = 0
+        self.deadline_watched = False
+        self.is_loader = False
+        self.warms_up = False
+        self.refusal = ""
+        self.recycling = False
+        self.recycle_at = 0
+        self.fresh_bytes = 0
+        self.replaces: WorkerHandle | None = None
+        self.share = 0
+        self.silent = False
+        self.last_lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self.kill_reason = ""
+        self.returncode: int | None = None
+        self.paused_stream: Exchange | None = None
+        self.peak_bytes = 0
+        self._open()
+
+    def _open(self) -> None:
+        self.requests, self._their_requests = socket.socketpair(
+            socket.AF_UNIX, socket.SOCK_SEQPACKET
+        )
+        self._send = self.requests.send
+        self.requests.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        self.answers, self._their_answers = socket.socketpair()
+        self._shared_file = SharedState.create()
+        self.shared = SharedState(self._shared_file)
+        self.stacks_file = os.memfd_create("scorehost-stacks", os.MFD_CLOEXEC)
+        self.output, self._their_output = os.pipe()
+        for sock in (self.requests, self.answers):
+            sock.setblocking(False)
+        os.set_blocking(self.output, False)
+        self.reader = answers.AnswerReader()
+
+    def their_files(self) -> list[int]:
+        """What the process gets: requests, answers, shared, stacks, output."""
+        return [
+            self._their_requests.fileno(),
+            self._their_answers.fileno(),
+            self._shared_file,
+            self.stacks_file,
+            self._their_output,
+        ]
+
+    def handed_over(self) -> None:
+        """The process has its files: keep none that would hide its end."""
+        self._their_answers.close()
+        os.close(self._their_output)
+        os.close(self._shared_file)
+
+    # -- requests -----------------------------------------------------------------------------
+
+    def send_control(self, kind: int, body: bytes = b"", files: list[int] | None = None) -> None:
+        """Send a packet that is not a request."""
+        packet = requests.pack_request(kind, 0, b"", b"", body)
+        if files:
+            socket.send_fds(self.requests, [packet], files)
+        else:
+            self.requests.send(packet)
+
+    def write(self, exchange: Exchange) -> bool:
+        """Write one request to the worker; False when its socket takes no more now.
+
+        Raises
+        ------
+        HeadersTooLarge
+            The script asks for headers, and these don't fit.
+        """
+        if self.full or exchange.method != b"POST":
+            packet = pack(exchange)
+        else:
+            packet = requests.pack_plain(
+                exchange.number, exchange.request_id, exchange.body, exchange.body_file >= 0
+            )
+        try:
+            if exchange.body_file < 0:
+                self._send(packet)
+            else:
+                socket.send_fds(self.requests, [packet], [exchange.body_file])
+        except OSError:  # full, or the process is ending; its end is noticed elsewhere
+            return False
+        return True
+
+    def take_back(self) -> list[int]:
+        """Take back every request the worker has not begun; returns their numbers.
+
+        The worker may begin one between two that are taken: they need not be the last ones.
+        """
+        taken: list[int] = []
+        while True:
+            try:
+                data, ancillary, _, _ = self._their_requests.recvmsg(
+                    requests.REQUEST_PREFIX, socket.CMSG_SPACE(4), socket.MSG_DONTWAIT
+                )
+            except BlockingIOError:
+                return taken
+            if not data:
+                return taken
+            for descriptor in requests.received_files(ancillary):
+                os.close(descriptor)
+            taken.append(requests.request_number(data))
+
+    # -- answers ------------------------------------------------------------------------------
+
+    def read_answers(self) -> list[answers.AnswerFrame]:
+        """Read what is there."""
+        try:
+            size = self.answers.recv_into(_BUFFER)
+        except BlockingIOError:
+            return []
+        except OSError:
+            size = 0
+        if not size:
+            self.silent = True
+        return self.reader.feed(bytes(_VIEW[:size]))
+
+    def drain_answers(self) -> list[answers.AnswerFrame]:
+        """Read everything a process left behind."""
+        found: list[answers.AnswerFrame] = []
+        while True:
+            try:
+                data = self.answers.recv(_READ_SIZE)
+            except OSError:
+                return found
+            if not data:
+                return found
+            found += self.reader.feed(data)
+
+    def learn(self, run_ns: int) -> None:
+        """Take a request's time into account: up at once, down slowly."""
+        seconds = run_ns * 1e-9
+        if seconds >= self.service:
+            self.service = seconds
+        else:
+            self.service -= (self.service - seconds) / _MAX_SERVICE_WEIGHT
+
+    # -- signals ------------------------------------------------------------------------------
+
+    def interrupt(self, number: int) -> None:
+        """Raise in the script, if this request is still inside."""
+        self.shared.victim = number
+        if self.pid and self.state != ENDED:
+            with contextlib.suppress(ProcessLookupError):
+                send_to_main_thread(self.pid, INTERRUPT_SIGNAL)
+
+    def dump_stacks(self) -> None:
+        """Have the process write the stacks of its threads to its file."""
+        self.signal(DUMP_SIGNAL)
+
+    def signal(self, number: int) -> None:
+        """Send a signal, if the process is still there."""
+        if self.pid and self.state != ENDED:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self, reason: str) -> None:
+        """End the process at once; its end is explained by the reason."""
+        self.kill_reason = self.kill_reason or reason
+        self.signal(signal.SIGKILL)
+
+    def read_stacks(self) -> str:
+        """What has been written to the stacks file since the last time."""
+        size = os.fstat(self.stacks_file).st_size
+        text = os.pread(self.stacks_file, size, 0).decode("utf-8", "replace")
+        os.ftruncate(self.stacks_file, 0)
+        os.lseek(self.stacks_file, 0, os.SEEK_SET)  # the offset is shared with the process
+        return text
+
+    # -- what it is -----------------------------------------------------------------------------
+
+    @property
+    def style(self) -> str:
+        """The entry script's style."""
+        return str(self.description.get("style", ""))
+
+    def memory(self) -> int:
+        """Resident bytes of the process now, 0 when it is gone."""
+        try:
+            with open(f"/proc/{self.pid}/statm", "rb") as file:  # noqa: PTH123 - read often
+                return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+        except (OSError, IndexError):
+            return 0
+
+    def close(self) -> None:
+        """Close every descriptor."""
+        self.state = ENDED
+        for sock in (self.requests, self.answers, self._their_requests, self._their_answers):
+            sock.close()
+        os.close(self.output)
+        os.close(self.stacks_file)
+        self.shared.close()
+
+
+def pack(exchange: Exchange) -> bytes:
+    """Make the packet of an exchange, with all that a script may see of it.
+
+    Raises
+    ------
+    HeadersTooLarge
+        It is larger than a packet can be.
+    """
+    meta = requests.pack_meta(
+        exchange.method.decode("latin-1"),
+        exchange.target.decode("latin-1"),
+        exchange.known.get(b"content-type", b"").decode("latin-1"),
+        exchange.connection.address,
+        exchange.text_headers(),
+    )
+    packet = requests.pack_request(
+        requests.SCORE_FULL, exchange.number, exchange.request_id, meta, exchange.body,
+        in_file=exchange.body_file >= 0,
+    )  # fmt: skip
+    if len(packet) > requests.LARGEST_PACKET:
+        raise HeadersTooLarge(
+            f"The headers make a packet of {len(packet)} bytes for the scoring worker; at most "
+            f"{requests.LARGEST_PACKET} fit. Send fewer or shorter headers."
+        )
+    return packet

@@ -1,0 +1,129 @@
+"""How a scoring process comes to be: a fresh interpreter, or forked from the loader.
+
+The front never forks itself: it has threads and an event loop. A fresh interpreter gets its
+descriptors by inheritance, a worker forked from the loader by a packet; everything after that
+is the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+import orjson
+
+from scorehost.front.workers.handle import WorkerHandle
+from scorehost.settings import Settings
+from scorehost.wire.requests import FORK, SETTINGS
+
+# The script's folder must not come first on sys.path while our own modules are imported: a
+# user's json.py would take the place of Python's.
+_COMMAND: Final = (
+    "import gc, sys\n"
+    "gc.disable()\n"  # for as long as only our own modules are loaded
+    "if sys.path and sys.path[0] == '': del sys.path[0]\n"
+    "from scorehost.worker.process import main\n"
+    "main()"
+)
+THREAD_VARIABLES: Final = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS", "BLIS_NUM_THREADS",
+)  # fmt: skip
+
+
+KEPT_DESCRIPTORS: Final = 256
+"""For workers (eight each), large bodies (one each), and whatever libraries open."""
+
+
+def thread_variables(environ: Mapping[str, str], cpus: float, workers: int) -> dict[str, str]:
+    """The variables that give each worker its share of the CPUs.
+
+    Parameters
+    ----------
+    environ : what the user has set stays as it is.
+    cpus : CPUs the server may use.
+    workers : scoring workers that share them.
+    """
+    share = str(max(1, int(cpus // max(1, workers))))
+    return {name: share for name in THREAD_VARIABLES if name not in environ}
+
+
+def raise_descriptor_limit() -> tuple[int, int] | None:
+    """Let this process open as many files as it may; returns the limits it had before.
+
+    The usual soft limit of 1024 is for programs that call ``select()``; a connection takes a
+    descriptor, and so does a large body. Scoring processes get the old limit back.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == hard:
+        return None
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):
+        return None
+    return soft, hard
+
+
+class Launcher:
+    """Starts scoring processes.
+
+    Parameters
+    ----------
+    settings : handed to each process.
+    environ : the environment of each process.
+    cpus : CPUs the workers share.
+    workers : how many do; may be changed later, for those that start then.
+    """
+
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], cpus: float, workers: int
+    ) -> None:
+        self.settings = settings
+        self.workers = workers
+        self._cpus = cpus
+        self._environ = dict(environ)
+        self._descriptors = raise_descriptor_limit()
+
+    def start(self, handle: WorkerHandle, role: str = "worker") -> subprocess.Popen[bytes]:
+        """Start a fresh interpreter for this handle."""
+        requests, answers, shared, stacks, output = handle.their_files()
+        words = [str(word) for word in (requests, answers, shared, stacks, os.getpid())]
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-c", _COMMAND, *words],
+            pass_fds=(requests, answers, shared, stacks),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=self._environ | thread_variables(self._environ, self._cpus, self.workers),
+            # A terminal's Ctrl-C is the server's to handle, not the script's.
+            start_new_session=True,
+        )
+        handle.pid = process.pid
+        if self._descriptors is not None:
+            with contextlib.suppress(OSError):  # it has ended already, which is noticed elsewhere
+                resource.prlimit(process.pid, resource.RLIMIT_NOFILE, self._descriptors)
+        document = {
+            "settings": self.settings.to_json(),
+            "role": role,
+            "warm_up": handle.warms_up,
+            "first": handle.index <= 1,
+        }
+        handle.send_control(SETTINGS, orjson.dumps(document))
+        handle.handed_over()
+        return process
+
+    @staticmethod
+    def connections() -> int:
+        """How many connections the descriptors of this process suffice for."""
+        return max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - KEPT_DESCRIPTORS)
+
+    @staticmethod
+    def fork(loader: WorkerHandle, handle: WorkerHandle) -> None:
+        """Ask the loader to fork the process for this handle; its pid comes later."""
+        loader.send_control(FORK, files=handle.their_files())
+        handle.handed_over()

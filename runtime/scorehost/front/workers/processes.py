@@ -1,0 +1,181 @@
+"""The scoring processes on the event loop: started or forked, heard, and noticed when they end.
+
+What an end means, and what follows from it, is ``pool.py``'s business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from scorehost.front.http.exchange import Exchange
+from scorehost.front.observe.log import Log
+from scorehost.front.workers.handle import WorkerHandle
+from scorehost.front.workers.launcher import Launcher
+from scorehost.front.workers.script_output import ScriptOutput
+from scorehost.wire.answers import STREAM_END, AnswerFrame
+
+
+class Listener(Protocol):
+    """Who is told what the processes say and do."""
+
+    def answered(self, worker: WorkerHandle, found: Sequence[AnswerFrame]) -> None:
+        """A worker has answered, or sent parts of an answer."""
+
+    def control_frame(self, handle: WorkerHandle, frame: AnswerFrame) -> None:
+        """A process says something about itself."""
+
+    def process_ended(self, handle: WorkerHandle, code: int) -> None:
+        """A process has ended, and everything it said has been heard."""
+
+
+@dataclass
+class _Watched:
+    output: ScriptOutput
+    process: subprocess.Popen[bytes] | None = None  # None when forked: the loader reaps it
+    pid_file: int = -1
+
+
+class Processes:
+    """Every scoring process that has not ended.
+
+    Parameters
+    ----------
+    loop : the front's event loop.
+    launcher : starts them.
+    log : gets what they print.
+    listener : is told what happens.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, launcher: Launcher, log: Log, listener: Listener
+    ) -> None:
+        self._loop = loop
+        self._launcher = launcher
+        self._log = log
+        self._listener = listener
+        self._watched: dict[WorkerHandle, _Watched] = {}
+        self._forking: dict[WorkerHandle, deque[WorkerHandle]] = {}
+        """By loader: what it has been asked for and not done."""
+
+    # -- beginning ----------------------------------------------------------------------------
+
+    def start(self, handle: WorkerHandle, role: str = "worker") -> None:
+        """Start a fresh interpreter.
+
+        Raises
+        ------
+        OSError
+            The system has no room for another process; the handle is closed then.
+        """
+        try:
+            process = self._launcher.start(handle, role)
+        except OSError:
+            handle.close()
+            raise
+        watched = self._watch(handle)
+        watched.process = process
+        watched.pid_file = os.pidfd_open(process.pid)
+        self._loop.add_reader(watched.pid_file, self._exited, handle)
+
+    def fork(self, loader: WorkerHandle, handle: WorkerHandle) -> None:
+        """Ask the loader for a fork of itself; its pid is told later.
+
+        Raises
+        ------
+        OSError
+            The loader cannot be asked; the handle is closed then.
+        """
+        try:
+            self._launcher.fork(loader, handle)
+        except OSError:
+            handle.close()
+            raise
+        self._forking.setdefault(loader, deque()).append(handle)
+        self._watch(handle)
+
+    def forked(self, loader: WorkerHandle, pid: int) -> WorkerHandle:
+        """The loader has done what it was asked first; the pid is 0 when it could not."""
+        handle = self._forking[loader].popleft()
+        handle.pid = pid
+        if handle in self._watched:
+            self._watched[handle].output.pid = pid
+        if handle.kill_reason:  # that was decided before anybody knew whom to kill
+            handle.kill(handle.kill_reason)
+        return handle
+
+    def _watch(self, handle: WorkerHandle) -> _Watched:
+        output = ScriptOutput(handle.output, self._log, handle.shared, handle.last_lines)
+        output.pid = handle.pid
+        watched = self._watched[handle] = _Watched(output)
+        self._loop.add_reader(handle.output, self._read_output, handle, output)
+        self.listen(handle)
+        return watched
+
+    # -- hearing ------------------------------------------------------------------------------
+
+    def listen(self, handle: WorkerHandle) -> None:
+        """Read what the process says as it comes."""
+        if handle in self._watched:
+            self._loop.add_reader(handle.answers.fileno(), self._read_answers, handle)
+
+    def _read_output(self, handle: WorkerHandle, output: ScriptOutput) -> None:
+        if not output.read(request_inside(handle)):
+            self._loop.remove_reader(handle.output)
+
+    def _read_answers(self, handle: WorkerHandle) -> None:
+        self._hear(handle, handle.read_answers())
+        if handle.silent:
+            # It has closed its end, or has just died; either would make the loop spin.
+            self._loop.remove_reader(handle.answers.fileno())
+
+    def _hear(self, handle: WorkerHandle, found: list[AnswerFrame]) -> None:
+        answers = [frame for frame in found if frame.kind <= STREAM_END]
+        if len(answers) < len(found):
+            for frame in found:
+                if frame.kind > STREAM_END:
+                    self._listener.control_frame(handle, frame)
+        if answers:
+            self._listener.answered(handle, answers)
+
+    # -- ending -------------------------------------------------------------------------------
+
+    def _exited(self, handle: WorkerHandle) -> None:
+        process = self._watched[handle].process
+        code = None if process is None else process.poll()
+        if code is not None:
+            self.ended(handle, code)
+
+    def ended(self, handle: WorkerHandle, code: int) -> None:
+        """A process has ended: hear it out, and let go of it."""
+        handle.returncode = code
+        self._hear(handle, handle.drain_answers())
+        watched = self._watched.pop(handle)
+        self._forking.pop(handle, None)
+        self._loop.remove_reader(handle.answers.fileno())
+        self._loop.remove_reader(handle.output)
+        watched.output.drain(request_inside(handle))
+        if watched.pid_file >= 0:
+            self._loop.remove_reader(watched.pid_file)
+            os.close(watched.pid_file)
+        self._listener.process_ended(handle, code)
+        handle.close()
+
+
+def request_inside(handle: WorkerHandle) -> str:
+    """Id of the request that is in the worker now, or ""."""
+    begun = handle.shared.begun
+    if begun:
+        for exchange in handle.outstanding:
+            if exchange.number == begun:
+                return _name(exchange)
+    return ""
+
+
+def _name(exchange: Exchange) -> str:
+    return exchange.request_id.decode("latin-1")

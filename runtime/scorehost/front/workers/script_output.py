@@ -1,0 +1,149 @@
+"""What a worker's process prints, read from its pipes, cut into lines, joined to its request.
+
+The worker marks where a request's output begins and ends (``worker/marks.py``). Bytes between
+marks that nobody marked come from native code; they get the id of the request that is inside,
+and from then on the worker marks every request.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from typing import Final
+
+import orjson
+
+from scorehost.front.observe.log import PRINT, SCRIPT, Log
+from scorehost.wire import marks
+from scorehost.wire.shared import SharedState
+
+_READ_SIZE: Final = 64 << 10
+_LONGEST_LINE: Final = 64 << 10
+"""Bytes; a longer line is logged in pieces."""
+
+
+class ScriptOutput:
+    """The pipe that is standard output and error of one worker.
+
+    Parameters
+    ----------
+    descriptor : the pipe's reading end.
+    log : where lines go.
+    shared : the worker's shared state.
+    last_lines : takes the newest lines.
+    """
+
+    def __init__(
+        self, descriptor: int, log: Log, shared: SharedState, last_lines: deque[str]
+    ) -> None:
+        self._descriptor = descriptor
+        self._log = log
+        self._shared = shared
+        self._last_lines = last_lines
+        self._rest = b""
+        self._whose = ""
+        self._paused = ""
+        self.pid = 0
+
+    def read(self, inside: str) -> bool:
+        """Read what is there; False at the end of the pipe.
+
+        Parameters
+        ----------
+        inside : id of the request that is in the worker, "" when there is none.
+        """
+        try:
+            data = os.read(self._descriptor, _READ_SIZE)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        self._take(data, inside)
+        return bool(data)
+
+    def drain(self, inside: str = "") -> None:
+        """Read everything a process left behind, the request that was in it included."""
+        while True:
+            try:
+                data = os.read(self._descriptor, _READ_SIZE)
+            except OSError:
+                break
+            if not data:
+                break
+            self._take(data, inside)
+        self._line(self._rest, inside)
+        self._rest = b""
+
+    def _take(self, data: bytes, inside: str) -> None:
+        rest = self._rest + data
+        while True:
+            at = rest.find(marks.MARK)
+            if at < 0:
+                break
+            end = rest.find(marks.MARK_END, at)
+            if end < 0:
+                break
+            rest_before, payload = rest[:at], rest[at + len(marks.MARK) : end]
+            rest = rest[end + len(marks.MARK_END) :]
+            kind, value = payload[:1], payload[1:]
+            whose = value.decode("latin-1") if kind == marks.END else inside
+            left = self._lines(rest_before, whose)
+            if kind == marks.RECORD:
+                self._record(value)
+                rest = left + rest  # a line that is not finished yet goes on behind it
+            elif left:
+                # A mark in the midst of a line: what stood before it is a line of its own.
+                self._line(left, whose)
+            self._mark(kind, value)
+        self._rest = rest if marks.MARK in rest else self._lines(rest, inside)
+        if len(self._rest) > _LONGEST_LINE and marks.MARK not in self._rest:
+            self._line(self._rest, inside)
+            self._rest = b""
+
+    def _mark(self, kind: bytes, value: bytes) -> None:
+        if kind == marks.BEGIN:
+            self._whose = value.decode("latin-1")
+        elif kind == marks.END:
+            self._whose = ""
+        elif kind == marks.PAUSE:
+            self._paused, self._whose = self._whose, ""
+        elif kind == marks.RESUME:
+            self._whose = self._paused
+
+    def _lines(self, data: bytes, inside: str) -> bytes:
+        """Log the whole lines; returns what is left."""
+        *whole, rest = data.split(b"\n")
+        for line in whole:
+            self._line(line, inside)
+        return rest
+
+    def _line(self, line: bytes, inside: str) -> None:
+        text = line.rstrip(b"\r").decode("utf-8", "replace")
+        # A progress bar returns to the start of its line; its last state is what counts.
+        text = text.rpartition("\r")[2]
+        if not text:
+            return
+        if inside and not self._whose and not self._shared.mark_all:
+            self._shared.mark_all = True
+        self._last_lines.append(text)
+        self._log.event(
+            logging.INFO, PRINT, text, request_id=self._whose or inside, pid=self.pid, always=True
+        )
+
+    def _record(self, value: bytes) -> None:
+        try:
+            record = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            self._line(value, "")
+            return
+        level = logging.getLevelName(record["level"])
+        self._last_lines.append(f"{record['level']}:{record['logger']}: {record['message']}")
+        self._log.event(
+            level if isinstance(level, int) else logging.INFO,
+            SCRIPT if record["logger"] == "root" else f"{SCRIPT}.{record['logger']}",
+            record["message"],
+            request_id=self._whose,
+            pid=self.pid,
+            always=True,
+        )
