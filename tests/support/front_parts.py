@@ -14,6 +14,7 @@ from typing import Any, cast
 from scorehost.errors import RequestError
 from scorehost.front.http.exchange import DONE, Exchange
 from scorehost.front.workers.handle import ENDED, SERVING, WorkerHandle
+from scorehost.wire.answers import pack_outcome
 from scorehost.wire.messages import Answer, ScoringRequest
 from scorehost.wire.requests import RequestReader
 from scorehost.wire.shared import SharedState

@@ -1,8 +1,8 @@
 """What front and worker say to each other about one request, as plain values.
 
-No sockets, no encoding: ``requests.py`` and ``answers.py`` beside it put these on the wire. A request travels one way
-as a :class:`ScoringRequest`; exactly one of :class:`Answer`, :class:`Stream` and
-:class:`Failure` comes back.
+There are no sockets and no encoding here: ``requests.py`` and ``answers.py`` put these values on
+the wire. A request travels one way as a :class:`ScoringRequest`; exactly one of :class:`Answer`,
+:class:`Stream` and :class:`Failure` comes back.
 """
 
 from __future__ import annotations

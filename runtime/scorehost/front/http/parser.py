@@ -1,8 +1,8 @@
 """Bytes become requests: one connection's parser, and the limits on what may come.
 
 Parsing is llhttp's, through httptools, in its strict mode. Two things go past it: a request whose
-head it has parsed before, byte for byte (``head_cache.py``), and a large body whose length is known,
-which it would only copy.
+head it has parsed before, byte for byte (``head_cache.py``), and a large body whose length is
+known, which it would only copy.
 """
 
 from __future__ import annotations
