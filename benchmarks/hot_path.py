@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any, cast
 
 from harness import payloads, table
+from scorehost.front.features import Features
 from scorehost.front.front import Front
 from scorehost.front.http.connection import Connection
 from scorehost.front.observe.log import Log
@@ -57,12 +58,14 @@ class HotPath:
     def __init__(self) -> None:
         nowhere = cast(Any, Nowhere())
         log = Log(nowhere, "INFO", "text", "own")
-        self.front = Front(Settings(), Profile(), {}, log, nowhere, lambda _status: None)
+        self.front = Front(
+            Settings(), Profile(), {}, log, nowhere, lambda _status: None, Features()
+        )
         self.worker = WorkerHandle(1, 0)
         self.worker.state = SERVING
         self.worker.full = False
         self.front.dispatcher.serving.append(self.worker)
-        self.connections = [Connection(self.front) for _ in range(CONNECTIONS)]
+        self.connections = [Connection(self.front.context) for _ in range(CONNECTIONS)]
         for connection in self.connections:
             connection.connection_made(cast(asyncio.BaseTransport, nowhere))
         self.request = payloads.GUIDE.request(50_000)
@@ -82,10 +85,10 @@ class HotPath:
         while left:
             left -= self.work()
             began = time.perf_counter()
-            self.front.answered(self.worker, self.worker.read_answers())
+            self.front.results.take(self.worker, self.worker.read_answers())
             taken += time.perf_counter() - began
         began = time.perf_counter()
-        self.front.observe()
+        self.front.replies.observe()
         return taken + time.perf_counter() - began
 
     def work(self) -> int:
@@ -97,6 +100,10 @@ class HotPath:
             self._requests.recv(4096)
         self._answers.send(b"".join(answers.pack_outcome(number, _RESULT) for number in numbers))
         return len(numbers)
+
+    def counted(self) -> Counter[tuple[str, int]]:
+        """What the metrics have counted, by route and status."""
+        return self.front.metrics.requests
 
     def close(self) -> None:
         """Close the sockets."""

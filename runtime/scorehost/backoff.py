@@ -10,18 +10,23 @@ from collections import deque
 from typing import Final
 
 LONGEST_PAUSE: Final = 30.0
-"""Seconds between two attempts to replace a worker that keeps dying."""
+"""Seconds between two attempts to replace a process that keeps dying."""
 QUIET: Final = 60.0
 """Seconds after which an end is forgotten."""
-_SECOND: Final = 0.25
-"""Seconds before the start that follows the second end."""
+_SECOND_PAUSE: Final = 0.25
 
 
 class Backoff:
-    """Remembers the recent ends of one server's processes."""
+    """Remembers the recent ends of one kind of process.
 
-    def __init__(self) -> None:
-        self._ends: deque[float] = deque(maxlen=16)  # 0.25 s · 2^15 is far over the longest
+    Parameters
+    ----------
+    second_pause : seconds before the start that follows the second end within QUIET.
+    """
+
+    def __init__(self, second_pause: float = _SECOND_PAUSE) -> None:
+        self._second_pause = second_pause
+        self._ends: deque[float] = deque(maxlen=16)  # the pause is far over the longest by then
 
     def after_end(self, now: float) -> float:
         """Note an end; returns the seconds to wait before the next start."""
@@ -30,7 +35,7 @@ class Backoff:
         self._ends.append(now)
         if len(self._ends) == 1:
             return 0.0
-        pause: float = _SECOND * 2 ** (len(self._ends) - 2)
+        pause: float = self._second_pause * 2 ** (len(self._ends) - 2)
         return min(LONGEST_PAUSE, pause)
 
     @property

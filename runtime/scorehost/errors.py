@@ -1,7 +1,8 @@
 """Every error scorehost raises, in one drawn tree.
 
 A message says what happened, what was found and what to do. Errors about a request carry
-their HTTP status; ``front/http/responses.py`` alone turns them into answers. Errors about the entry
+what HTTP needs of them: status, headers and document; ``front/http/errors.py`` alone turns them
+into responses. Errors about the entry
 script carry the stage in which it failed; ``diagnosis/report.py`` alone turns them into a
 report. Only ``cli.py`` and ``worker/process.py`` end a process.
 
@@ -43,8 +44,10 @@ report. Only ``cli.py`` and ``worker/process.py`` end a process.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 
 class ScorehostError(Exception):
@@ -182,9 +185,32 @@ class ModelNotFound(ScorehostError):
 
 
 class RequestError(ScorehostError):
-    """One request cannot be served; ``status`` is what HTTP calls it."""
+    """One request cannot be served.
+
+    Attributes
+    ----------
+    status : what HTTP calls it.
+    run_failed : the value of ``x-ms-run-function-failed``: whether ``run()`` was called and did
+        not come to an end.
+    retry_after : seconds after which the client should try again; None when that would not help.
+    """
 
     status = 500
+    run_failed = False
+    retry_after: float | None = None
+
+    def headers(self) -> list[tuple[str, str]]:
+        """Return the headers that belong to the error, as name and value pairs.
+
+        ``Retry-After`` is in whole seconds, at least one (RFC 9110, 10.2.3).
+        """
+        if self.retry_after is None:
+            return []
+        return [("Retry-After", str(max(1, math.ceil(self.retry_after))))]
+
+    def document(self) -> dict[str, Any]:
+        """Return the body of the response, for JSON."""
+        return {"message": str(self)}
 
 
 class MalformedRequest(RequestError):
@@ -223,6 +249,10 @@ class MethodNotAllowed(RequestError):
     def __init__(self, message: str, allowed: Sequence[str]) -> None:
         super().__init__(message)
         self.allowed = tuple(allowed)
+
+    def headers(self) -> list[tuple[str, str]]:
+        """Return ``Allow``, which this status must have (RFC 9110, 15.5.6)."""
+        return [("Allow", ", ".join(self.allowed)), *super().headers()]
 
 
 class SlowClient(RequestError):
@@ -270,23 +300,60 @@ class ResultNotEncodable(RequestError):
 class WorkerLost(RequestError):
     """The scoring process died while this request was inside it."""
 
+    run_failed = True
+
 
 class NotReady(RequestError):
-    """No worker can score: not yet, or no longer."""
+    """No worker can score: not yet, or no longer.
+
+    Parameters
+    ----------
+    message : why.
+    retry_after : seconds until another attempt is worth while.
+    state : the server's state, as the probes tell it.
+    """
 
     status = 503
+
+    def __init__(
+        self, message: str, retry_after: float | None = None, state: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self._state = state or {}
+
+    def document(self) -> dict[str, Any]:
+        """Return the message and the server's state."""
+        return {"message": str(self), **self._state}
 
 
 class Overloaded(RequestError):
-    """The queue is full, or the request waited in it for too long."""
+    """The queue is full, or the request waited in it for too long.
+
+    Parameters
+    ----------
+    message : what happened, with the limit and its setting.
+    retry_after : seconds until the queue as it is now will have been worked off.
+    numbers : the limit, the value and the setting, for the response's document.
+    """
 
     status = 503
+
+    def __init__(self, message: str, retry_after: float | None = None, **numbers: Any) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.numbers = numbers
+
+    def document(self) -> dict[str, Any]:
+        """Return the message and the numbers that explain it."""
+        return {"message": str(self), **self.numbers}
 
 
 class DeadlineExceeded(RequestError):
     """``SCORING_TIMEOUT_MS`` passed since a worker began the request."""
 
     status = 504
+    run_failed = True
 
     def __init__(self, limit_ms: int) -> None:
         super().__init__(f"Scoring timeout after {limit_ms} ms")

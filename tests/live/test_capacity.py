@@ -43,9 +43,9 @@ class Stand:
         options = Settings(app_root=folder, worker_count=None, **settings)
         log = Log(self._writer, "INFO", "text", "own")
         loop = asyncio.get_running_loop()
-        self.dispatcher = Dispatcher(options, QueueLimits(options), self, self)
+        self.dispatcher = Dispatcher(options, QueueLimits(options), self, self.fail, self.expired)
         self.launcher = Launcher(options, os.environ, plan.cpus, plan.count)
-        self.pool = Pool(options, plan, loop, self.dispatcher, self.launcher, log, self)
+        self.pool = Pool(options, plan, loop, self.dispatcher, self.launcher, log)
         self.reloads: list[bool] = []
         self.later = loop.call_later
         self.now = loop.time
@@ -55,7 +55,7 @@ class Stand:
     def answered(self, worker: Any, found: Any) -> None:
         raise AssertionError("nothing was asked")
 
-    fail = expired = log_report = start_failed = worker_ended = answered
+    fail = expired = lost = log_report = start_failed = worker_ended = answered
 
     def nobody_serves(self) -> None:
         pass
@@ -130,7 +130,7 @@ def stand(
         here = measure([os.getpid(), os.getppid()], 0).used
         limit = int((here + room_for * one) / (1 - KEPT_FREE))
         pool = Stand(folder, Plan(4, 4.0, "", limit), worker_preload=preload)
-        pool.pool.start()
+        pool.pool.start(pool.answered, pool)
         try:
             await check(pool)
         finally:

@@ -24,7 +24,7 @@ def exchange(body: bytes = b"null", **fields: Any) -> Exchange:
     """Make an exchange as the connection would when it is complete."""
     connection = SimpleNamespace(address="10.0.0.1", lost=False)
     made = Exchange(cast("Any", connection), 0.0, {})
-    made.method, made.target, made.path, made.route = b"POST", b"/score", b"/score", "score"
+    made.method, made.target, made.path = b"POST", b"/score", b"/score"
     made.body, made.size = body, len(body)
     made.request_id = b"id-1"
     for name, value in fields.items():

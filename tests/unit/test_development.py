@@ -15,10 +15,13 @@ from support.server import clean_environment
 
 PRODUCTION = """
 import sys
-from scorehost.front.server import front_class
+from scorehost.front.observe.log import Log
+from scorehost.front.server import features_of
+from scorehost.profile import Profile
 from scorehost.settings import Settings
 from scorehost.worker.process import Worker
-print(front_class(Settings()).__name__, [name for name in sys.modules if "scorehost.dev" in name])
+features = features_of(Settings(), Profile(), {}, None)
+print(type(features).__name__, [name for name in sys.modules if "scorehost.dev" in name])
 """
 
 
@@ -28,7 +31,7 @@ def test_production_imports_nothing_of_it():
         env=clean_environment(), capture_output=True, text=True, check=True,
     )  # fmt: skip
 
-    assert done.stdout == "Front []\n"
+    assert done.stdout == "Features []\n"
 
 
 def message(**fields: Any) -> bytes:

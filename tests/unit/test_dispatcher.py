@@ -10,8 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from scorehost.errors import DeadlineExceeded, HeadersTooLarge, NotReady
-from scorehost.front.http.byte_budget import Refusal
+from scorehost.errors import DeadlineExceeded, HeadersTooLarge, NotReady, Overloaded
 from scorehost.front.http.exchange import DONE, WAITING, WRITTEN, Exchange
 from scorehost.front.scheduling.dispatcher import DEEPEST, STALL, Dispatcher
 from scorehost.front.scheduling.queue_limits import QueueLimits
@@ -32,7 +31,9 @@ class Stand:
     def __init__(self, closing: ExitStack, workers: int, **settings: int) -> None:
         options = Settings(**settings)  # type: ignore[arg-type] # only limits, which are numbers
         self.clock, self.outlet = FakeClock(), Outlet()
-        self.dispatcher = Dispatcher(options, QueueLimits(options), self.clock, self.outlet)
+        self.dispatcher = Dispatcher(
+            options, QueueLimits(options), self.clock, self.outlet.fail, self.outlet.expired
+        )
         self.workers: list[WorkerHandle] = []
         self._hands: list[Hands] = []
         self._closing = closing
@@ -253,7 +254,7 @@ def test_a_full_queue_refuses_with_numbers(make_stand: MakeStand) -> None:
 
     assert stand.failed == [refused]
     [error] = stand.outlet.errors
-    assert isinstance(error, Refusal)
+    assert isinstance(error, Overloaded)
     assert error.status == 503
     assert error.numbers["limit"] == error.numbers["queue_length"] == 2
     assert error.numbers["setting"] == "SCOREHOST_MAX_QUEUE_LENGTH"
@@ -290,7 +291,7 @@ def test_who_has_waited_too_long_is_refused_and_the_others_are_not(make_stand: M
     stand.clock.pass_by(0.002)
     assert stand.failed == [second]
     [error] = stand.outlet.errors
-    assert isinstance(error, Refusal)
+    assert isinstance(error, Overloaded)
     assert error.numbers["limit"] == 500
     assert error.numbers["value"] == pytest.approx(500, abs=2)
 

@@ -17,7 +17,7 @@ import orjson
 from scorehost.dev.places import attach_configuration
 from scorehost.dev.recording import as_bytes, compare
 from scorehost.dev.request_history import RequestHistory
-from scorehost.dev.status import DevelopmentStatus
+from scorehost.front.status import Status
 from scorehost.front.workers.pool import Pool
 from scorehost.model_path import MODELS_FOLDER
 from scorehost.model_tree import tree
@@ -39,6 +39,7 @@ class DebugContext:
     ----------
     settings : those of the server.
     pool, status, history : the workers, the state of the server, the last requests.
+    report : tells of the last failed start or reload, framed.
     reload : starts new workers.
     replay : scores one of the last requests again.
     sources : tells where each setting came from.
@@ -48,8 +49,9 @@ class DebugContext:
 
     settings: Settings
     pool: Pool
-    status: DevelopmentStatus
+    status: Status
     history: RequestHistory
+    report: Callable[[], str]
     reload: Callable[[], None]
     replay: Callable[[Mapping[str, Any]], None]
     sources: Callable[[], Mapping[str, object]]
@@ -129,7 +131,7 @@ class DebugPage:
         return {
             "script": context.settings.script.name,
             "status": context.status.document(),
-            "report": context.status.report(),
+            "report": context.report(),
             "reload": context.reload_note(),
             "generation": context.pool.generation,
             "workers": [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -24,7 +25,7 @@ from scorehost.settings import MASK
 
 FORMAT: Final = 1
 LARGEST_ANSWER: Final = 256 << 10
-"""Bytes of an answer that are kept; longer ones are compared by their beginning and length."""
+"""Bytes of an answer that are kept; of a longer one its beginning, its length and a digest."""
 
 _SECRET: Final = re.compile(
     r"auth|cookie|token|secret|passw|credential|signature|session|api-?key|-key$|^key$|jwt|bearer",
@@ -244,15 +245,20 @@ def all_records(folder: Path) -> list[Path]:
 # -- comparing ------------------------------------------------------------------------------
 
 
-def outcome_of(status: int, content_type: str, body: bytes, error_type: str = "") -> dict[str, Any]:
-    """What is compared of an answer."""
-    return {
+def outcome_of(
+    status: int, content_type: str, body: bytes | memoryview, error_type: str = ""
+) -> dict[str, Any]:
+    """Return what is compared of a response; of a large one its beginning, size and digest."""
+    outcome = {
         "status": status,
         "content_type": content_type,
-        "body": as_value(body[:LARGEST_ANSWER]),
+        "body": as_value(bytes(body[:LARGEST_ANSWER])),
         "bytes": len(body),
         "error": error_type,
     }
+    if len(body) > LARGEST_ANSWER:
+        outcome["digest"] = hashlib.blake2b(body, digest_size=16).hexdigest()
+    return outcome
 
 
 def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
@@ -271,12 +277,17 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
         same = (before["status"], before["error"]) == (after["status"], after["error"])
         return "same" if same else "changed"
     same = before["status"] == after["status"] and _content(before) == _content(after)
-    return "same" if same else "changed"
+    digests = {outcome["digest"] for outcome in (before, after) if "digest" in outcome}
+    return "same" if same and len(digests) < 2 else "changed"
 
 
 def _content(outcome: Mapping[str, Any]) -> Any:
-    """A body by its value where it is JSON: spaces and the order of names mean nothing."""
-    try:
-        return json.loads(as_bytes(outcome["body"]))
-    except (ValueError, RecursionError):
-        return outcome["body"], outcome["bytes"]
+    """A body by its value where it is JSON: spaces and the order of names mean nothing.
+
+    Of a large body only the beginning is there, and that is no value.
+    """
+    body, size = as_bytes(outcome["body"]), outcome["bytes"]
+    if size <= len(body):
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(body)
+    return body, size

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scorehost.dev.recording import as_bytes
+from scorehost.errors import RequestError
+from scorehost.front.http.body import Body
+from scorehost.front.http.context import Context
 from scorehost.front.http.exchange import Exchange
 from scorehost.front.http.ids import identify
-from scorehost.wire.requests import MEMORY_FILE_FROM
-
-if TYPE_CHECKING:
-    from scorehost.front.front import Front
 
 
 class Replayed:
@@ -48,7 +46,7 @@ class Replayed:
         """Nobody is there to notice."""
 
 
-def replay(front: Front, document: Mapping[str, Any]) -> None:
+def replay(context: Context, document: Mapping[str, Any]) -> None:
     """Score a recorded request again; called on the front's event loop."""
     headers = [
         (name.encode("latin-1"), value.encode("latin-1"))
@@ -57,24 +55,24 @@ def replay(front: Front, document: Mapping[str, Any]) -> None:
     ]
     known = {name.lower(): value for name, value in headers}
     connection = Replayed(document["number"], document["remote_address"])
-    exchange = Exchange(connection, front.now(), known)
+    exchange = Exchange(connection, context.now(), known)
     exchange.headers = headers
     exchange.method = document["method"].encode("latin-1")
     exchange.target = document["target"].encode("latin-1")
-    exchange.path = exchange.target.partition(b"?")[0]
-    body = as_bytes(document["body"])
-    front.budget.hold(exchange, len(body))
-    _give_body(exchange, body)
-    identify(exchange, front.make_id)
-    front.routes.assign(exchange)
-    front.serve(exchange)
+    exchange.route, exchange.path = context.routes.find(exchange.target.partition(b"?")[0])
+    try:
+        identify(exchange, context.make_id)
+        body = as_bytes(document["body"])
+        context.budget.hold(exchange, len(body))
+        _give_body(exchange, body)
+    except RequestError as error:  # there is no room for its body now, most likely
+        exchange.error = error
+    except OSError as error:
+        exchange.error = context.budget.no_room(error)
+    context.service.serve(exchange)
 
 
 def _give_body(exchange: Exchange, body: bytes) -> None:
-    exchange.size = len(body)
-    if len(body) < MEMORY_FILE_FROM:
-        exchange.body = body
-        return
-    exchange.body_file = os.memfd_create("scorehost-body", os.MFD_CLOEXEC)
-    with os.fdopen(exchange.body_file, "wb", closefd=False) as file:
-        file.write(body)
+    whole = Body()
+    whole.add(exchange, body)
+    whole.end(exchange)

@@ -17,23 +17,29 @@ from scorehost.dev.recording import (
     outcome_of,
 )
 from scorehost.front.http.exchange import Exchange
+from scorehost.front.http.responses import Response
 from scorehost.front.observe.log import Log
+from scorehost.front.observe.observer import Observer
+from scorehost.front.replies import CLIENT_LEFT
 from scorehost.settings import Settings
 
 SHOWN: Final = 100
 """Requests on the debug page."""
-_LEFT: Final = 499
 LARGEST_SHOWN: Final = 1 << 20
 """Bytes of a body that are kept in memory; of a larger one its size."""
 
 
-class RequestHistory:
+class RequestHistory(Observer):
     """Collects what is known of a request and keeps it when it is over.
 
     Parameters
     ----------
     settings : which are kept, where, how many.
     log : told once when the folder cannot be written.
+
+    Attributes
+    ----------
+    last : the newest requests, for the debug page.
     """
 
     def __init__(self, settings: Settings, log: Log) -> None:
@@ -41,8 +47,9 @@ class RequestHistory:
         self._shows = settings.debug
         self._script = script_name(settings)
         self._log = log
-        self._answers: dict[Exchange, bytes] = {}
+        self._responses: dict[Exchange, Response] = {}
         self._details: dict[Exchange, dict[str, Any]] = {}
+        self._streams: set[Exchange] = set()
         self._number = 0
         self._largest = max(LARGEST_SHOWN, settings.record_bytes // 4)
         self.last: deque[dict[str, Any]] = deque(maxlen=SHOWN)
@@ -55,25 +62,35 @@ class RequestHistory:
             what = "failing requests" if self._which == "errors" else "every request"
             log.warning(f"recording {what}, bodies included, in {place}")
 
-    def failed(self, exchange: Exchange, detail: dict[str, Any]) -> None:
-        """The worker has told why it failed."""
+    def script_failed(self, exchange: Exchange, detail: dict[str, Any]) -> None:
+        """Keep what the worker has told of the failure."""
         self._details[exchange] = detail
 
-    def answered(self, exchange: Exchange, data: bytes) -> None:
-        """The whole answer is known."""
-        self._answers[exchange] = data
+    def replying(self, exchange: Exchange, response: Response) -> None:
+        """Keep the whole response until the request is over."""
+        if exchange.route.protocol:
+            self._responses[exchange] = response
 
-    def finished(self, exchange: Exchange, now: float) -> None:
-        """The exchange is over; its body is let go after this."""
-        data = self._answers.pop(exchange, b"")
+    def streaming(self, exchange: Exchange, response: Response) -> None:
+        """Note that the response is made while it is sent."""
+        self.replying(exchange, response)
+        self._streams.add(exchange)
+
+    def ending(self, exchange: Exchange) -> None:
+        """Keep the request, if it is one to keep; its body is let go after this."""
+        response = self._responses.pop(exchange, Response(exchange.status, b"", ""))
         detail = self._details.pop(exchange, {})
+        streamed = exchange in self._streams
+        self._streams.discard(exchange)
+        if not exchange.route.protocol:
+            return
         # What no worker has begun says nothing of the script: refusals, clients that left.
-        begun = exchange.begun > 0 and exchange.status != _LEFT
+        begun = exchange.begun > 0 and exchange.status != CLIENT_LEFT
         wanted = self._which == "all" or (self._which == "errors" and exchange.status >= 400)
         record = begun and wanted and exchange.size <= self._largest
         if not record and not self._shows:
             return
-        document = self._document(exchange, data, detail, now)
+        document = self._document(exchange, response, detail, streamed=streamed)
         if self._shows:
             large = exchange.size > LARGEST_SHOWN
             self.last.append(
@@ -83,11 +100,10 @@ class RequestHistory:
             self._writer.submit(self._write, document)
 
     def _document(
-        self, exchange: Exchange, data: bytes, detail: dict[str, Any], now: float
+        self, exchange: Exchange, response: Response, detail: dict[str, Any], *, streamed: bool
     ) -> dict[str, Any]:
         self._number += 1
         replay_of = getattr(exchange.connection, "replay_of", None)
-        head, _, body = data.partition(b"\r\n\r\n")
         return {
             "format": FORMAT,
             "number": self._number,
@@ -100,9 +116,11 @@ class RequestHistory:
             "body": as_value(_body(exchange)) if exchange.size <= self._largest else "",
             "remote_address": exchange.connection.address,
             "run_ms": round(exchange.run_ns / 1e6, 3) if exchange.run_ns >= 0 else None,
-            "total_ms": round((now - exchange.arrived) * 1e3, 3),
-            "streamed": exchange.streaming,
-            "outcome": outcome_of(exchange.status, _content_type(head), body, exchange.reason),
+            "total_ms": round((time.monotonic() - exchange.arrived) * 1e3, 3),
+            "streamed": streamed,
+            "outcome": outcome_of(
+                exchange.status, response.content_type, response.body, exchange.reason
+            ),
             "error": detail,
             "replay_of": replay_of,
         }
@@ -137,11 +155,3 @@ def _body(exchange: Exchange) -> bytes:
     if exchange.body_file < 0:
         return exchange.body
     return os.pread(exchange.body_file, exchange.size, 0)
-
-
-def _content_type(head: bytes) -> str:
-    for line in head.split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-type":
-            return value.strip().decode("latin-1")
-    return ""

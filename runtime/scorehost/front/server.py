@@ -1,53 +1,33 @@
-"""From settings to a running server: gunicorn's arbiter, and its one worker, the front.
-
-gunicorn opens the sockets, drops privileges, watches the front's heartbeat and starts it anew
-if it dies. What it must not decide is fixed here: there is exactly one front, its heartbeat has
-nothing to do with ``run()``, and HUP reloads the scoring workers.
-"""
+"""From settings to a running server: the process of the front, from its start to its end."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import mmap
 import os
 import signal
 import ssl
 import sys
-import time
-from collections import deque
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Final
 
-import gunicorn.arbiter
-import gunicorn.errors
-import gunicorn.glogging
-import gunicorn.sock
-from gunicorn.app.base import BaseApplication
 from gunicorn.workers.base import Worker
 
 from scorehost.errors import SettingError
+from scorehost.front.arbiter import HEARD, Application, Arbiter, log_without_threads
+from scorehost.front.features import Features
 from scorehost.front.front import Front
-from scorehost.front.http.addresses import addresses, why_not
+from scorehost.front.http.addresses import why_not
 from scorehost.front.http.listening import Listening
 from scorehost.front.observe.log import Log, LogBridge
 from scorehost.front.observe.writer import LogWriter
+from scorehost.front.shutdown import Shutdown
 from scorehost.profile import Profile
 from scorehost.settings import Settings
 
-HEARTBEAT: Final = 60
-"""Seconds of silence after which the arbiter replaces the front. The front never blocks, so
-only a machine that stands still makes it silent."""
 _NO_ADDRESS: Final = 1
-_NEVER_READY: Final = 3
-_IN_MEMORY: Final = "/dev/shm"  # noqa: S108 - gunicorn makes and unlinks its file safely
-"""Where the heartbeat's file goes: a disk may be slow, full or read-only."""
-HEARD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
-"""Signals that the front acts on; until it can, they are kept for it."""
-_QUIET: Final = 60.0
-"""Seconds without an end after which a front starts at once again."""
-_LONGEST_PAUSE: Final = 30.0
+"""The exit status when the sockets could not be opened."""
 
 
 def serve(settings: Settings, *, profile: Profile, environ: Mapping[str, str]) -> int:
@@ -68,12 +48,12 @@ def serve(settings: Settings, *, profile: Profile, environ: Mapping[str, str]) -
     if profile.startup_report:
         sys.stdout.write(profile.startup_report)
         sys.stdout.flush()
-    application = _Application(settings, profile, dict(environ))
+    application = Application(settings, profile, dict(environ), FrontWorker)
     problem = why_not(settings, environ, shares_port=application.cfg.reuse_port)
     if problem:
-        _log_without_threads(settings, profile).error(problem)
+        log_without_threads(settings, profile).error(problem)
         return _NO_ADDRESS
-    return _Arbiter(application).serve()
+    return Arbiter(application).serve()
 
 
 def check_tls_files(settings: Settings) -> None:
@@ -85,8 +65,6 @@ def check_tls_files(settings: Settings) -> None:
         A file is missing, or certificate and key do not belong together.
     """
     if settings.tls_certificate is None:
-        if settings.tls_key is not None:
-            raise SettingError("SCOREHOST_TLS_CERTIFICATE", None, "a file, when a key is given")
         return
     certificate, key = settings.tls_certificate, settings.tls_key or settings.tls_certificate
     for name, file in (("SCOREHOST_TLS_KEY", key), ("SCOREHOST_TLS_CERTIFICATE", certificate)):
@@ -100,212 +78,19 @@ def check_tls_files(settings: Settings) -> None:
         raise SettingError("SCOREHOST_TLS_CERTIFICATE", both, accepted) from error
 
 
-class _Application(BaseApplication):  # type: ignore[misc] # gunicorn has no types
-    """Our settings as gunicorn's."""
-
-    def __init__(self, settings: Settings, profile: Profile, environ: dict[str, str]) -> None:
-        self.settings = settings
-        self.profile = profile
-        self.environ = environ
-        self.outcome = mmap.mmap(-1, 3)
-        """Shared by arbiter and front: exit status; whether a front has ever served; whether
-        the arbiter has closed its copies of the sockets."""
-        super().__init__()
-
-    def load_config(self) -> None:
-        """Take GUNICORN_CMD_ARGS, then everything that is not theirs to change."""
-        parser = self.cfg.parser()
-        given = parser.parse_args(self.cfg.get_cmd_args_from_env())
-        for name, value in vars(given).items():
-            if value is not None and name != "args":
-                self.cfg.set(name, value)
-        settings = self.settings
-        fixed: dict[str, Any] = {
-            "bind": addresses(settings),
-            "workers": 1,
-            "worker_class": FrontWorker,
-            "timeout": HEARTBEAT,
-            "graceful_timeout": int(settings.shutdown_grace) + 3,
-            "preload_app": False,
-            "reload": False,
-            "max_requests": 0,
-            "proc_name": "scorehost",
-            "default_proc_name": "scorehost",
-            "logger_class": _arbiter_log(settings, self.profile),
-            "loglevel": "debug" if settings.log_level == "DEBUG" else "warning",
-            "control_socket_disable": True,
-        }
-        if os.access(_IN_MEMORY, os.W_OK):
-            fixed["worker_tmp_dir"] = _IN_MEMORY
-        if settings.tls_certificate is not None:
-            fixed["certfile"] = str(settings.tls_certificate)
-            fixed["keyfile"] = str(settings.tls_key or settings.tls_certificate)
-        for name, value in fixed.items():
-            if name in self.cfg.settings:
-                self.cfg.set(name, value)
-
-    def load(self) -> None:
-        """There is no WSGI application."""
-
-
-class _Halted(Exception):
-    pass
-
-
-class _Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
-    """Keeps exactly one front alive."""
-
-    exit_status = 0
-    reexec_pid: int
-
-    def __init__(self, app: _Application) -> None:
-        self._ended: deque[float] = deque(maxlen=16)
-        super().__init__(app)
-
-    def serve(self) -> int:
-        """Run; returns the exit status."""
-        try:
-            self.run()
-        except _Halted:
-            pass
-        except SystemExit as leaving:  # gunicorn leaves so when the sockets can't be opened
-            if os.getpid() != self.pid:  # the front, which gunicorn ends by the same means
-                raise
-            return leaving.code if isinstance(leaving.code, int) and leaving.code > 0 else 1
-        return self.exit_status
-
-    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
-        """Stop the front, and leave."""
-        self.app.outcome[2] = not self.systemd  # systemd keeps those that it has lent
-        self._let_go_of_lost_sockets()
-        self.stop()
-        if self.pidfile is not None:
-            self.pidfile.unlink()
-        self.exit_status = exit_status or self.app.outcome[0]
-        if reason and not self.app.outcome[0]:
-            self.log.error("the server ends: %s", reason)
-        raise _Halted
-
-    def _let_go_of_lost_sockets(self) -> None:
-        """Close UNIX sockets whose file somebody has removed: gunicorn fails to remove it."""
-        for listener in list(self.LISTENERS):
-            name = listener.sock.getsockname()
-            if isinstance(name, str) and not os.path.lexists(name):
-                self.LISTENERS.remove(listener)
-                listener.sock.close()
-
-    def spawn_worker(self) -> Any:
-        """Start the front; a signal that comes before it can act on it is kept for it."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
-        try:
-            return super().spawn_worker()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    def reap_workers(self) -> None:
-        """Reap the front, and as PID 1 whatever orphan the kernel hands over.
-
-        The status of an orphan means nothing; gunicorn before 23.1 ended the server when one
-        left with 3 or 4.
-        """
-        with contextlib.suppress(ChildProcessError):
-            while True:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-                if not pid:
-                    return
-                if pid == self.reexec_pid:
-                    self.reexec_pid = 0
-                front = self.WORKERS.pop(pid, None)
-                if front is not None:
-                    front.tmp.close()
-                    self._front_ended(pid, os.waitstatus_to_exitcode(status))
-
-    def _front_ended(self, pid: int, code: int) -> None:
-        if self.app.outcome[0]:
-            raise gunicorn.errors.HaltServer("the entry script did not start", _NEVER_READY)
-        if code and not self.app.outcome[1]:
-            raise gunicorn.errors.HaltServer(f"the front did not start (status {code})", 1)
-        if code:
-            self._ended.append(time.monotonic())
-            pause = self._pause()
-            self.log.error(
-                "the front (pid %s) ended with status %s; it is started anew%s",
-                pid, code, f" in {pause:.0f} s" if pause else "",
-            )  # fmt: skip
-
-    def _pause(self) -> float:
-        """Seconds until the next front may start: none at first, more when they keep ending."""
-        now = time.monotonic()
-        recent = [ended for ended in self._ended if now - ended < _QUIET]
-        if len(recent) < 2:
-            return 0.0
-        return max(0.0, recent[-1] + min(_LONGEST_PAUSE, 2.0 ** (len(recent) - 2)) - now)
-
-    def spawn_workers(self) -> None:
-        """Start the front, unless it has been ending all the time."""
-        if not self._pause():
-            super().spawn_workers()
-
-    def handle_hup(self) -> None:
-        """Reload the scoring workers; front and sockets stay."""
-        self.kill_workers(signal.SIGHUP)
-
-    def handle_int(self) -> None:
-        """Ctrl-C stops as gently as TERM does; a second one doesn't wait."""
-        raise StopIteration
-
-    def handle_ttin(self) -> None:
-        """There is exactly one front."""
-        self.log.warning("TTIN is ignored: set WORKER_COUNT for more scoring workers")
-
-    handle_ttou = handle_ttin
-
-
-def _log_without_threads(settings: Settings, profile: Profile) -> Log:
-    """Make a log for a process that forks."""
-    writer = LogWriter(2)
-    writer.close()  # writes by itself from now on
-    return Log(writer, settings.log_level, settings.log_format, profile.log_style)
-
-
-def _arbiter_log(settings: Settings, profile: Profile) -> type:
-    """Make gunicorn's logger class: everything goes through our log, in our form."""
-    log = _log_without_threads(settings, profile)
-
-    class ArbiterLog(gunicorn.glogging.Logger):  # type: ignore[misc]
-        """gunicorn's log; nothing of its own set-up is kept."""
-
-        def setup(self, cfg: Any) -> None:
-            """Set the one handler there is."""
-            self.loglevel = logging.getLevelName(cfg.loglevel.upper())
-            self.error_log.handlers = [LogBridge(log)]
-            self.error_log.propagate = False
-            self.error_log.setLevel(self.loglevel)
-
-        def reopen_files(self) -> None:
-            """There are none."""
-
-        def close_on_exec(self) -> None:
-            """There are none."""
-
-    return ArbiterLog
-
-
-def front_class(settings: Settings) -> type[Front]:
-    """The front, or the one that can more: production does not even import that."""
+def features_of(
+    settings: Settings, profile: Profile, environ: Mapping[str, str], log: Log
+) -> Features:
+    """Return what the settings want besides serving: production does not even import that."""
     if not settings.develops:
-        return Front
-    from scorehost.dev.front import DevelopmentFront
+        return Features()
+    from scorehost.dev.features import DevelopmentFeatures
 
-    return DevelopmentFront
+    return DevelopmentFeatures(settings, profile, environ, log)
 
 
 class FrontWorker(Worker):  # type: ignore[misc]
     """gunicorn's worker that is the front."""
-
-    def init_process(self) -> None:
-        """As gunicorn's, without a reloader."""
-        super().init_process()
 
     def load_wsgi(self) -> None:
         """There is nothing to load."""
@@ -326,7 +111,7 @@ class FrontWorker(Worker):  # type: ignore[misc]
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
-        application: _Application = self.app
+        application: Application = self.app
         settings, profile = application.settings, application.profile
         writer = LogWriter(2)
         log = Log(writer, settings.log_level, settings.log_format, profile.log_style)
@@ -342,20 +127,30 @@ class FrontWorker(Worker):  # type: ignore[misc]
             if not stopped.done():
                 stopped.set_result(status)
 
-        front = front_class(settings)(settings, profile, application.environ, log, loop, stop)
+        features = features_of(settings, profile, application.environ, log)
+        front = Front(settings, profile, application.environ, log, loop, stop, features)
         outcome = application.outcome
-        listening = Listening(front, self.sockets, self.cfg, loop, lambda: bool(outcome[2]))
-        self._listen_to_signals(loop, front, listening, stop)
+        listening = Listening(
+            front.context,
+            self.sockets,
+            has_health_port=settings.health_port is not None,
+            cfg=self.cfg,
+            loop=loop,
+            log=log,
+            last_holder=lambda: bool(outcome[2]),
+        )
+        shutdown = Shutdown(front, listening, front.connections, settings, log, loop, stop)
+        self._listen_to_signals(loop, shutdown, front.pool.reload, stop)
         self._heartbeat(loop)
         front.start()
         listening.start()
         application.outcome[1] = 1
         log.info("listening on " + ", ".join(listening.names()))
         status = await stopped
-        await listening.close(status)
+        await shutdown.close(status)
         front.close()
-        if front.final_report is not None:
-            front.log_report(front.final_report)
+        if front.supervision.final_report is not None:
+            front.supervision.log_report(front.supervision.final_report)
             application.outcome[0] = status
         writer.close()
 
@@ -366,11 +161,15 @@ class FrontWorker(Worker):  # type: ignore[misc]
         loop.call_later(1.0, self._heartbeat, loop)
 
     def _listen_to_signals(
-        self, loop: asyncio.AbstractEventLoop, front: Front, listening: Listening, stop: Any
+        self,
+        loop: asyncio.AbstractEventLoop,
+        shutdown: Shutdown,
+        reload: Callable[[], None],
+        stop: Callable[[int], None],
     ) -> None:
-        loop.add_signal_handler(signal.SIGTERM, listening.drain, stop)
-        loop.add_signal_handler(signal.SIGINT, listening.interrupt, stop)
+        loop.add_signal_handler(signal.SIGTERM, shutdown.drain)
+        loop.add_signal_handler(signal.SIGINT, shutdown.interrupt)
         loop.add_signal_handler(signal.SIGQUIT, stop, 0)
-        loop.add_signal_handler(signal.SIGHUP, front.pool.reload)
+        loop.add_signal_handler(signal.SIGHUP, reload)
         loop.add_signal_handler(signal.SIGUSR1, lambda: None)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sized
-from typing import Any, Final
+from collections.abc import Mapping, Sized
+from typing import Any, Final, Protocol
 
 from scorehost import __version__
+from scorehost.errors import NotReady
 from scorehost.front.http.byte_budget import ByteBudget
+from scorehost.front.phase import LEAVING, Phase
 from scorehost.front.scheduling.dispatcher import Dispatcher
 from scorehost.front.workers.handle import STARTING as IS_STARTING
 from scorehost.front.workers.pool import Pool
@@ -25,29 +27,54 @@ RETRY_STARTING: Final = 2.0
 """Seconds after which a client should ask again while init() runs."""
 
 
+class Details(Protocol):
+    """What the server's features know of its state."""
+
+    def doing(self) -> str:
+        """Return what keeps the server from scoring, or ""."""
+
+    def add_to_state(self, document: dict[str, Any]) -> None:
+        """Add to what probes tell."""
+
+
 class Status:
     """The server's state in words and numbers.
 
     Parameters
     ----------
-    pool, dispatcher : what is asked.
+    pool, dispatcher, phase, details : what is asked.
     """
 
-    def __init__(self, pool: Pool, dispatcher: Dispatcher) -> None:
+    def __init__(self, pool: Pool, dispatcher: Dispatcher, phase: Phase, details: Details) -> None:
         self._pool = pool
+        self._details = details
         self._dispatcher = dispatcher
-        self.draining = False
+        self._phase = phase
 
     @property
     def state(self) -> str:
         """One word."""
-        if self.draining:
+        if self._phase.now >= LEAVING:
             return DRAINING
         if self._dispatcher.serving:
             return READY
         if self._pool.failed:
             return FAILED
         return RESTARTING if self._pool.ever_ready else STARTING
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests should come here: a worker can score, and the server is to stay."""
+        return bool(self._dispatcher.serving) and self._phase.now < LEAVING
+
+    @property
+    def was_ever_ready(self) -> bool:
+        """Whether ``init()`` has come to its end in some worker."""
+        return self._pool.ever_ready
+
+    def documents(self) -> Mapping[str, Any] | None:
+        """Return the swagger documents by version; None until a worker has described them."""
+        return self._pool.description.get("documents")
 
     def document(self) -> dict[str, Any]:
         """Everything a person looking at a probe wants to know."""
@@ -70,10 +97,14 @@ class Status:
             document["last_worker_end"] = pool.last_death
         if pool.last_failure is not None:
             document["last_failure"] = self.failure()
+        self._details.add_to_state(document)
         return document
 
     def doing(self) -> str:
         """What the workers that are starting do, and for how long; or when one will start."""
+        kept_by = self._details.doing()
+        if kept_by:
+            return kept_by
         starting = [each for each in self._pool.workers if each.state == IS_STARTING]
         if not starting:
             pause = self._pause()
@@ -98,6 +129,10 @@ class Status:
             "error": f"{report.get('error_type', '')}: {report.get('message', '')}".lstrip(": "),
             "hint": report.get("hint", ""),
         }
+
+    def refusal(self, message: str = "") -> NotReady:
+        """Return the error for a request that is not scored now; the message says why."""
+        return NotReady(message or self.not_ready(), self.retry_after(), self.document())
 
     def not_ready(self) -> str:
         """Why a request is not scored now, for its client."""

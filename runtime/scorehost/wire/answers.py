@@ -102,6 +102,13 @@ def pack_outcome(number: int, outcome: Outcome) -> bytes:
     )
 
 
+def unpack_failure(frame: AnswerFrame) -> Failure:
+    """Return the failure that a FAILURE frame holds."""
+    stage, error_type, message, log, detail = frame.read_meta()
+    run_ns = frame.run_ns if frame.flags & RUN_RETURNED else None
+    return Failure(frame.status, stage, message, log, error_type, run_ns, detail)
+
+
 def pack_stream_begin(number: int, stream: Stream) -> bytes:
     """Make the frame that opens a streamed result."""
     return pack_frame(

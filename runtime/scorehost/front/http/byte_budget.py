@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from scorehost.errors import Overloaded
 from scorehost.front.http.exchange import Exchange
-from scorehost.front.http.routes import SCORE
 
 SMALL_BODY: Final = 64 << 10
 """Bytes that a probe may bring along even when scoring bodies fill the limit."""
-
-
-class Refusal(Overloaded):
-    """An overload with the numbers that explain it."""
-
-    def __init__(self, message: str, **numbers: Any) -> None:
-        super().__init__(message)
-        self.numbers = numbers
 
 
 class ByteBudget:
@@ -26,14 +18,16 @@ class ByteBudget:
     Parameters
     ----------
     limit : bytes that all bodies together may hold (SCOREHOST_MAX_QUEUE_BYTES).
+    retry_after : tells after how many seconds a client that is refused should try again.
 
     Attributes
     ----------
     held : bytes that are held now.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, retry_after: Callable[[], float]) -> None:
         self._limit = limit
+        self._retry_after = retry_after
         self.held = 0
 
     def has_room(self, size: int) -> bool:
@@ -45,19 +39,24 @@ class ByteBudget:
 
         Raises
         ------
-        Refusal
+        Overloaded
             All bodies together would be over the byte limit.
         """
         more = size - exchange.held
         limit = self._limit
-        counts = exchange.route == SCORE or size > SMALL_BODY
+        counts = bool(exchange.route.protocol) or size > SMALL_BODY
         if self.held and self.held + more > limit and counts:
-            raise Refusal(
+            raise Overloaded(
                 f"The bodies of waiting requests would hold {self.held + more} bytes; at "
                 f"most {limit} are kept (SCOREHOST_MAX_QUEUE_BYTES). Try again later.",
+                self._retry_after(),
                 limit=limit,
                 value=self.held + more,
                 setting="SCOREHOST_MAX_QUEUE_BYTES",
             )
         self.held += more
         exchange.held = size
+
+    def no_room(self, error: OSError) -> Overloaded:
+        """Return the refusal of a body that the system has no memory file for."""
+        return Overloaded(f"There is no room for another body now: {error}.", self._retry_after())

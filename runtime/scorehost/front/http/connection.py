@@ -1,6 +1,21 @@
 """One client's connection: requests in, answers back in order, and the client's time limits.
 
 HTTP/1.1 and 1.0, kept alive, pipelined. Requests on one connection are served one after the other.
+
+Whatever a connection waits for has a name and a time limit:
+
+=========  ======================================================  ===================
+state      what is waited for                                      longest
+=========  ======================================================  ===================
+NEW        the first byte of the first request                     header_timeout
+IDLE       the first byte of another request                       idle_timeout
+HEAD       the rest of a request's headers                         header_timeout
+BODY       the next piece of its body                              body_timeout
+SERVED     the server's own response                               none
+TELLING    the client to take some more of a response              body_timeout
+LINGERING  a client that was refused in the middle of a request    two seconds
+CLOSING    the client to take what is left of its last response    body_timeout
+=========  ======================================================  ===================
 """
 
 from __future__ import annotations
@@ -16,14 +31,13 @@ import termios
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
-from scorehost.errors import RequestError
+from scorehost.errors import RequestError, SlowClient
+from scorehost.front.http.context import Context
 from scorehost.front.http.exchange import Exchange
 from scorehost.front.http.parser import Parser
-
-if TYPE_CHECKING:
-    from scorehost.front.front import Front
+from scorehost.front.phase import DRAINING
 
 _LINGER: Final = 2.0
 """Seconds that a refused client may go on sending before the connection is cut; without them
@@ -37,49 +51,130 @@ _PIECE: Final = 256 << 10
 """Bytes of a large answer that are written at once."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+NEW: Final = 0
+IDLE: Final = 1
+HEAD: Final = 2
+BODY: Final = 3
+SERVED: Final = 4
+TELLING: Final = 5
+LINGERING: Final = 6
+CLOSING: Final = 7
+
 
 class Connection(asyncio.Protocol):
     """One client's connection.
 
     Parameters
     ----------
-    front : what serves its exchanges.
+    context : what it may use of the server.
     health_only : whether it came in on the health port.
+
+    Attributes
+    ----------
+    active : the exchange that is being served.
+    state : what is waited for; one of the states above.
+    deadline : when that has taken too long (seconds, monotonic); 0 for never.
+    lost : the client is gone. refused : nothing that it still sends is read.
+    writable : it takes its responses as fast as they come.
     """
 
     __slots__ = (
-        "_front",
+        "_closing",
+        "_context",
         "_parser",
         "_reading",
-        "_since",
         "_unsent",
         "_waiting",
         "active",
         "address",
-        "closing",
         "deadline",
         "health_only",
         "lost",
         "on_drain",
         "refused",
+        "state",
         "transport",
         "writable",
     )
 
-    def __init__(self, front: Front, *, health_only: bool = False) -> None:
-        self._front = front
+    def __init__(self, context: Context, *, health_only: bool = False) -> None:
+        self._context = context
         self.health_only = health_only
-        self._parser = Parser(front, self)
+        self._parser = Parser(context, self)
         self._waiting: deque[Exchange] = deque()
         self._unsent = 0
         self._reading = True
+        self._closing = False
         self.active: Exchange | None = None
         self.address = ""
-        self.closing = self.lost = self.refused = False
+        self.state = NEW
+        self.deadline = 0.0
+        self.lost = self.refused = False
         self.writable = True
         self.on_drain: Callable[[], None] | None = None
-        self.deadline = self._since = 0.0
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+
+    # -- states -------------------------------------------------------------------------------
+
+    def _enter(self, state: int, since: float) -> None:
+        """Wait for something from now on, for as long as its time limit says."""
+        self.state = state
+        longest = self._longest(state)
+        self.deadline = since + longest if longest else 0.0
+
+    def _longest(self, state: int) -> float:
+        """Seconds that a state may take; 0 without a limit."""
+        limits = self._context.limits
+        if state == IDLE:
+            return limits.idle_timeout
+        if state in (NEW, HEAD):
+            return limits.header_timeout
+        if state in (BODY, TELLING, CLOSING):
+            return limits.body_timeout
+        return _LINGER if state == LINGERING else 0.0
+
+    def _wait_for_client(self, now: float) -> None:
+        """Wait for whatever the client has to do next."""
+        if not self.writable:
+            self._unsent = self._not_taken()
+            self._enter(TELLING, now)
+        elif self._parser.exchange is None:
+            self._enter(IDLE, now)
+        else:
+            self._enter(BODY if self._parser.headers_done else HEAD, now)
+
+    def expire(self) -> None:
+        """End what has taken too long, in the way of its state."""
+        state = self.state
+        if state in (TELLING, CLOSING):
+            self._give_up_reader()
+        elif state == LINGERING:
+            self.transport.abort()
+        elif state in (NEW, IDLE):
+            self._part()
+        elif self._waiting:  # it is not the client that is slow: nothing is read from it now
+            self._wait_for_client(self._context.now())
+        else:
+            self._refuse_slow_client()
+
+    def _refuse_slow_client(self) -> None:
+        part, name = (
+            ("headers", "SCOREHOST_HEADER_TIMEOUT")
+            if self.state == HEAD
+            else ("body", "SCOREHOST_BODY_TIMEOUT")
+        )
+        limit = self._longest(self.state)
+        self.refuse_unread(
+            SlowClient(f"The {part} of the request did not arrive within {limit:g} s ({name}).")
+        )
+
+    @property
+    def silent_since(self) -> float:
+        """When the client was last heard of, if it is its turn; infinity while it is ours."""
+        ours = self.state in (SERVED, TELLING, CLOSING) or bool(self._waiting)
+        if ours or self.transport.get_write_buffer_size():
+            return math.inf
+        return self.deadline - self._longest(self.state)
 
     # -- the transport's calls ----------------------------------------------------------------
 
@@ -88,18 +183,16 @@ class Connection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
-        self._since = self._front.now()
-        self.deadline = self._since + self._front.settings.header_timeout
-        self._front.opened(self)
+        self._enter(NEW, self._context.now())
+        self._context.connections.opened(self)
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come; complete requests are served at once or in their turn."""
         if self.refused:
             return
-        parser = self._parser
-        if parser.headers_done and parser.exchange is not None:
-            self.deadline = self._front.now() + self._front.settings.body_timeout
-        parser.take(data)
+        if self.state == BODY:
+            self._enter(BODY, self._context.now())
+        self._parser.take(data)
 
     def regulate(self) -> None:
         """Read no more while there is enough to do."""
@@ -118,53 +211,41 @@ class Connection(asyncio.Protocol):
         taken for abandoned, as by other servers, so that nothing is scored for nobody.
         """
         exchange = self.active
-        if exchange is None or self._front.give_up_waiting(exchange):
+        if exchange is None or self._context.service.give_up_waiting(exchange):
             return False
         exchange.keep_alive = bool(self._waiting)
-        return not self._front.speaks_tls
+        return not self._context.speaks_tls
 
     def connection_lost(self, _error: Exception | None) -> None:
         """The connection is gone, and with it everything that was meant for it."""
         self.lost = True
+        service = self._context.service
         if self._parser.exchange is not None and self._parser.exchange is not self.active:
-            self._front.abandon(self._parser.exchange)
+            service.abandon(self._parser.exchange)
         for exchange in self._waiting:
-            self._front.abandon(exchange)
+            service.abandon(exchange)
         self._waiting.clear()
         if self.active is not None:
-            self._front.abandon(self.active)
-        self.on_drain = None  # it may hold a large answer, and this connection
-        self._front.closed(self)
+            service.abandon(self.active)
+        self.on_drain = None  # it may hold a large response, and this connection
+        self._context.connections.closed(self)
 
     def pause_writing(self) -> None:
-        """The client takes its answer slowly: nothing more is begun for it until it has."""
+        """The client takes its response slowly: nothing more is begun for it until it has."""
         self.writable = False
-        self._wait_for_client(self._front.now())
+        self._wait_for_client(self._context.now())
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         self.writable = True
+        now = self._context.now()
         if self.active is not None:
-            self.deadline = 0.0
+            self._enter(SERVED, now)
         else:
-            self._wait_for_client(self._front.now())
-            self._front.soon(self._next)
+            self._wait_for_client(now)
+            self._context.soon(self._next)
         if self.on_drain is not None:
             self.on_drain()
-
-    def _wait_for_client(self, now: float) -> None:
-        """Set the time limit for whatever the client has to do next."""
-        front = self._front
-        if not self.writable:
-            self._unsent = self._not_taken()
-            self.deadline = now + front.settings.body_timeout
-        elif self._parser.exchange is None:
-            self.deadline = now + front.idle_timeout
-        else:
-            settings = front.settings
-            self.deadline = now + (
-                settings.body_timeout if self._parser.headers_done else settings.header_timeout
-            )
 
     # -- requests -----------------------------------------------------------------------------
 
@@ -172,11 +253,22 @@ class Connection(asyncio.Protocol):
         """A whole request is there: it is served at once, or in its turn."""
         if self.active is None and self.writable and not self._waiting:
             self.active = exchange
+            self.state = SERVED
             self.deadline = 0.0
-            self._front.serve(exchange)
+            self._context.service.serve(exchange)
         else:
             self._waiting.append(exchange)
             self.regulate()
+
+    def head_begins(self, now: float) -> None:
+        """The head of a request has begun to arrive."""
+        if self.active is None:
+            self._enter(HEAD, now)
+
+    def body_begins(self, since: float) -> None:
+        """The head is complete; the body may take its time from ``since``."""
+        if self.active is None:
+            self._enter(BODY, since)
 
     def ask_for_body(self) -> None:
         """Send ``100 Continue``: the body is wanted now."""
@@ -193,9 +285,10 @@ class Connection(asyncio.Protocol):
         if not exchange.keep_alive:
             self.close()
         elif self._waiting:
-            self._front.soon(self._next)
+            self._context.soon(self._next)
         elif self.writable and self._parser.exchange is None:
-            self.deadline = now + self._front.idle_timeout
+            self.state = IDLE
+            self.deadline = now + self._context.limits.idle_timeout
         else:
             if self._parser.continue_owed:
                 self.ask_for_body()
@@ -207,25 +300,26 @@ class Connection(asyncio.Protocol):
             return
         exchange = self._waiting.popleft()
         self.regulate()
-        if self._front.draining and not self._waiting:
+        if self._context.phase.now >= DRAINING and not self._waiting:
             exchange.keep_alive = False
         self.active = exchange
-        self.deadline = 0.0
-        self._front.serve(exchange)
+        self._enter(SERVED, 0.0)
+        self._context.service.serve(exchange)
 
     def refuse_unread(self, error: RequestError) -> None:
         """Answer a request that is not read any further, and close."""
         if self.refused:
             return
         self.refused = True
-        exchange = self._parser.give_up() or Exchange(self, self._front.now(), {})
+        exchange = self._parser.give_up() or Exchange(self, self._context.now(), {})
         if not exchange.request_id:
-            exchange.request_id = exchange.legacy_id = self._front.make_id()
+            exchange.request_id = exchange.legacy_id = self._context.make_id()
         exchange.keep_alive = False
         exchange.error = error
         if self.active is None:
             self.active = exchange
-            self._front.serve(exchange)
+            self._enter(SERVED, 0.0)
+            self._context.service.serve(exchange)
         else:
             self._waiting.append(exchange)  # what came before is answered first
 
@@ -234,29 +328,32 @@ class Connection(asyncio.Protocol):
 
         To be told so twice ends its time.
         """
-        if self.closing:
+        if self._closing:
             if self.refused:
                 self.transport.close()
             return
-        self.closing = True
+        self._closing = True
         if self.refused and self.transport.can_write_eof():
             self.transport.write_eof()
-            self.deadline = self._front.now() + _LINGER
+            self._enter(LINGERING, self._context.now())
         else:
             self._part()
 
     def _part(self) -> None:
         """Close the transport. With TLS it waits for the client's own goodbye: not for long."""
+        if self.state != TELLING:
+            self._unsent = sys.maxsize  # until it is looked at for the first time
+            self._enter(CLOSING, self._context.now())
         self.transport.close()
-        if self._front.speaks_tls and not self.health_only:
-            self._front.later(_GOODBYE, self._cut_when_taken)
+        if self._context.speaks_tls and not self.health_only:
+            self._context.later(_GOODBYE, self._cut_when_taken)
 
     def _cut_when_taken(self) -> None:
         """End without the goodbye of a client that has all it was sent."""
         if self.lost:
             return
         if self._not_taken():
-            self._front.later(_GOODBYE, self._cut_when_taken)
+            self._context.later(_GOODBYE, self._cut_when_taken)
         else:
             self.transport.abort()
 
@@ -270,7 +367,7 @@ class Connection(asyncio.Protocol):
         if end >= len(body):
             done()
         elif self.writable:
-            self._front.soon(self.write_large, body, done, end)
+            self._context.soon(self.write_large, body, done, end)
         else:
             self.on_drain = partial(self.write_large, body, done, end)
 
@@ -282,7 +379,7 @@ class Connection(asyncio.Protocol):
         if not self.transport.is_closing():
             self.transport.write(data)
 
-    def last_answer_closes(self) -> None:
+    def last_response_closes(self) -> None:
         """Close after what has been received is answered, if that can still be said."""
         last = self._waiting[-1] if self._waiting else self.active
         if last is not None and not last.streaming:
@@ -295,7 +392,7 @@ class Connection(asyncio.Protocol):
         sock = self.transport.get_extra_info("socket")
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self.closing = True
+        self._closing = True
         self.transport.abort()
 
     @property
@@ -308,34 +405,12 @@ class Connection(asyncio.Protocol):
             and not self.transport.get_write_buffer_size()
         )
 
-    @property
-    def silent_since(self) -> float:
-        """When the client was last heard of, if it is its turn; infinity while it is ours."""
-        if self._waiting or self.active is not None or self.transport.get_write_buffer_size():
-            return math.inf
-        settings = self._front.settings
-        if self._parser.exchange is None:  # since its last answer, or since it came
-            return max(self._since, self.deadline - self._front.idle_timeout)
-        limit = settings.body_timeout if self._parser.headers_done else settings.header_timeout
-        return self.deadline - limit
-
-    def expire(self) -> None:
-        """The connection's time limit has passed; what that means depends on where it is."""
-        if not self.writable:
-            self._give_up_reader()
-        elif self.refused:
-            self.transport.abort()
-        elif self.closing or self._parser.exchange is None:
-            self._part()
-        elif self._waiting:  # it is not the client that is slow: nothing is read from it now
-            self._wait_for_client(self._front.now())
-        else:
-            self._front.client_too_slow(self, headers=not self._parser.headers_done)
-
     def _give_up_reader(self) -> None:
         """Cut a client that has taken nothing of its answer; wait for one that is only slow."""
-        if self._not_taken() < self._unsent:
-            self._wait_for_client(self._front.now())
+        left = self._not_taken()
+        if left < self._unsent:
+            self._unsent = left
+            self._enter(self.state, self._context.now())
         else:
             self.transport.abort()
 

@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from scorehost.front.http.routes import NOWHERE, Route
+
 if TYPE_CHECKING:
     from scorehost.errors import RequestError
 
@@ -61,6 +63,7 @@ class Exchange:
     size : bytes of the body. held : bytes counted against the byte limit.
     request_id, client_id, legacy_id, trace_id : the ids, as they go out; b"" when absent.
     logged_id : the request's id in a line of text, where that is another.
+    route : the row of the route table that its path leads to.
     arrived, queued, begun, ended : seconds on the monotonic clock.
     state : ARRIVING, WAITING in the queue, WRITTEN to a worker, or DONE.
     usual : no id, method or version of the request changes the form of its answer.
@@ -77,7 +80,7 @@ class Exchange:
     begun = queued = ended = 0.0
     keep_alive = True
     head_only = http10 = streaming = usual = False
-    route = "other"
+    route: Route = NOWHERE
     reason = ""
     state = ARRIVING
     run_ns = -1

@@ -64,7 +64,7 @@ class HeadCache:
 
     def __init__(self) -> None:
         self._kept: dict[bytes, Head] = {}
-        self.get = self._kept.get
+        self.find = self._kept.get
 
     def remember(self, head: bytes, exchange: Exchange) -> None:
         """Keep a head that has just been parsed, if it is worth keeping."""

@@ -7,7 +7,7 @@ known, which it would only copy.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 import httptools
 
@@ -19,14 +19,12 @@ from scorehost.errors import (
     UnknownTransferCoding,
 )
 from scorehost.front.http.body import Body
-from scorehost.front.http.byte_budget import Refusal
+from scorehost.front.http.context import Context
 from scorehost.front.http.exchange import Client, Exchange
 from scorehost.front.http.head_cache import HEAD_END, LONGEST_HEAD
 from scorehost.front.http.ids import identify
+from scorehost.front.phase import DRAINING
 from scorehost.wire.requests import MEMORY_FILE_FROM
-
-if TYPE_CHECKING:
-    from scorehost.front.front import Front
 
 _KNOWN: Final = frozenset({
     b"x-request-id", b"x-ms-client-request-id", b"x-ms-request-id", b"traceid",
@@ -46,12 +44,10 @@ class Sender(Client, Protocol):
     ----------
     active : the exchange that is being served.
     refused : nothing it sends is of interest any more.
-    deadline : when its time is over (seconds, monotonic); 0 for never.
     """
 
     active: Exchange | None
     refused: bool
-    deadline: float
 
     def arrived(self, exchange: Exchange) -> None:
         """A whole request is there."""
@@ -62,6 +58,12 @@ class Sender(Client, Protocol):
     def ask_for_body(self) -> None:
         """Send ``100 Continue``."""
 
+    def head_begins(self, now: float) -> None:
+        """The head of a request has begun to arrive."""
+
+    def body_begins(self, since: float) -> None:
+        """The head is complete; the body may take its time from ``since``."""
+
     def regulate(self) -> None:
         """Read from it, or not, by what there is to do."""
 
@@ -71,7 +73,7 @@ class Parser:
 
     Parameters
     ----------
-    front : knows limits, heads and routes.
+    context : limits, heads and routes.
     client : is told of every whole request, and of what cannot become one.
 
     Attributes
@@ -85,8 +87,8 @@ class Parser:
         "_body",
         "_chunked",
         "_client",
+        "_context",
         "_counted",
-        "_front",
         "_header_bytes",
         "_headers",
         "_incomplete",
@@ -100,8 +102,8 @@ class Parser:
         "unparsed",
     )
 
-    def __init__(self, front: Front, client: Sender) -> None:
-        self._front = front
+    def __init__(self, context: Context, client: Sender) -> None:
+        self._context = context
         self._client = client
         self._parser = httptools.HttpRequestParser(self)
         self.exchange: Exchange | None = None
@@ -110,7 +112,7 @@ class Parser:
         self.unparsed = self._new_head = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._header_bytes = self._incomplete = self._counted = 0
-        self._most_incomplete = 2 * front.settings.max_header_bytes
+        self._most_incomplete = 2 * context.limits.header_bytes
         self._chunked = self._offered = False
         self._body = Body()
 
@@ -133,23 +135,23 @@ class Parser:
 
         The parser is between two messages and does not notice.
         """
-        front = self._front
-        budget = front.budget
+        context = self._context
+        budget = context.budget
         while True:
             end = data.find(HEAD_END, 0, LONGEST_HEAD) + 4
             if end < 4:
                 return data
             text = data[:end]
-            head = front.known_head(text)
+            head = context.head_cache.find(text)
             if head is None:
                 self._new_head = text
                 return data
             length = head.length
             last = end + length
-            if last > len(data) or front.draining or not budget.has_room(length):
+            if last > len(data) or context.phase.now >= DRAINING or not budget.has_room(length):
                 return data
-            exchange = head.begin(self._client, front.now())
-            exchange.request_id = exchange.legacy_id = front.make_id()
+            exchange = head.begin(self._client, context.now())
+            exchange.request_id = exchange.legacy_id = context.make_id()
             exchange.size = exchange.held = length
             exchange.body = data[end:last]
             budget.held += length
@@ -168,7 +170,7 @@ class Parser:
             if self._chunked and len(data) > _TURN:
                 self.unparsed = data[_TURN:]
                 client.regulate()
-                self._front.soon(self._take_rest)
+                self._context.soon(self._take_rest)
                 data = data[:_TURN]
             data = self._parse(data)
 
@@ -195,7 +197,7 @@ class Parser:
             self._parser = httptools.HttpRequestParser(self)
             self.on_message_complete()
         except OSError as error:
-            self._client.refuse_unread(no_room(error))
+            self._client.refuse_unread(self._context.budget.no_room(error))
         return data[missing:]
 
     def _parse(self, data: bytes) -> bytes:
@@ -209,7 +211,7 @@ class Parser:
         except httptools.HttpParserCallbackError as wrapped:
             error = wrapped.__context__
             if isinstance(error, OSError):  # of the body's memory file
-                error = no_room(error)
+                error = self._context.budget.no_room(error)
             if not isinstance(error, RequestError):
                 raise
             self._client.refuse_unread(error)
@@ -236,13 +238,12 @@ class Parser:
         """A request line begins."""
         if self._offered:
             return  # it has begun before
-        now = self._front.now()
+        now = self._context.now()
         self.exchange = exchange = Exchange(self._client, now, {})
         exchange.headers = self._headers = []
         self.headers_done = self._chunked = self.continue_owed = False
         self._header_bytes = self._incomplete = 0
-        if self._client.active is None:
-            self._client.deadline = now + self._front.settings.header_timeout
+        self._client.head_begins(now)
 
     def on_url(self, url: bytes) -> None:
         """Part of the target."""
@@ -252,7 +253,7 @@ class Parser:
         assert exchange is not None  # noqa: S101 - llhttp calls on_message_begin first
         exchange.target += url
         self._header_bytes += len(url)
-        if self._header_bytes > self._front.settings.max_header_bytes:
+        if self._header_bytes > self._context.limits.header_bytes:
             raise self._headers_too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -260,7 +261,7 @@ class Parser:
         if self._offered:
             return
         self._header_bytes += len(name) + len(value)
-        if self._header_bytes > self._front.settings.max_header_bytes:
+        if self._header_bytes > self._context.limits.header_bytes:
             raise self._headers_too_large()
         exchange = self.exchange
         if exchange is None or self.headers_done:
@@ -283,7 +284,8 @@ class Parser:
         parser = self._parser
         exchange.method = parser.get_method()
         exchange.path = exchange.target.partition(b"?")[0]
-        exchange.keep_alive = parser.should_keep_alive() and not self._front.draining
+        draining = self._context.phase.now >= DRAINING
+        exchange.keep_alive = parser.should_keep_alive() and not draining
         if exchange.method == b"HEAD":
             exchange.head_only = True
         known = exchange.known
@@ -292,11 +294,11 @@ class Parser:
             self._check_old_version(exchange, version)
         elif b"host" not in known:
             raise MalformedRequest("An HTTP/1.1 request needs a Host header (RFC 9112, 3.2).")
-        identify(exchange, self._front.make_id)
+        identify(exchange, self._context.make_id)
         exchange.usual = not (
             exchange.client_id or exchange.trace_id or exchange.http10 or exchange.head_only
         )
-        self._front.routes.assign(exchange)
+        exchange.route, exchange.path = self._context.routes.find(exchange.path)
         if b"transfer-encoding" in known:
             self._chunked = True
             self._check_coding(known[b"transfer-encoding"])
@@ -307,10 +309,9 @@ class Parser:
             self._counted = length if past_parser and not self._chunked else 0
         self._offered = parser.should_upgrade() and bool(self._counted or self._chunked)
         if self._new_head:
-            self._front.head_cache.remember(self._new_head, exchange)
+            self._context.head_cache.remember(self._new_head, exchange)
             self._new_head = b""
-        if self._client.active is None:
-            self._client.deadline = exchange.arrived + self._front.settings.body_timeout
+        self._client.body_begins(exchange.arrived)
         if b"expect" in known:
             self._answer_expectation(exchange, known[b"expect"])
 
@@ -357,28 +358,23 @@ class Parser:
             )
 
     def _headers_too_large(self) -> HeadersTooLarge:
-        limit = self._front.settings.max_header_bytes
+        limit = self._context.limits.header_bytes
         return HeadersTooLarge(
             f"The request line and headers are over {limit} bytes "
             "(SCOREHOST_MAX_HEADER_BYTES). Send fewer or shorter headers."
         )
 
     def _expect_body(self, exchange: Exchange, size: int) -> None:
-        limit = self._front.settings.max_body_bytes
+        limit = self._context.limits.body_bytes
         if size > limit:
             raise BodyTooLarge(
                 f"The body has {size} bytes or more; at most {limit} are accepted "
                 "(SCOREHOST_MAX_BODY_BYTES). Send less, or raise the limit."
             )
-        self._front.budget.hold(exchange, size)
+        self._context.budget.hold(exchange, size)
 
     def _answer_expectation(self, exchange: Exchange, value: bytes) -> None:
         if value.lower() == b"100-continue" and not exchange.http10:
             self.continue_owed = True
             if self._client.active is None:
                 self._client.ask_for_body()
-
-
-def no_room(error: OSError) -> Refusal:
-    """The refusal of a body that the system has no memory file for."""
-    return Refusal(f"There is no room for another body now: {error}.")

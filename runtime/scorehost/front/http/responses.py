@@ -1,23 +1,19 @@
-"""What clients see: every answer the server sends is built here, and only here.
+"""Responses as values, and what they look like on the wire.
 
-The bytes of the commonest answer, a scored request, come from a prefix that is made once a
-second and one format operation; everything else goes through :meth:`Answers.complete`.
+A :class:`Response` says what a client is to be told. A :class:`Renderer` makes bytes of it and
+changes nothing: neither the response nor the exchange. The commonest response, a scored request,
+is made from a prefix that is renewed once a second and one format operation.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
-import orjson
-
-from scorehost.errors import DeadlineExceeded, MethodNotAllowed, RequestError, WorkerLost
 from scorehost.front.http.exchange import Exchange
-from scorehost.settings import Settings
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
@@ -40,20 +36,46 @@ _OURS: Final = frozenset({
 _OF_CORS: Final = frozenset({"access-control-allow-origin", "access-control-expose-headers"})
 
 
-class Answers:
-    """Builds answers as bytes.
+class Response(NamedTuple):
+    """What a client is told.
 
     Parameters
     ----------
-    settings : CORS origins and whether the version is sent.
-    version : value of ``x-ms-server-version``.
+    status : HTTP status.
+    body : the whole body; empty for a stream, whose body is made while it is sent.
+    content_type : value of Content-Type; "" for none.
+    headers : name and value pairs besides those that every response has.
+    run_ns : nanoseconds in ``run()``; -1 when it did not return.
+    failed : value of ``x-ms-run-function-failed``.
     """
 
-    def __init__(self, settings: Settings, version: str) -> None:
+    status: int = 200
+    body: bytes | memoryview = b""
+    content_type: str = JSON
+    headers: Sequence[tuple[str, str]] = ()
+    run_ns: int = -1
+    failed: bool = False
+
+    @property
+    def may_have_body(self) -> bool:
+        """Whether a response of this status has a body (RFC 9110, 6.4.1)."""
+        return self.status >= 200 and self.status not in (204, 304)
+
+
+class Renderer:
+    """Makes bytes of responses.
+
+    Parameters
+    ----------
+    cors_origins : origins whose pages may read responses; ``*`` for all; none to say nothing.
+    version : value of ``x-ms-server-version``; "" leaves the header out.
+    """
+
+    def __init__(self, cors_origins: Iterable[str], version: str) -> None:
         # Browsers send origins in lower case, without the slash that people copy along.
-        self._origins = frozenset(origin.rstrip("/").lower() for origin in settings.cors_origins)
+        self._origins = frozenset(origin.rstrip("/").lower() for origin in cors_origins)
         self._any_origin = "*" in self._origins
-        self._version = version.encode() if settings.server_version_header else b""
+        self._version = version.encode()
         self.date = b""
         self._ok = b""
         self.tick()
@@ -67,14 +89,12 @@ class Answers:
             b"x-ms-run-function-failed: False\r\nx-request-id: " % (self.date, version)
         )
 
-    # -- scored -------------------------------------------------------------------------------
+    # -- whole responses ----------------------------------------------------------------------
 
     def scored(self, exchange: Exchange, run_ns: int, body: bytes) -> bytes:
-        """A result of ``run()``, as JSON, with status 200."""
+        """Render a result of ``run()``: JSON, with status 200."""
         if not exchange.usual or not exchange.keep_alive or self._origins:
-            return self.complete(exchange, 200, body, JSON, run_ns=run_ns, failed=False)
-        exchange.status = 200
-        exchange.sent = len(body)
+            return self.render(exchange, Response(200, body, run_ns=run_ns))
         return _SCORED % (
             self._ok,
             exchange.request_id,
@@ -84,60 +104,27 @@ class Answers:
             body,
         )
 
-    def complete(
-        self,
-        exchange: Exchange,
-        status: int,
-        body: bytes,
-        content_type: str,
-        headers: Iterable[tuple[str, str]] = (),
-        *,
-        run_ns: int = -1,
-        failed: bool = False,
-    ) -> bytes:
-        """Any answer whose body is known."""
-        head = self.head_of(
-            exchange, status, len(body), content_type, headers, run_ns=run_ns, failed=failed
-        )
-        return head + body if exchange.sent else head
+    def render(self, exchange: Exchange, response: Response) -> bytes:
+        """Render a response with its body, as far as the request lets it have one."""
+        head = self.head(exchange, response)
+        return head + response.body if sent_bytes(exchange, response) else head
 
-    def head_of(
-        self,
-        exchange: Exchange,
-        status: int,
-        length: int,
-        content_type: str,
-        headers: Iterable[tuple[str, str]] = (),
-        *,
-        run_ns: int = -1,
-        failed: bool = False,
-    ) -> bytes:
-        """The head alone; ``exchange.sent`` is how many bytes of a body go with it."""
-        no_body = status in (204, 304) or status < 200
-        lines = self._head(exchange, status, content_type, headers, run_ns, failed)
-        if not no_body:
-            lines.append(b"Content-Length: %d" % length)
+    def head(self, exchange: Exchange, response: Response) -> bytes:
+        """Render the head of a response whose body is known."""
+        lines = self._head(exchange, response)
+        if response.may_have_body:
+            lines.append(b"Content-Length: %d" % len(response.body))
         lines.append(b"\r\n")
-        exchange.sent = 0 if exchange.head_only or no_body else length
         return b"\r\n".join(lines)
 
-    def stream_head(
-        self,
-        exchange: Exchange,
-        status: int,
-        content_type: str,
-        headers: Iterable[tuple[str, str]],
-        *,
-        run_ns: int,
-        failed: bool,
-    ) -> bytes:
-        """The head of an answer whose body is made while it is sent.
+    # -- streams ------------------------------------------------------------------------------
+
+    def stream_head(self, exchange: Exchange, response: Response) -> bytes:
+        """Render the head of a response whose body is made while it is sent.
 
         ``X-Accel-Buffering: no`` keeps nginx and the ingresses made of it from collecting it.
         """
-        if exchange.http10:
-            exchange.keep_alive = False  # the end of the connection is the end of the body
-        lines = self._head(exchange, status, content_type, headers, run_ns, failed)
+        lines = self._head(exchange, response)
         lines.append(b"X-Accel-Buffering: no")
         if not exchange.http10:
             lines.append(b"Transfer-Encoding: chunked")
@@ -146,38 +133,20 @@ class Answers:
 
     @staticmethod
     def chunk(exchange: Exchange, data: bytes) -> bytes:
-        """One piece of a streamed body."""
+        """Render one piece of a streamed body."""
         if exchange.head_only or not data:
             return b""
         return data if exchange.http10 else b"%x\r\n%b\r\n" % (len(data), data)
 
     @staticmethod
     def last_chunk(exchange: Exchange) -> bytes:
-        """The end of a streamed body."""
+        """Render the end of a streamed body."""
         return b"" if exchange.http10 or exchange.head_only else b"0\r\n\r\n"
 
-    # -- errors -------------------------------------------------------------------------------
-
-    def error(
-        self, exchange: Exchange, error: RequestError, *, retry_after: float | None = None,
-        body: dict[str, Any] | None = None, run_ns: int = -1,
-    ) -> bytes:  # fmt: skip
-        """An error as JSON: ``{"message": …}`` and whatever else explains it."""
-        headers: list[tuple[str, str]] = []
-        if retry_after is not None:
-            headers.append(("Retry-After", str(max(1, math.ceil(retry_after)))))
-        if isinstance(error, MethodNotAllowed):
-            headers.append(("Allow", ", ".join(error.allowed)))
-        document = orjson.dumps(body if body is not None else {"message": str(error)}, default=str)
-        failed = isinstance(error, (DeadlineExceeded, WorkerLost))
-        return self.complete(
-            exchange, error.status, document, JSON, headers, run_ns=run_ns, failed=failed
-        )
-
-    # -- preflight ----------------------------------------------------------------------------
+    # -- preflights ---------------------------------------------------------------------------
 
     def is_preflight(self, exchange: Exchange) -> bool:
-        """Whether a browser asks for leave, and CORS is set up."""
+        """Return whether a browser asks for leave, and CORS is set up."""
         return (
             exchange.method == b"OPTIONS"
             and bool(self._origins)
@@ -185,17 +154,17 @@ class Answers:
             and b"access-control-request-method" in exchange.known
         )
 
-    def preflight(self, exchange: Exchange) -> bytes:
-        """Leave, or none, by the Fetch standard's CORS protocol."""
-        headers = []
+    def preflight(self, exchange: Exchange) -> Response:
+        """Return the response to a preflight, by the Fetch standard's CORS protocol."""
+        headers: Sequence[tuple[str, str]] = ()
         if self._allowed_origin(exchange):
             wanted = exchange.known.get(b"access-control-request-headers", b"")
-            headers = [
+            headers = (
                 ("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
                 ("Access-Control-Allow-Headers", wanted.decode("latin-1") or "*"),
                 ("Access-Control-Max-Age", str(_PREFLIGHT_AGE)),
-            ]
-        return self.complete(exchange, 200, b"", TEXT, headers)
+            )
+        return Response(200, b"", TEXT, headers)
 
     def _allowed_origin(self, exchange: Exchange) -> bytes:
         origin = exchange.known.get(b"origin", b"")
@@ -207,28 +176,20 @@ class Answers:
 
     # -- heads --------------------------------------------------------------------------------
 
-    def _head(
-        self,
-        exchange: Exchange,
-        status: int,
-        content_type: str,
-        headers: Iterable[tuple[str, str]],
-        run_ns: int,
-        failed: bool,
-    ) -> list[bytes]:
-        exchange.status = status
+    def _head(self, exchange: Exchange, response: Response) -> list[bytes]:
+        status, headers = response.status, response.headers
         lines = [
             b"HTTP/1.1 %d %b" % (status, _REASONS.get(status, "").encode()),
             b"Date: " + self.date,
         ]
-        if content_type:
-            lines.append(b"Content-Type: " + _header_value(content_type))
+        if response.content_type:
+            lines.append(b"Content-Type: " + _header_value(response.content_type))
         lines += self._id_lines(exchange)
         if self._version:
             lines.append(b"x-ms-server-version: " + self._version)
-        lines.append(b"x-ms-run-function-failed: True" if failed else _NOT_FAILED)
-        if run_ns >= 0:
-            lines.append(b"x-ms-run-fn-exec-ms: %.3f" % (run_ns / 1e6))
+        lines.append(b"x-ms-run-function-failed: True" if response.failed else _NOT_FAILED)
+        if response.run_ns >= 0:
+            lines.append(b"x-ms-run-fn-exec-ms: %.3f" % (response.run_ns / 1e6))
         if self._origins:  # the server's word on it is the only one: browsers refuse two
             lines += self._cors_lines(exchange)
             headers = [each for each in headers if each[0].lower() not in _OF_CORS]
@@ -264,8 +225,15 @@ class Answers:
         )
 
 
+def sent_bytes(exchange: Exchange, response: Response) -> int:
+    """Return how many bytes of the body go out: none for HEAD or a status that has none."""
+    if exchange.head_only or not response.may_have_body:
+        return 0
+    return len(response.body)
+
+
 def own_lines(headers: Iterable[tuple[str, str]], ours: Iterable[bytes]) -> list[bytes]:
-    """The headers a script set itself, less the connection's business and what we say anyway."""
+    """Return a script's own headers, less what is the connection's business or said already."""
     headers = [each for each in headers if each[0].lower() not in _OURS]
     if not headers:
         return []

@@ -1,74 +1,108 @@
-"""Which path is which route; the names are also the metrics' labels."""
+"""Which path leads to which handler: a table of rows.
+
+A row with a pattern, such as ``/docs/*``, takes every path that begins as it does. A new page or
+protocol is a new row.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from scorehost.errors import NoSuchRoute
-from scorehost.front.http.exchange import Exchange
 
-ROOT: Final = "root"
-SCORE: Final = "score"
-LIVE: Final = "livez"
-READY: Final = "readyz"
-STARTUP: Final = "startupz"
-METRICS: Final = "metrics"
-SWAGGER: Final = "swagger"
-PAGES: Final = "pages"
-OTHER: Final = "other"
-DEBUG: Final = "debug"
-"""What the debug page asks for once a second; only debug mode has it."""
+Handler = Callable[[Any], None]
+"""Takes the exchange, which it answers now or later."""
+READ: Final = frozenset({b"GET", b"HEAD"})
+SCORE_METHODS: Final = frozenset({b"GET", b"HEAD", b"POST"})
 
-_EXACT: Final = {
-    b"/": ROOT,
-    b"/score": SCORE,
-    b"/livez": LIVE,
-    b"/readyz": READY,
-    b"/startupz": STARTUP,
-    b"/metrics": METRICS,
-    b"/swagger.json": SWAGGER,
-    b"/docs": PAGES,
-}
-_PREFIXES: Final = {b"/docs/": PAGES}
-PROBES: Final = frozenset({ROOT, LIVE, READY, STARTUP, METRICS, DEBUG})
-"""Routes that the health port answers too, and that are not logged unless asked."""
-READ_ONLY: Final = frozenset({ROOT, LIVE, READY, STARTUP, METRICS, SWAGGER})
+
+class Route(NamedTuple):
+    """One row.
+
+    Parameters
+    ----------
+    path : the path, or a pattern that ends in ``*``.
+    methods : HTTP methods that are handed to ``handler``; OPTIONS is answered with them, and what
+        is neither is refused. Empty: the handler takes them all.
+    handler : is given the exchange.
+    label : the route's name in metrics; several rows may share one.
+    protocol : how a request for the scoring workers is put: "score.py" is ``run(data)``. It is ""
+        where no worker is asked.
+    on_health_port : whether the health port answers it too.
+    is_quiet : whether the access log leaves it out, unless told otherwise.
+    """
+
+    path: str
+    methods: frozenset[bytes]
+    handler: Handler
+    label: str
+    protocol: str = ""
+    on_health_port: bool = False
+    is_quiet: bool = False
+
+    def method_names(self) -> tuple[str, ...]:
+        """Return the methods that clients may use, for ``Allow``."""
+        return tuple(sorted({*(each.decode() for each in self.methods), "OPTIONS"}))
+
+
+def _serves_nothing(_exchange: Any) -> None:
+    """Nothing is served: what comes here has an error already."""
+
+
+NOWHERE: Final = Route("", frozenset(), _serves_nothing, "other")
+"""The route of a request that was refused before its path was known."""
 
 
 class Routes:
-    """Names the route of each exchange."""
+    """The table.
 
-    def assign(self, exchange: Exchange) -> None:
-        """Set the exchange's route."""
-        path = exchange.path
-        route = _EXACT.get(path)
-        if route is None:
-            route = self._look_closer(exchange)
-        exchange.route = route
+    Parameters
+    ----------
+    rows : the routes; of two with the same path the later one holds.
+    otherwise : the row for any other path.
+    """
 
-    def _look_closer(self, exchange: Exchange) -> str:
-        path = exchange.path
+    def __init__(self, rows: Iterable[Route], otherwise: Route) -> None:
+        self._exact: dict[bytes, Route] = {}
+        self._patterns: dict[bytes, Route] = {}
+        self._otherwise = otherwise
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Route) -> None:
+        """Add a row, in the place of one with the same path."""
+        path = row.path.encode()
+        if path.endswith(b"*"):
+            self._patterns[path[:-1]] = row
+        else:
+            self._exact[path] = row
+
+    def find(self, path: bytes) -> tuple[Route, bytes]:
+        """Return the row for a request's path, and the path as it was understood."""
+        row = self._exact.get(path)
+        return (row, path) if row is not None else self._look_closer(path)
+
+    def _look_closer(self, path: bytes) -> tuple[Route, bytes]:
         if not path.startswith(b"/"):
             # Absolute form, as for a proxy, must be understood too: RFC 9112, 3.2.2.
             _, _, rest = path.partition(b"://")
-            path = exchange.path = b"/" + rest.partition(b"/")[2] if rest else path
+            path = b"/" + rest.partition(b"/")[2] if rest else path
         plain = unquote_to_bytes(path) if b"%" in path else path
         if plain.startswith(b"//"):  # clients join "http://host/" and "/score"
             plain = b"/" + plain.lstrip(b"/")
-        if plain in _EXACT:
-            exchange.path = plain
-            return _EXACT[plain]
-        for prefix, route in _PREFIXES.items():
-            if path.startswith(prefix):
-                return route
-        return OTHER
+        if plain in self._exact:
+            return self._exact[plain], plain
+        for beginning, row in self._patterns.items():
+            if path.startswith(beginning):
+                return row, path
+        return self._otherwise, path
 
 
-def no_such_route(exchange: Exchange) -> NoSuchRoute:
-    """The error for a path that nothing is served under."""
-    path = exchange.path[:200].decode("latin-1")
+def no_such_route(path: bytes) -> NoSuchRoute:
+    """Return the error for a path under which nothing is served."""
     return NoSuchRoute(
-        f"Nothing is served under {path}. Scoring is POST /score; see also /, /livez, /readyz, "
-        "/startupz, /swagger.json, /docs and /metrics."
+        f"Nothing is served under {path[:200].decode('latin-1')}. Scoring is POST /score; see "
+        "also /, /livez, /readyz, /startupz, /swagger.json, /docs and /metrics."
     )

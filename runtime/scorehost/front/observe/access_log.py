@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from scorehost.front.http.exchange import Exchange
-from scorehost.front.http.routes import PROBES
 from scorehost.front.observe.log import Log
 from scorehost.front.observe.observer import Observer
 
@@ -20,17 +19,19 @@ class AccessLog(Observer):
     Parameters
     ----------
     log : where lines go.
-    probes : whether probes and metrics are logged too.
+    probes : whether quiet routes (probes and metrics) are logged too.
     """
 
     def __init__(self, log: Log, *, probes: bool) -> None:
         self._log = log
-        self._unlogged = frozenset() if probes else PROBES
+        self._logs_all = probes
 
     def finished(self, exchanges: Sequence[Exchange]) -> None:
         """Log the lines; the times are those in ``run()`` and in all."""
-        unlogged = self._unlogged
-        wanted = [exchange for exchange in exchanges if exchange.route not in unlogged]
+        if self._logs_all:
+            wanted = exchanges
+        else:
+            wanted = [each for each in exchanges if not each.route.is_quiet]
         if not wanted:
             return
         offset = time.time() - time.monotonic()

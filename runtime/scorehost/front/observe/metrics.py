@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from scorehost.front.http.exchange import Exchange
-from scorehost.front.http.routes import SCORE
 from scorehost.front.observe.observer import Observer
 
 if TYPE_CHECKING:
@@ -88,15 +87,9 @@ def load_prometheus_client() -> None:
 
 
 class Metrics(Observer):
-    """Everything ``/metrics`` shows.
+    """Everything that is counted."""
 
-    Parameters
-    ----------
-    source : is asked for what is read at the moment of a scrape.
-    """
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self) -> None:
         self.requests: Counter[tuple[str, int]] = Counter()
         self.run = Histogram(TIME_BUCKETS)
         self.waited = Histogram(TIME_BUCKETS)
@@ -108,8 +101,8 @@ class Metrics(Observer):
 
     def finished(self, exchanges: Sequence[Exchange]) -> None:
         """Count exchanges; times and sizes are of scoring requests only."""
-        self.requests.update([(each.route, each.status) for each in exchanges])
-        scoring = [each for each in exchanges if each.route == SCORE]
+        self.requests.update([(each.route.label, each.status) for each in exchanges])
+        scoring = [each for each in exchanges if each.route.protocol]
         self.total.add([each.ended - each.arrived for each in scoring])
         self.request_bytes.add([each.size for each in scoring])
         self.response_bytes.add([each.sent for each in scoring])
@@ -125,35 +118,49 @@ class Metrics(Observer):
         """Count a reload."""
         self.reloads["succeeded" if succeeded else "failed"] += 1
 
-    # -- showing ------------------------------------------------------------------------------
 
-    def text(self) -> tuple[bytes, str]:
-        """The metrics as Prometheus reads them, and their content type."""
-        from prometheus_client import CollectorRegistry, generate_latest
-        from prometheus_client.exposition import CONTENT_TYPE_LATEST
+def exposition(counted: Metrics, source: Source) -> tuple[bytes, str]:
+    """Return the metrics as Prometheus reads them, and their content type.
 
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(self)
-        return generate_latest(registry), CONTENT_TYPE_LATEST
+    Parameters
+    ----------
+    counted : what has been counted.
+    source : is asked for what is read at the moment of a scrape.
+    """
+    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(counted, source))
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+class _Collector:
+    """Makes prometheus-client's metrics of the numbers."""
+
+    def __init__(self, counted: Metrics, source: Source) -> None:
+        self._counted = counted
+        self._source = source
 
     def collect(self) -> Iterator[Metric]:
         """Make prometheus-client's metrics of the numbers."""
         from prometheus_client.core import CounterMetricFamily, InfoMetricFamily
         from prometheus_client.metrics_core import GaugeMetricFamily
 
+        counted = self._counted
         yield self._counter(
             CounterMetricFamily, "scorehost_requests", "Requests by route and status.",
             ("route", "status"),
-            (((route, str(status)), n) for (route, status), n in sorted(self.requests.items())),
+            (((route, str(status)), n) for (route, status), n in sorted(counted.requests.items())),
         )  # fmt: skip
         yield self._counter(
             CounterMetricFamily, "scorehost_worker_deaths",
             "Scoring processes that ended, by reason.",
-            ("reason",), (((reason,), n) for reason, n in sorted(self.deaths.items())),
+            ("reason",), (((reason,), n) for reason, n in sorted(counted.deaths.items())),
         )  # fmt: skip
         yield self._counter(
             CounterMetricFamily, "scorehost_reloads", "Reloads of the scoring workers, by result.",
-            ("result",), (((result,), n) for result, n in sorted(self.reloads.items())),
+            ("result",), (((result,), n) for result, n in sorted(counted.reloads.items())),
         )  # fmt: skip
         yield from self._histograms()
         for name, (text, value) in self._source.gauges().items():
@@ -179,11 +186,12 @@ class Metrics(Observer):
     def _histograms(self) -> Iterator[Metric]:
         from prometheus_client.core import HistogramMetricFamily
 
+        counted = self._counted
         for name, text, histogram in (
-            ("scorehost_run_seconds", "Time in run().", self.run),
-            ("scorehost_queue_wait_seconds", "Wait for a worker.", self.waited),
-            ("scorehost_request_seconds", "Request's first byte to answer's last.", self.total),
-            ("scorehost_request_bytes", "Size of request bodies.", self.request_bytes),
-            ("scorehost_response_bytes", "Size of answers' bodies.", self.response_bytes),
+            ("scorehost_run_seconds", "Time in run().", counted.run),
+            ("scorehost_queue_wait_seconds", "Wait for a worker.", counted.waited),
+            ("scorehost_request_seconds", "Request's first byte to answer's last.", counted.total),
+            ("scorehost_request_bytes", "Size of request bodies.", counted.request_bytes),
+            ("scorehost_response_bytes", "Size of answers' bodies.", counted.response_bytes),
         ):
             yield HistogramMetricFamily(name, text, histogram.cumulative(), histogram.total)

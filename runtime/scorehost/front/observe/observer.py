@@ -1,27 +1,42 @@
-"""What a feature beside the main path may see.
+"""What a feature beside the main path may see of it.
 
-Metrics and the access log are observers. An observer never changes an answer and never
-decides; one that raises is logged, and the request goes on.
+A feature overrides the hooks that it needs; the others cost nothing. One that raises is logged,
+and the request goes on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from scorehost.front.http.exchange import Exchange
+from scorehost.front.http.responses import Response
 
 
 class Observer:
-    """Every method is called on the front's event loop and must return at once."""
+    """Every hook is called on the front's event loop and must return at once."""
+
+    def script_failed(self, exchange: Exchange, detail: dict[str, Any]) -> None:
+        """Runs when a worker has told how the script failed, before the client is told."""
+
+    def replying(self, exchange: Exchange, response: Response) -> None:
+        """Runs when a whole response is about to be sent."""
+
+    def streaming(self, exchange: Exchange, response: Response) -> None:
+        """Runs when the head of a stream is about to be sent; ``response`` has no body."""
+
+    def ending(self, exchange: Exchange) -> None:
+        """Runs when an exchange is over, while its body is still there."""
 
     def finished(self, exchanges: Sequence[Exchange]) -> None:
-        """These are over, in this order: answered (``status``), or left by the client (499).
+        """Runs some milliseconds after exchanges have ended, in this order.
 
-        They come a few milliseconds later and together: one by one they would cost twice as much.
+        They were answered (``status``), or left by the client (499). One by one they would cost
+        twice as much.
         """
 
     def worker_ended(self, reason: str) -> None:
-        """A scoring process has ended; ``reason`` is one of a small closed set."""
+        """Runs when a scoring process has ended; ``reason`` is one of a small closed set."""
 
     def reloaded(self, succeeded: bool) -> None:
-        """New workers have taken the place of old ones, or failed to."""
+        """Runs when new workers have taken the place of old ones, or have failed to."""

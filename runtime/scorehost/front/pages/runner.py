@@ -5,15 +5,20 @@ from __future__ import annotations
 import logging
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 from scorehost.errors import RequestError
+from scorehost.front.background import Background
 from scorehost.front.http.exchange import DONE, Exchange
+from scorehost.front.http.responses import Response
+from scorehost.front.http.routes import Route
+from scorehost.front.observe.log import Log
 from scorehost.front.pages.context import PageContext
+from scorehost.front.replies import Replies
 from scorehost.wire.messages import HeaderList
 
-if TYPE_CHECKING:
-    from scorehost.front.front import Front
+_ANY_METHOD: Final[frozenset[bytes]] = frozenset()
+"""Flask refuses those that a page does not take."""
 
 
 class PagesRunner:
@@ -21,16 +26,28 @@ class PagesRunner:
 
     Parameters
     ----------
-    front : what the pages show, and where their answers go.
+    context : what the pages show.
+    replies : sends them.
+    background : makes them.
+    log : told when one fails.
     """
 
-    def __init__(self, front: Front) -> None:
-        self._front = front
+    def __init__(
+        self, context: PageContext, replies: Replies, background: Background, log: Log
+    ) -> None:
+        self._context = context
+        self._replies = replies
+        self._background = background
+        self._log = log
         self._app: Any = None
 
+    def route(self, path: str) -> Route:
+        """Return the row for a page, or for all below a path."""
+        return Route(path, _ANY_METHOD, self.serve, "pages")
+
     def serve(self, exchange: Exchange) -> None:
-        """Have a page made; the answer is sent from the event loop."""
-        self._front.background.do(
+        """Have a page made; the response is sent from the event loop."""
+        self._background.do(
             self._make,
             exchange.method.decode("latin-1"),
             exchange.target.decode("latin-1"),
@@ -45,15 +62,7 @@ class PagesRunner:
         from scorehost.front.pages.app import make_pages, serve_page
 
         if self._app is None:
-            front = self._front
-            self._app = make_pages(
-                PageContext(
-                    settings=front.settings,
-                    documents=lambda: front.pool.description.get("documents"),
-                    state=front.status.not_ready,
-                    extend=front.more_pages,
-                )
-            )
+            self._app = make_pages(self._context)
         return serve_page(self._app, method, target, headers, body)
 
     def _send(self, exchange: Exchange, done: Future[tuple[int, HeaderList, bytes]]) -> None:
@@ -61,10 +70,9 @@ class PagesRunner:
             return
         error = done.exception()
         if error is not None:
-            self._front.log.event(logging.ERROR, "scorehost.pages", f"a page failed: {error!r}")
-            self._front.fail(exchange, RequestError("The page could not be made. See the log."))
+            self._log.event(logging.ERROR, "scorehost.pages", f"a page failed: {error!r}")
+            self._replies.fail(exchange, RequestError("The page could not be made. See the log."))
             return
         status, headers, body = done.result()
         content_type = next((v for n, v in headers if n.lower() == "content-type"), "")
-        data = self._front.answers.complete(exchange, status, body, content_type, headers)
-        self._front.reply(exchange, data)
+        self._replies.reply(exchange, Response(status, body, content_type, headers))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from scorehost.front.http.exchange import Exchange
 from scorehost.front.observe.log import Log
 from scorehost.front.workers.handle import WorkerHandle
 from scorehost.settings import Settings
@@ -34,8 +35,10 @@ class Deadlines:
         self._log = log
         self._later = later
 
-    def expired(self, worker: WorkerHandle, number: int, request_id: str) -> None:
-        """The worker is still in this request."""
+    def expired(self, worker: WorkerHandle, exchange: Exchange) -> None:
+        """Free a worker that is still in this request."""
+        worker.go_on()  # it may stand in a chunk that nobody takes
+        number, request_id = exchange.number, exchange.request_id.decode("latin-1")
         worker.read_stacks()
         worker.dump_stacks()
         self._interrupt(worker, number)

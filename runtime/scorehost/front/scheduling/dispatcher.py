@@ -41,16 +41,6 @@ class Clock(Protocol):
         """Call once, after a while."""
 
 
-class Outlet(Protocol):
-    """Where requests go that get no result from a worker."""
-
-    def fail(self, exchange: Exchange, error: RequestError) -> None:
-        """Answer with an error."""
-
-    def expired(self, worker: WorkerHandle, exchange: Exchange) -> None:
-        """The request's time is over: its client has the answer, its worker must be freed."""
-
-
 class Dispatcher:
     """One queue, many workers.
 
@@ -58,15 +48,23 @@ class Dispatcher:
     ----------
     settings : deadline and longest wait.
     limits : of the queue, and the refusals of those who are over one.
-    clock, outlet : the event loop, and where errors go.
+    clock : the event loop's.
+    fail : answers a request with an error.
+    expired : frees a worker whose request has had its time; its client was answered.
     """
 
     def __init__(
-        self, settings: Settings, limits: QueueLimits, clock: Clock, outlet: Outlet
+        self,
+        settings: Settings,
+        limits: QueueLimits,
+        clock: Clock,
+        fail: Callable[[Exchange, RequestError], None],
+        expired: Callable[[WorkerHandle, Exchange], None],
     ) -> None:
         self._limits = limits
         self._clock = clock
-        self._outlet = outlet
+        self._fail = fail
+        self._expired = expired
         self.queue: deque[Exchange] = deque()
         self.serving: list[WorkerHandle] = []
         self.deadlines_suspended = False
@@ -103,7 +101,7 @@ class Dispatcher:
         waiting, allowed = self.waiting, self.allowed
         if self.suspended() or waiting < self._limits.queue_limit(allowed):
             return False
-        self._outlet.fail(exchange, self._limits.queue_full(waiting, allowed))
+        self._fail(exchange, self._limits.queue_full(waiting, allowed, self.retry_after()))
         return True
 
     def pump(self) -> None:
@@ -140,7 +138,7 @@ class Dispatcher:
             if not worker.write(exchange):
                 return False
         except RequestError as error:
-            self._outlet.fail(exchange, error)
+            self._fail(exchange, error)
             return True
         exchange.state = WRITTEN
         outstanding = worker.outstanding
@@ -241,7 +239,7 @@ class Dispatcher:
     def refuse_all(self, error: NotReady) -> None:
         """Nobody will come to work the queue off."""
         while self.queue:
-            self._outlet.fail(self.queue.popleft(), error)
+            self._fail(self.queue.popleft(), error)
 
     # -- numbers ------------------------------------------------------------------------------
 
@@ -272,6 +270,10 @@ class Dispatcher:
             under_way = now - worker.head_since if worker.outstanding else 0.0
             longest = max(longest, worker.service, under_way)
         return longest
+
+    def retry_after(self) -> float:
+        """Seconds until the queue as it is now will have been worked off."""
+        return self._limits.retry_after(self.waiting, self.allowed, self.service)
 
     def overdue(self, now: float) -> list[WorkerHandle]:
         """Workers that have been in one request for longer than STALL.
@@ -327,7 +329,10 @@ class Dispatcher:
         while self.queue and now - self.queue[0].queued >= self._wait:
             exchange = self.queue.popleft()
             waited = now - exchange.queued
-            self._outlet.fail(exchange, self._limits.waited_too_long(waited, len(self.queue) + 1))
+            self._fail(
+                exchange,
+                self._limits.waited_too_long(waited, len(self.queue) + 1, self.retry_after()),
+            )
         self._watch_waiting()
 
     def _watch_deadline(self, worker: WorkerHandle) -> None:
@@ -366,8 +371,8 @@ class Dispatcher:
                 worker.depth = 1
                 self._keep_only_first(worker)
                 if exchange.state != DONE:
-                    self._outlet.fail(exchange, DeadlineExceeded(self._limit_ms))
-                self._outlet.expired(worker, exchange)
+                    self._fail(exchange, DeadlineExceeded(self._limit_ms))
+                self._expired(worker, exchange)
                 self.pump()
             return
         worker.deadline_watched = True

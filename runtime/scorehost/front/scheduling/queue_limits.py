@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from scorehost.front.http.byte_budget import Refusal
+from scorehost.errors import Overloaded
 from scorehost.settings import Settings
 
 QUEUE_PER_WORKER: Final = 100
@@ -32,26 +32,28 @@ class QueueLimits:
         limit = self._settings.max_queue_length
         return QUEUE_PER_WORKER * max(1, workers) if limit is None else limit
 
-    def queue_full(self, waiting: int, workers: int) -> Refusal:
+    def queue_full(self, waiting: int, workers: int, retry_after: float) -> Overloaded:
         """The refusal for a queue that is full."""
         limit = self.queue_limit(workers)
-        return Refusal(
+        return Overloaded(
             f"The queue is full: {waiting} requests are waiting for {workers} worker"
             f"{'s' if workers != 1 else ''}; at most {limit} may (SCOREHOST_MAX_QUEUE_LENGTH). "
             "Try again later, or add workers (WORKER_COUNT).",
+            retry_after,
             limit=limit,
             value=waiting,
             queue_length=waiting,
             setting="SCOREHOST_MAX_QUEUE_LENGTH",
         )
 
-    def waited_too_long(self, waited: float, waiting: int) -> Refusal:
+    def waited_too_long(self, waited: float, waiting: int, retry_after: float) -> Overloaded:
         """The refusal for a request whose wait is over."""
         limit = self._settings.max_queue_wait_ms
-        return Refusal(
+        return Overloaded(
             f"The request waited {waited * 1000:.0f} ms for a worker; at most {limit} ms are "
             f"allowed (SCOREHOST_MAX_QUEUE_WAIT_MS), and {waiting} requests are waiting. "
             "Try again later, or add workers (WORKER_COUNT).",
+            retry_after,
             limit=limit,
             value=round(waited * 1000),
             queue_length=waiting,

@@ -6,66 +6,43 @@ requests, and only then are the clients answered: the worker has something to do
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Sequence
 
 from scorehost.front.http.exchange import DONE, Exchange
-from scorehost.front.http.responses import JSON, Answers
+from scorehost.front.http.responses import JSON, Response
 from scorehost.front.observe.log import SCRIPT, Log
+from scorehost.front.replies import Replies
 from scorehost.front.scheduling.dispatcher import Dispatcher
 from scorehost.front.workers.handle import WorkerHandle
 from scorehost.wire import answers
-from scorehost.wire.messages import RUN_FAILED_MESSAGE
-
-if TYPE_CHECKING:
-    from scorehost.front.workers.pool import Pool
-
-
-class Desk(Protocol):
-    """Where answers are handed out."""
-
-    def reply(self, exchange: Exchange, data: bytes) -> None:
-        """Send a complete answer."""
-
-    def finish(self, exchange: Exchange) -> None:
-        """The last byte is on its way."""
-
-    def cut(self, exchange: Exchange) -> None:
-        """End a stream so that no client takes it for complete."""
-
-    def now(self) -> float:
-        """Seconds on the monotonic clock."""
-
-    def failure_body(
-        self, exchange: Exchange, stage: str, message: str, detail: dict[str, Any]
-    ) -> tuple[bytes, str]:
-        """What the client sees of a failure, and its content type."""
 
 
 class Results:
-    """Turns what workers send into answers.
+    """Turns what workers send into responses.
 
     Parameters
     ----------
-    desk : hands them out.
-    answers : builds them.
-    dispatcher, pool : are told that a worker is done with a request.
+    replies : sends them.
+    dispatcher : is told that a worker is done with a request, before the client is.
+    after_answer : is told after the client, with the worker.
     log : where failures of the script go.
-    loop : whose readers are paused while a stream's client is slow.
+    now : the monotonic clock (seconds).
     """
 
     def __init__(
-        self, desk: Desk, answers: Answers, dispatcher: Dispatcher, pool: Pool, log: Log,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:  # fmt: skip
-        self._desk = desk
-        self._answers = answers
+        self,
+        replies: Replies,
+        dispatcher: Dispatcher,
+        after_answer: Callable[[WorkerHandle], None],
+        log: Log,
+        now: Callable[[], float],
+    ) -> None:
+        self._replies = replies
         self._dispatcher = dispatcher
-        self._pool = pool
+        self._after_answer = after_answer
         self._log = log
-        self._loop = loop
+        self._now = now
 
     def take(self, worker: WorkerHandle, found: Sequence[answers.AnswerFrame]) -> None:
         """A worker has sent these, oldest first."""
@@ -90,7 +67,7 @@ class Results:
         """The worker is done with these: into the books, then answer them."""
         if not done:
             return
-        now, slowest = self._desk.now(), -1
+        now, slowest = self._now(), -1
         for exchange, (_kind, flags, _status, _number, run_ns, _meta, _body) in done:
             if not exchange.begun:
                 exchange.begun = now
@@ -104,8 +81,8 @@ class Results:
                 self._answer(worker, exchange, frame)
             except Exception as error:  # noqa: PERF203 - the next in the batch is answered
                 self._log.error(f"an answer could not be sent: {error!r}", always=True)
-                self._desk.cut(exchange)
-        self._pool.after_answer(worker)
+                self._replies.cut(exchange)
+        self._after_answer(worker)
 
     def _answer(self, worker: WorkerHandle, exchange: Exchange, frame: answers.AnswerFrame) -> None:
         kind, flags, _status, _number, run_ns, _meta, body = frame
@@ -116,7 +93,7 @@ class Results:
         elif flags & answers.OWN_RESPONSE or len(body) >= answers.LARGE:
             self._send_response(exchange, frame)
         else:
-            self._desk.reply(exchange, self._answers.scored(exchange, run_ns, body))
+            self._replies.scored(exchange, run_ns, body)
 
     def _disagree(self, worker: WorkerHandle, frame: answers.AnswerFrame) -> None:
         """An answer that nobody waits for: nothing this process says can be trusted any more."""
@@ -141,46 +118,26 @@ class Results:
 
     def _send_response(self, exchange: Exchange, frame: answers.AnswerFrame) -> None:
         """Send what the script answered with by itself, or what is large."""
-        body, run_ns = frame.body, exchange.run_ns
-        content_type, headers, failed = JSON, [], False
+        content_type, headers, failed = JSON, (), False
         if frame.flags & answers.OWN_RESPONSE:
             content_type, headers = frame.read_meta()
             failed = bool(frame.flags & answers.RUN_FUNCTION_FAILED) or frame.status >= 500
-        head = self._answers.head_of(
-            exchange, frame.status, len(body), content_type, headers, run_ns=run_ns, failed=failed
+        self._replies.reply(
+            exchange,
+            Response(frame.status, frame.body, content_type, headers, exchange.run_ns, failed),
         )
-        if exchange.sent < answers.LARGE:
-            self._desk.reply(exchange, head + body if exchange.sent else head)
-        else:
-            self._reply_in_pieces(exchange, head, memoryview(body))
-
-    def _reply_in_pieces(self, exchange: Exchange, head: bytes, body: memoryview) -> None:
-        """Send a large answer as its client takes it, and others their turn in between."""
-        exchange.streaming = True  # its head is on the way: nothing else can be said any more
-        exchange.connection.write(head)
-        exchange.connection.write_large(body, lambda: self._desk.finish(exchange))
 
     def _send_failure(
         self, worker: WorkerHandle, exchange: Exchange, frame: answers.AnswerFrame
     ) -> None:
-        stage, error_type, message, log, detail = frame.read_meta()
-        if frame.status >= 500:
+        failure = answers.unpack_failure(frame)
+        if failure.status >= 500:
             self._log.event(
-                logging.ERROR, SCRIPT, f"{stage} failed: {log or message}",
+                logging.ERROR, SCRIPT, f"{failure.stage} failed: {failure.log or failure.message}",
                 request_id=exchange.request_id.decode("latin-1"), pid=worker.pid,
-                stage=stage, error_type=error_type,
+                stage=failure.stage, error_type=failure.error_type,
             )  # fmt: skip
-        exchange.reason = error_type
-        if stage == "encode":
-            message = RUN_FAILED_MESSAGE
-        body, content_type = self._desk.failure_body(exchange, stage, message, detail)
-        failed = stage in ("run", "encode")
-        self._desk.reply(
-            exchange,
-            self._answers.complete(
-                exchange, frame.status, body, content_type, run_ns=exchange.run_ns, failed=failed
-            ),
-        )
+        self._replies.script_failed(exchange, failure)
 
     # -- streams ------------------------------------------------------------------------------
 
@@ -193,39 +150,24 @@ class Results:
             return
         elif frame.kind == answers.STREAM_BEGIN:
             content_type, headers = frame.read_meta()
-            exchange.streaming = True
-            exchange.run_ns = frame.run_ns
-            head = self._answers.stream_head(
-                exchange, frame.status, content_type, headers, run_ns=frame.run_ns,
-                failed=bool(frame.flags & answers.RUN_FUNCTION_FAILED),
-            )  # fmt: skip
-            self._write_part(worker, exchange, head)
+            failed = bool(frame.flags & answers.RUN_FUNCTION_FAILED)
+            begun = Response(frame.status, b"", content_type, headers, frame.run_ns, failed)
+            self._replies.begin_stream(exchange, begun)
+            self._wait_for_client(worker, exchange)
         else:
-            exchange.sent += len(frame.body)
-            self._write_part(worker, exchange, self._answers.chunk(exchange, frame.body))
+            self._replies.send_chunk(exchange, frame.body)
+            self._wait_for_client(worker, exchange)
 
-    def _write_part(self, worker: WorkerHandle, exchange: Exchange, data: bytes) -> None:
-        connection = exchange.connection
-        if data:
-            connection.write(data)
-        if not connection.writable and worker.paused_stream is None:
-            # The reader is slow: the generator waits with it.
-            worker.paused_stream = exchange
-            self._loop.remove_reader(worker.answers.fileno())
-            connection.on_drain = lambda: self.resume(worker)
-
-    def resume(self, worker: WorkerHandle) -> None:
-        """Read from the worker again, if it stands in a chunk that its client did not take."""
-        exchange, worker.paused_stream = worker.paused_stream, None
-        if exchange is not None:
-            exchange.connection.on_drain = None
-            self._pool.listen(worker)
+    @staticmethod
+    def _wait_for_client(worker: WorkerHandle, exchange: Exchange) -> None:
+        if not exchange.connection.writable:
+            worker.wait_for_client(exchange)
 
     def _stream_end(
         self, worker: WorkerHandle, exchange: Exchange, frame: answers.AnswerFrame
     ) -> None:
         worker.outstanding.popleft()
-        self._dispatcher.answered(worker, 1, -1, self._desk.now())
+        self._dispatcher.answered(worker, 1, -1, self._now())
         failure = frame.body.decode("utf-8", "replace")
         request_id = exchange.request_id.decode("latin-1")
         if exchange.state == DONE:
@@ -241,7 +183,7 @@ class Results:
                 request_id=request_id, pid=worker.pid,
             )  # fmt: skip
             exchange.reason = "stream"
-            self._desk.cut(exchange)
+            self._replies.cut(exchange)
         else:
-            self._desk.reply(exchange, self._answers.last_chunk(exchange))
-        self._pool.after_answer(worker)
+            self._replies.end_stream(exchange)
+        self._after_answer(worker)

@@ -12,6 +12,7 @@ import signal
 import socket
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 from scorehost.errors import HeadersTooLarge
@@ -59,6 +60,7 @@ class WorkerHandle:
     share : workers among which the CPUs were divided when it started.
     last_lines : the end of its output.
     silent : it has closed its end of the answers.
+    hear : has the event loop read its answers, or leave them alone for a while.
     """
 
     def __init__(self, index: int, generation: int) -> None:
@@ -91,7 +93,8 @@ class WorkerHandle:
         self.last_lines: deque[str] = deque(maxlen=KEPT_LINES)
         self.kill_reason = ""
         self.returncode: int | None = None
-        self.paused_stream: Exchange | None = None
+        self.hear: Callable[[bool], None] = _hears_nothing
+        self._paused_stream: Exchange | None = None
         self.peak_bytes = 0
         self._open()
 
@@ -205,6 +208,23 @@ class WorkerHandle:
                 return found
             found += self.reader.feed(data)
 
+    def wait_for_client(self, exchange: Exchange) -> None:
+        """Read no answers until the client of this stream has taken what it was sent.
+
+        The socket fills up, and the generator waits with it.
+        """
+        if self._paused_stream is None:
+            self._paused_stream = exchange
+            self.hear(False)
+            exchange.connection.on_drain = self.go_on
+
+    def go_on(self) -> None:
+        """Read answers again, if the worker stands in a chunk that its client did not take."""
+        exchange, self._paused_stream = self._paused_stream, None
+        if exchange is not None:
+            exchange.connection.on_drain = None
+            self.hear(True)
+
     def learn(self, run_ns: int) -> None:
         """Take a request's time into account: up at once, down slowly."""
         seconds = run_ns * 1e-9
@@ -268,6 +288,10 @@ class WorkerHandle:
         os.close(self.output)
         os.close(self.stacks_file)
         self.shared.close()
+
+
+def _hears_nothing(_listen: bool) -> None:
+    """Before a process is watched there is nothing to hear."""
 
 
 def pack(exchange: Exchange) -> bytes:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import orjson
 
 from scorehost.backoff import QUIET, Backoff
-from scorehost.errors import WorkerLost
 from scorehost.front.http.exchange import Exchange
 from scorehost.front.observe.log import SCRIPT, Log
 from scorehost.front.scheduling.dispatcher import Dispatcher
@@ -31,6 +30,7 @@ from scorehost.front.workers.reloading import Reloading
 from scorehost.front.workers.room import Room
 from scorehost.settings import Settings
 from scorehost.wire import answers, requests
+from scorehost.wire.answers import AnswerFrame
 
 if TYPE_CHECKING:
     from scorehost.front.workers.deaths import End
@@ -45,14 +45,11 @@ LOADER_LOST: Final = "loader"
 """The kernel ends workers that were forked when the process they were forked from ends."""
 
 
-class Owner(Protocol):
-    """What the pool tells the front."""
+class Listener(Protocol):
+    """Who is told what becomes of the workers."""
 
-    def answered(self, worker: WorkerHandle, found: Sequence[answers.AnswerFrame]) -> None:
-        """A worker has answered, or sent parts of an answer."""
-
-    def fail(self, exchange: Exchange, error: WorkerLost) -> None:
-        """A request was inside a worker that ended."""
+    def lost(self, exchange: Exchange, text: str) -> None:
+        """A request was inside a worker that ended; the text is for its client."""
 
     def start_failed(self, report: dict[str, Any]) -> None:
         """The script has failed before anything could score; told once for each attempt."""
@@ -81,7 +78,6 @@ class Pool:
     dispatcher : gets the workers that can score.
     launcher : starts processes.
     log : where ends are explained.
-    owner : told what happens.
 
     Attributes
     ----------
@@ -104,7 +100,6 @@ class Pool:
         dispatcher: Dispatcher,
         launcher: Launcher,
         log: Log,
-        owner: Owner,
     ) -> None:
         self._settings = settings
         self._plan = plan
@@ -113,11 +108,10 @@ class Pool:
         self._dispatcher = dispatcher
         self._launcher = launcher
         self._log = log
-        self._owner = owner
         self._processes = Processes(loop, launcher, log, self)
         self._recycling = Recycling(settings, log.warning)
         self._backoff = Backoff()
-        self._reloading = Reloading(self, dispatcher, log, owner.reloaded)
+        self._reloading = Reloading(self, dispatcher, log, self._reloaded)
         self.room = Room(self, plan, loop, dispatcher, launcher, log)
         self.switch = self._reloading.switch
         self.forks = settings.worker_preload
@@ -131,8 +125,6 @@ class Pool:
         self.description: dict[str, Any] = {}
         self.next_start = 0.0
         self.on_empty: Callable[[], None] | None = None
-        self.answered = owner.answered
-        self.listen = self._processes.listen
         self._index = 0
         self._refused = 0
         """Generation whose loader must not be forked."""
@@ -140,10 +132,23 @@ class Pool:
 
     # -- starting -----------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Start the first generation."""
+    def start(
+        self, hear: Callable[[WorkerHandle, Sequence[AnswerFrame]], None], listener: Listener
+    ) -> None:
+        """Start the first generation.
+
+        Parameters
+        ----------
+        hear : takes what workers answer.
+        listener : is told what becomes of them.
+        """
+        self.answered = hear
+        self._listener = listener
         self.generation += 1
         self.fill()
+
+    def _reloaded(self, succeeded: bool) -> None:
+        self._listener.reloaded(succeeded)
 
     def fill(self) -> None:
         """Start the workers that are missing: all at once, or one by one as memory allows."""
@@ -459,7 +464,7 @@ class Pool:
         if end is not None and handle.report is None:
             self.last_death = end.text  # first: debug mode tells it those who were inside
         for exchange in inside:
-            self._owner.fail(exchange, WorkerLost(end.client_text if end else ""))
+            self._listener.lost(exchange, end.client_text if end else "")
         if handle.is_loader and not handle.refusal:
             self._loader_lost(handle)
         if end is None or self.stopping:
@@ -515,7 +520,7 @@ class Pool:
 
     def _unexpected(self, handle: WorkerHandle, end: End) -> None:
         """A process ended that was not told to: say why, and replace it."""
-        self._owner.worker_ended(end.reason, end.text)
+        self._listener.worker_ended(end.reason, end.text)
         report = handle.report or end.report
         if handle.ready_at:
             self._log.error(end.text, reason=end.reason)
@@ -524,7 +529,7 @@ class Pool:
             return
         else:
             self.last_failure = report
-            self._owner.log_report(report)
+            self._listener.log_report(report)
         if self._reloading.proves(handle):
             self._reloading.failed(report)
             return
@@ -534,7 +539,7 @@ class Pool:
         self.last_failure = report
         if not self.failed:
             self.failed = True
-            self._owner.start_failed(report)
+            self._listener.start_failed(report)
 
     def _replace(self, handle: WorkerHandle) -> None:
         serving = self._dispatcher.serving
@@ -548,4 +553,4 @@ class Pool:
         if handle.kill_reason != LOADER_LOST:  # those count as one end with their loader's
             self._fill_later()
         if not serving and not self.will_serve():
-            self._owner.nobody_serves()
+            self._listener.nobody_serves()

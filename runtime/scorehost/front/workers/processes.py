@@ -11,6 +11,7 @@ import subprocess
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from scorehost.front.http.exchange import Exchange
@@ -114,15 +115,20 @@ class Processes:
         output.pid = handle.pid
         watched = self._watched[handle] = _Watched(output)
         self._loop.add_reader(handle.output, self._read_output, handle, output)
-        self.listen(handle)
+        handle.hear = partial(self._hear_or_not, handle)
+        handle.hear(True)
         return watched
 
     # -- hearing ------------------------------------------------------------------------------
 
-    def listen(self, handle: WorkerHandle) -> None:
-        """Read what the process says as it comes."""
-        if handle in self._watched:
+    def _hear_or_not(self, handle: WorkerHandle, listen: bool) -> None:
+        """Read what the process says as it comes, or leave it in its socket."""
+        if handle not in self._watched:
+            return
+        if listen:
             self._loop.add_reader(handle.answers.fileno(), self._read_answers, handle)
+        else:
+            self._loop.remove_reader(handle.answers.fileno())
 
     def _read_output(self, handle: WorkerHandle, output: ScriptOutput) -> None:
         if not output.read(request_inside(handle)):

@@ -5,14 +5,23 @@ In production none of this is imported, and the client sees only what the contra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any, Final
 from urllib.parse import parse_qs
 
 import orjson
 
+from scorehost.dev.request_history import RequestHistory
+from scorehost.errors import RequestError, WorkerLost
+from scorehost.front.http.error_responses import (
+    ErrorResponses,
+    client_message,
+    failure_response,
+)
 from scorehost.front.http.exchange import Exchange
+from scorehost.front.http.responses import JSON, Response
+from scorehost.wire.messages import Failure
 
 DOCS: Final = "docs/debugging.md#a-request-that-fails"
 _STYLE: Final = """
@@ -25,7 +34,67 @@ pre { background: #1b2631; border-radius: 4px; color: #e8eef4; overflow-x: auto;
 dt { font-weight: bold; margin-top: .8rem; }
 dd { margin-left: 0; }
 """
+HTML: Final = "text/html; charset=utf-8"
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"
+
+_HINTS: Final = {
+    True: "The log and /debug have the last stacks and what the script printed last.",
+    False: "The log has the stacks at the deadline; SCORING_TIMEOUT_MS sets it.",
+}
+
+
+class DebugErrors(ErrorResponses):
+    """What clients are told of errors in debug mode: everything.
+
+    Parameters
+    ----------
+    script : name of the entry script.
+    history : keeps what is known of an error beside its request.
+
+    Attributes
+    ----------
+    last_death : tells why the last scoring process has ended.
+    """
+
+    def __init__(self, script: str, history: RequestHistory) -> None:
+        self._script = script
+        self._history = history
+        self.last_death: Callable[[], str] = str
+
+    def of_failure(self, exchange: Exchange, failure: Failure) -> Response:
+        """Return everything that the worker has told."""
+        body, content_type = self._written(
+            exchange, client_message(failure), failure.stage, failure.detail
+        )
+        return failure_response(failure, body, content_type)
+
+    def of_error(self, exchange: Exchange, error: RequestError) -> Response:
+        """Return more of a deadline and of a death; other errors say all as they are."""
+        if not error.run_failed:
+            return super().of_error(exchange, error)
+        lost = isinstance(error, WorkerLost)
+        detail = {
+            "type": type(error).__name__,
+            "message": self.last_death() if lost else str(error),
+            "hint": _HINTS[lost],
+        }
+        self._history.script_failed(exchange, detail)
+        body, content_type = self._written(exchange, str(error), "run", detail)
+        return Response(error.status, body, content_type, failed=True)
+
+    def _written(
+        self, exchange: Exchange, message: str, stage: str, detail: Mapping[str, Any]
+    ) -> tuple[bytes, str]:
+        document = error_document(
+            exchange.request_id.decode("latin-1"),
+            message,
+            stage,
+            detail,
+            every_frame=wants_every_frame(exchange),
+        )
+        if wants_html(exchange):
+            return as_page(document, self._script), HTML
+        return orjson.dumps(document, default=str), JSON
 
 
 def error_document(

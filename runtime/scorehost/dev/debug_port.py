@@ -1,0 +1,171 @@
+"""The debugger's port: open from the start in debug mode, or when somebody asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final
+
+from scorehost.dev.control import Answer, Control
+from scorehost.dev.places import debugger_host
+from scorehost.dev.relay import Relay
+from scorehost.errors import MissingExtra
+from scorehost.front.features import Parts
+from scorehost.front.observe.log import Log
+from scorehost.front.phase import STOPPED
+from scorehost.front.workers.handle import SERVING, STARTING, WorkerHandle
+from scorehost.settings import Settings
+from scorehost.wire.signals import DEBUG_SIGNAL
+
+_LISTENS_WITHIN: Final = 15.0
+"""Seconds that a worker may take to open its debugger."""
+
+
+class DebugPort:
+    """Relays one port to the worker that should be debugged.
+
+    Parameters
+    ----------
+    settings : the port, and when it is opened.
+    environ : tells whether the server runs in a container.
+    log : told when the port opens, and when a client comes or goes.
+    parts : the server.
+    spawn : has the event loop do something.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        log: Log,
+        parts: Parts,
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self._settings = settings
+        self._log = log
+        self._parts = parts
+        self._spawn = spawn
+        self._control: Control | None = None
+        self._was_attached = False
+        self.relay = Relay(
+            debugger_host(environ),
+            settings.debug_port,
+            self._debug_target,
+            self._debugger_changed,
+            lambda: settings.debug and parts.context.phase.now < STOPPED,
+            log.warning,
+        )
+
+    def start(self) -> None:
+        """Open what was asked for."""
+        if self._settings.debug:
+            self._spawn(self._open_debugger())
+        self._spawn(self._open_control())
+
+    def close(self) -> None:
+        """Let go of the way in for ``scorehost debug``."""
+        if self._control is not None:
+            self._control.close()
+
+    def add_to_state(self, document: dict[str, Any]) -> None:
+        """Add what probes tell of the debugger."""
+        if self.relay.listening:
+            document["debugger"] = {
+                "port": self.relay.port,
+                "attached": self.relay.attached,
+                "paused": self.relay.paused,
+            }
+
+    async def _open_debugger(self) -> None:
+        if importlib.util.find_spec("debugpy") is None:
+            self._log.error(str(MissingExtra("The debugger", "debugpy", "debug")))
+            return
+        try:
+            await self.relay.open()
+        except OSError as error:
+            self._log.error(
+                f"the debugger cannot listen on {self.relay.host}:{self.relay.port} "
+                f"({error.strerror or error}); choose another port with --debug-port"
+            )
+            return
+        self._log.warning(
+            f"the debugger listens on {self.relay.host}:{self.relay.port}; "
+            "'scorehost launch-json' prints what an editor needs to attach"
+        )
+
+    def _debug_target(self) -> int:
+        """Where the worker listens that a client should get: one that serves, else the newest."""
+        offered = [
+            worker
+            for worker in self._parts.pool.workers
+            if worker.state in (STARTING, SERVING) and worker.shared.debugger_port
+        ]
+        serving = [worker for worker in offered if worker.state == SERVING]
+        best = (serving or offered)[-1:]
+        return best[0].shared.debugger_port if best else 0
+
+    def _debugger_changed(self) -> None:
+        attached = self.relay.attached
+        self._parts.dispatcher.deadlines_suspended = attached
+        if attached != self._was_attached:
+            self._was_attached = attached
+            self._log.warning(
+                "a debugger is attached: deadlines and queue limits are suspended"
+                if attached
+                else "the debugger has left: deadlines and queue limits hold again"
+            )
+
+    # -- on demand ----------------------------------------------------------------------------
+
+    async def _open_control(self) -> None:
+        commands = {"open": self._demand, "close": self._dismiss, "status": self._tell}
+        control = Control(self._settings.port, commands)
+        try:
+            await control.open()
+        except OSError as error:
+            self._log.warning(f"'scorehost debug' cannot reach this server: {error}")
+            return
+        self._control = control
+
+    async def _demand(self) -> Answer:
+        """Make a worker listen, and open the port."""
+        if importlib.util.find_spec("debugpy") is None:
+            return {"error": str(MissingExtra("The debugger", "debugpy", "debug"))}
+        serving = self._parts.dispatcher.serving
+        if not serving:
+            return {"error": self._parts.status.not_ready()}
+        if not self._debug_target():
+            await self._make_listen(serving[0])
+        if not self._debug_target():
+            return {"error": "The worker did not open its debugger; is it in native code?"}
+        try:
+            await self.relay.open()
+        except OSError as error:
+            return {"error": f"Port {self.relay.port} cannot be opened: {error.strerror or error}"}
+        self._log.warning(f"the debugger was opened on {self.relay.host}:{self.relay.port}")
+        return await self._tell()
+
+    async def _make_listen(self, worker: WorkerHandle) -> None:
+        worker.signal(DEBUG_SIGNAL)
+        until = self._parts.context.now() + _LISTENS_WITHIN
+        while self._parts.context.now() < until and worker in self._parts.pool.workers:
+            if worker.shared.debugger_port:
+                return
+            await asyncio.sleep(0.05)
+
+    async def _dismiss(self) -> Answer:
+        """Close the port and let clients go."""
+        await self.relay.close()
+        self._log.warning("the debugger was closed")
+        return await self._tell()
+
+    async def _tell(self) -> Answer:
+        relay = self.relay
+        return {
+            "host": relay.host,
+            "port": relay.port,
+            "listening": relay.listening,
+            "attached": relay.attached,
+            "paused": relay.paused,
+        }

@@ -1,0 +1,175 @@
+"""What a server that is being worked on does besides: debugging, live reload, recording."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from scorehost.dev.debug_port import DebugPort
+from scorehost.dev.error_pages import DebugErrors
+from scorehost.dev.live_reload import LiveReload, report_text
+from scorehost.dev.places import in_container
+from scorehost.dev.replaying import replay
+from scorehost.dev.request_history import RequestHistory
+from scorehost.errors import UsageError
+from scorehost.front.features import Features, Parts
+from scorehost.front.http.error_responses import ErrorResponses
+from scorehost.front.http.exchange import Exchange
+from scorehost.front.http.routes import READ, Handler, Route
+from scorehost.front.observe.log import Log
+from scorehost.front.observe.observer import Observer
+from scorehost.profile import Profile
+from scorehost.settings import Settings
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+
+class DevelopmentFeatures(Features):
+    """Whatever of it the settings ask for.
+
+    Parameters
+    ----------
+    settings, profile : of the server.
+    environ : tells whether it runs in a container.
+    log : where events go.
+    """
+
+    _parts: Parts
+    _port: DebugPort
+
+    def __init__(
+        self, settings: Settings, profile: Profile, environ: Mapping[str, str], log: Log
+    ) -> None:
+        self._settings = settings
+        self._profile = profile
+        self._environ = environ
+        self._log = log
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._history = RequestHistory(settings, log)
+        self._reload = LiveReload(settings, profile, log, self._spawn)
+        self._errors = DebugErrors(settings.script.name, self._history)
+
+    # -- hooks --------------------------------------------------------------------------------
+
+    def observers(self) -> Sequence[Observer]:
+        """Recording, and those who wait for a reload."""
+        return self._history, self._reload
+
+    def error_responses(self) -> ErrorResponses:
+        """In debug mode clients are told everything."""
+        return self._errors if self._settings.debug else super().error_responses()
+
+    def connect(self, parts: Parts) -> Sequence[Route]:
+        """Debug mode's routes."""
+        self._parts = parts
+        self._reload.connect(parts)
+        self._errors.last_death = lambda: parts.pool.last_death
+        self._port = DebugPort(self._settings, self._environ, self._log, parts, self._spawn)
+        return self._routes() if self._settings.debug else ()
+
+    def add_pages(self, app: Flask) -> None:
+        """``/debug``, in debug mode."""
+        if not self._settings.debug:
+            return
+        from scorehost.dev.page import DebugContext, DebugPage  # not before it is asked for
+
+        parts = self._parts
+        page = DebugPage(
+            DebugContext(
+                settings=self._settings,
+                pool=parts.pool,
+                status=parts.status,
+                history=self._history,
+                report=lambda: report_text(parts.pool.last_failure),
+                reload=lambda: parts.from_thread(partial(parts.pool.reload, anew=True)),
+                replay=lambda document: parts.from_thread(replay, parts.context, document),
+                sources=self._sources,
+                reload_note=lambda: self._reload.note,
+                in_container=in_container(self._environ),
+            )
+        )
+        page.add(app)
+
+    def doing(self) -> str:
+        """A script at a breakpoint does nothing else."""
+        return "paused in the debugger" if self._port.relay.paused else ""
+
+    def add_to_state(self, document: dict[str, Any]) -> None:
+        """The debugger, and the whole report of the last failure."""
+        self._port.add_to_state(document)
+        shows_reports = self._settings.debug or self._settings.reload
+        if shows_reports and "last_failure" in document:
+            document["last_failure"]["report"] = report_text(self._parts.pool.last_failure)
+
+    def start(self) -> None:
+        """Open the debugger, watch the files."""
+        settings = self._settings
+        if settings.debug:
+            self._log.warning(
+                "DEBUG MODE: errors tell everything, the debugger runs any code that a client "
+                "sends, /debug shows requests. Never expose this server."
+            )
+        if settings.debug or settings.debug_on_demand:
+            self._port.start()
+        self._reload.start()
+
+    def close(self) -> None:
+        """End what runs beside the loop, and write what is left."""
+        self._reload.close()
+        self._port.close()
+        for task in self._tasks:
+            task.cancel()
+        self._history.close()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _sources(self) -> Mapping[str, object]:
+        """Where each setting came from; nothing while the config file that was named is broken."""
+        found: Mapping[str, object] = {}
+        with contextlib.suppress(UsageError):
+            if self._profile.resolve is not None:
+                found = self._profile.resolve().sources
+        return found
+
+    # -- routes -------------------------------------------------------------------------------
+
+    def _routes(self) -> list[Route]:
+        any_method: frozenset[bytes] = frozenset()  # Flask refuses those that a page does not take
+        page = self._from_here(self._parts.pages.serve)
+        reload = self._from_here(self._reload.reload_by_hand)
+        return [
+            Route("/livez", READ, self._live, "livez", on_health_port=True, is_quiet=True),
+            Route("/debug", any_method, page, "pages"),
+            Route("/debug/*", any_method, page, "pages"),
+            Route("/debug/state", any_method, page, "debug", is_quiet=True),
+            Route("/-/reload", frozenset({b"POST"}), reload, "other"),
+        ]
+
+    def _live(self, exchange: Exchange) -> None:
+        document = {"state": "live"}
+        doing = self.doing()
+        self._parts.endpoints.json(exchange, 200, document | ({"doing": doing} if doing else {}))
+
+    def _from_here(self, handler: Handler) -> Handler:
+        """Refuse what another site's page sends from somebody's browser."""
+
+        def handle(exchange: Exchange) -> None:
+            if _is_from_elsewhere(exchange):
+                text = "Another site's page may not ask for this."
+                self._parts.endpoints.json(exchange, 403, {"message": text})
+            else:
+                handler(exchange)
+
+        return handle
+
+
+def _is_from_elsewhere(exchange: Exchange) -> bool:
+    origin = exchange.known.get(b"origin", b"")
+    return bool(origin) and origin.partition(b"://")[2] != exchange.known.get(b"host", b"")

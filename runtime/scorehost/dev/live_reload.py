@@ -1,0 +1,197 @@
+"""Live reload: new workers when a file changes, and when somebody asks for them."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import Callable, Collection, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+from scorehost.config_file import LARGEST, read_entries
+from scorehost.dev.watching import Watched, Watcher, needs_polling
+from scorehost.front.features import Parts
+from scorehost.front.http.exchange import DONE, Exchange
+from scorehost.front.observe.log import Log
+from scorehost.front.observe.observer import Observer
+from scorehost.front.phase import LEAVING
+from scorehost.profile import Profile
+from scorehost.settings import Settings, declarations
+
+_FOR_WORKERS: Final = frozenset(
+    {
+        "log_level", "model_dir", "nan", "service_name", "service_path_prefix", "service_version",
+        "workspace_name", "app_insights_enabled", "app_insights_key", "app_insights_log_response",
+    }
+)  # fmt: skip
+"""Settings that new workers take from a config file that has changed."""
+
+
+class LiveReload(Observer):
+    """Starts new workers when something has changed.
+
+    Parameters
+    ----------
+    settings, profile : what is watched, and how settings are read again.
+    log : told what has changed.
+    spawn : has the event loop do something.
+
+    Attributes
+    ----------
+    note : how files are watched, for people; "" when they are not.
+    """
+
+    _parts: Parts
+
+    def __init__(
+        self,
+        settings: Settings,
+        profile: Profile,
+        log: Log,
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self._settings = settings
+        self._profile = profile
+        self._log = log
+        self._spawn = spawn
+        self.note = ""
+        self._watcher: Watcher | None = None
+        self._awaiting_reload: list[Exchange] = []
+        self._config_file: Path | None = None
+        self._config_places: frozenset[Path] = frozenset()
+        self._config_warnings: frozenset[str] = frozenset()
+
+    def connect(self, parts: Parts) -> None:
+        """Take the server that is to be reloaded."""
+        self._parts = parts
+
+    def start(self) -> None:
+        """Watch the files."""
+        if self._settings.reload:
+            self._watch()
+
+    def close(self) -> None:
+        """Watch them no longer."""
+        if self._watcher is not None:
+            self._watcher.stop()
+
+    def reloaded(self, succeeded: bool) -> None:
+        """Tell those who asked for it."""
+        del succeeded
+        self._answer_reloads()
+
+    def _watch(self) -> None:
+        if self._profile.resolve is not None:
+            resolved = self._profile.resolve()
+            self._config_file = resolved.config_file
+            self._config_warnings = frozenset(resolved.warnings)
+        watched = Watched(self._settings)
+        self._config_places = frozenset(watched.config_files)
+        folders = watched.folders()
+        polling = self._settings.reload_polling or needs_polling(folders)
+        self._watcher = Watcher(
+            watched,
+            lambda paths: self._parts.from_thread(self._files_changed, paths),
+            polling=polling,
+            notice=lambda text: self._parts.from_thread(self._log.warning, text),
+        )
+        self._watcher.start()
+        missing = importlib.util.find_spec("watchfiles") is None
+        how = "looking at" if polling or missing else "waiting for events in"
+        self.note = f"{how} {', '.join(map(str, folders))}"
+        self._log.info(f"live reload: {self.note}")
+
+    def _files_changed(self, paths: list[Path]) -> None:
+        if self._parts.context.phase.now >= LEAVING:
+            return
+        configs = self._config_places.intersection(paths)
+        if configs and not self._read_settings_again(configs) and configs.issuperset(paths):
+            return
+        names = ", ".join(self._short(path) for path in paths[:5])
+        more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
+        self._log.info(f"changed: {names}{more}")
+        self._parts.pool.reload(anew=True)
+
+    def _short(self, path: Path) -> str:
+        root = self._settings.root
+        return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+    def _read_settings_again(self, changed: Collection[Path]) -> bool:
+        """New workers take their settings from the changed file; the server itself can't.
+
+        Returns whether one of the changed files has a say: what lies where a config file may lie
+        can just as well belong to a model.
+        """
+        if self._profile.resolve is None:
+            return False
+        try:
+            resolved = self._profile.resolve()
+            self._check_config_file(resolved.config_file)
+        except Exception as error:  # whatever a half-written file may cause
+            self._log.error(f"the config file cannot be used, and the settings stay: {error}")
+            return False
+        for text in resolved.warnings:
+            if text not in self._config_warnings:
+                self._log.warning(text)
+        files = {file.absolute() for file in (self._config_file, resolved.config_file) if file}
+        self._config_file = resolved.config_file
+        self._config_warnings = frozenset(resolved.warnings)
+        self._take(resolved.settings)
+        return not files.isdisjoint(changed)
+
+    def _check_config_file(self, found: Path | None) -> None:
+        """Raise when the file that had a say is still there, and was passed over as broken."""
+        before = self._config_file
+        if before is not None and before != found and before.is_file():
+            read_entries(before, LARGEST)
+
+    def _take(self, new: Settings) -> None:
+        """Give the settings to the workers that start from now on."""
+        old = self._parts.launcher.settings
+        changed = {
+            name: item.variable
+            for name, item in declarations().items()
+            if getattr(new, name) != getattr(old, name)
+        }
+        later = [variable for name, variable in changed.items() if name not in _FOR_WORKERS]
+        if later:
+            self._log.warning(f"{', '.join(later)} will have effect when the server is restarted")
+        self._parts.launcher.settings = new
+
+    def reload_by_hand(self, exchange: Exchange) -> None:
+        """Reload, and answer when it is over."""
+        self._awaiting_reload.append(exchange)
+        self._parts.pool.reload(anew=True)
+        if not self._parts.pool.reloading:
+            self._spawn(self._tell_when_started())
+
+    async def _tell_when_started(self) -> None:
+        """Nothing served before: this is a start, not a reload."""
+        while not (self._parts.dispatcher.serving or self._parts.pool.failed):  # noqa: ASYNC110 - rare, and brief
+            await asyncio.sleep(0.05)
+        self._answer_reloads()
+
+    def _answer_reloads(self) -> None:
+        waiting, self._awaiting_reload = self._awaiting_reload, []
+        failed = self._parts.pool.last_failure is not None
+        for exchange in waiting:
+            if exchange.state == DONE:
+                continue
+            if failed:
+                failure = {
+                    "message": "The reload failed.",
+                    "report": report_text(self._parts.pool.last_failure),
+                }
+                self._parts.endpoints.json(exchange, 500, failure)
+            else:
+                body = {"message": "Reloaded.", "generation": self._parts.pool.generation}
+                self._parts.endpoints.json(exchange, 200, body)
+
+
+def report_text(failure: dict[str, Any] | None) -> str:
+    """Return the report of a failed start or reload, framed; "" without one."""
+    if failure is None:
+        return ""
+    from scorehost.diagnosis.report import Report
+
+    return Report.from_dict(failure).text()

@@ -1,0 +1,238 @@
+"""gunicorn's part: the process that keeps the front alive.
+
+gunicorn opens the sockets, drops privileges, watches the front's heartbeat and starts it anew if it
+dies. What it must not decide is fixed here: there is exactly one front, its heartbeat has nothing
+to do with ``run()``, and HUP reloads the scoring workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import mmap
+import os
+import signal
+import time
+from typing import Any, Final
+
+import gunicorn.arbiter
+import gunicorn.errors
+import gunicorn.glogging
+from gunicorn.app.base import BaseApplication
+from gunicorn.workers.base import Worker
+
+from scorehost.backoff import Backoff
+from scorehost.front.http.addresses import addresses
+from scorehost.front.observe.log import Log, LogBridge
+from scorehost.front.observe.writer import LogWriter
+from scorehost.front.supervision import NEVER_READY
+from scorehost.profile import Profile
+from scorehost.settings import Settings
+
+HEARTBEAT: Final = 60
+"""Seconds of silence after which the arbiter replaces the front. The front never blocks, so
+only a machine that stands still makes it silent."""
+_IN_MEMORY: Final = "/dev/shm"  # noqa: S108 - gunicorn makes and unlinks its file safely
+"""Where the heartbeat's file goes: a disk may be slow, full or read-only."""
+HEARD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+"""Signals that the front acts on; until it can, they are kept for it."""
+_SECOND_PAUSE: Final = 1.0
+"""Seconds before the start of a front that follows the second end."""
+
+
+class Application(BaseApplication):  # type: ignore[misc] # gunicorn has no types
+    """Our settings as gunicorn's.
+
+    Parameters
+    ----------
+    settings, profile : what to serve and how to present it.
+    environ : the environment of the scoring processes.
+    worker_class : gunicorn's worker that is the front.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        profile: Profile,
+        environ: dict[str, str],
+        worker_class: type[Worker],
+    ) -> None:
+        self._worker_class = worker_class
+        self.settings = settings
+        self.profile = profile
+        self.environ = environ
+        self.outcome = mmap.mmap(-1, 3)
+        """Shared by arbiter and front: exit status; whether a front has ever served; whether
+        the arbiter has closed its copies of the sockets."""
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Take GUNICORN_CMD_ARGS, then everything that is not theirs to change."""
+        parser = self.cfg.parser()
+        given = parser.parse_args(self.cfg.get_cmd_args_from_env())
+        for name, value in vars(given).items():
+            if value is not None and name != "args":
+                self.cfg.set(name, value)
+        settings = self.settings
+        fixed: dict[str, Any] = {
+            "bind": addresses(settings),
+            "workers": 1,
+            "worker_class": self._worker_class,
+            "timeout": HEARTBEAT,
+            "graceful_timeout": int(settings.shutdown_grace) + 3,
+            "preload_app": False,
+            "reload": False,
+            "max_requests": 0,
+            "proc_name": "scorehost",
+            "default_proc_name": "scorehost",
+            "logger_class": _arbiter_log(settings, self.profile),
+            "loglevel": "debug" if settings.log_level == "DEBUG" else "warning",
+            "control_socket_disable": True,
+        }
+        if os.access(_IN_MEMORY, os.W_OK):
+            fixed["worker_tmp_dir"] = _IN_MEMORY
+        if settings.tls_certificate is not None:
+            fixed["certfile"] = str(settings.tls_certificate)
+            fixed["keyfile"] = str(settings.tls_key or settings.tls_certificate)
+        for name, value in fixed.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> None:
+        """There is no WSGI application."""
+
+
+class _Halted(Exception):
+    pass
+
+
+class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
+    """Keeps exactly one front alive."""
+
+    exit_status = 0
+    reexec_pid: int
+
+    def __init__(self, app: Application) -> None:
+        self._backoff = Backoff(_SECOND_PAUSE)
+        self._next_start = 0.0
+        super().__init__(app)
+
+    def serve(self) -> int:
+        """Run; returns the exit status."""
+        try:
+            self.run()
+        except _Halted:
+            pass
+        except SystemExit as leaving:  # gunicorn leaves so when the sockets can't be opened
+            if os.getpid() != self.pid:  # the front, which gunicorn ends by the same means
+                raise
+            return leaving.code if isinstance(leaving.code, int) and leaving.code > 0 else 1
+        return self.exit_status
+
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        """Stop the front, and leave."""
+        self.app.outcome[2] = not self.systemd  # systemd keeps those that it has lent
+        self._let_go_of_lost_sockets()
+        self.stop()
+        if self.pidfile is not None:
+            self.pidfile.unlink()
+        self.exit_status = exit_status or self.app.outcome[0]
+        if reason and not self.app.outcome[0]:
+            self.log.error("the server ends: %s", reason)
+        raise _Halted
+
+    def _let_go_of_lost_sockets(self) -> None:
+        """Close UNIX sockets whose file somebody has removed: gunicorn fails to remove it."""
+        for listener in list(self.LISTENERS):
+            name = listener.sock.getsockname()
+            if isinstance(name, str) and not os.path.lexists(name):
+                self.LISTENERS.remove(listener)
+                listener.sock.close()
+
+    def spawn_worker(self) -> Any:
+        """Start the front; a signal that comes before it can act on it is kept for it."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+        try:
+            return super().spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def reap_workers(self) -> None:
+        """Reap the front, and as PID 1 whatever orphan the kernel hands over.
+
+        The status of an orphan means nothing; gunicorn before 23.1 ended the server when one
+        left with 3 or 4.
+        """
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return
+                if pid == self.reexec_pid:
+                    self.reexec_pid = 0
+                front = self.WORKERS.pop(pid, None)
+                if front is not None:
+                    front.tmp.close()
+                    self._front_ended(pid, os.waitstatus_to_exitcode(status))
+
+    def _front_ended(self, pid: int, code: int) -> None:
+        if self.app.outcome[0]:
+            raise gunicorn.errors.HaltServer("the entry script did not start", NEVER_READY)
+        if code and not self.app.outcome[1]:
+            raise gunicorn.errors.HaltServer(f"the front did not start (status {code})", 1)
+        if code:
+            pause = self._backoff.after_end(time.monotonic())
+            self._next_start = time.monotonic() + pause
+            self.log.error(
+                "the front (pid %s) ended with status %s; it is started anew%s",
+                pid, code, f" in {pause:.0f} s" if pause else "",
+            )  # fmt: skip
+
+    def spawn_workers(self) -> None:
+        """Start the front, unless it has been ending all the time."""
+        if time.monotonic() >= self._next_start:
+            super().spawn_workers()
+
+    def handle_hup(self) -> None:
+        """Reload the scoring workers; front and sockets stay."""
+        self.kill_workers(signal.SIGHUP)
+
+    def handle_int(self) -> None:
+        """Ctrl-C stops as gently as TERM does; a second one doesn't wait."""
+        raise StopIteration
+
+    def handle_ttin(self) -> None:
+        """There is exactly one front."""
+        self.log.warning("TTIN is ignored: set WORKER_COUNT for more scoring workers")
+
+    handle_ttou = handle_ttin
+
+
+def log_without_threads(settings: Settings, profile: Profile) -> Log:
+    """Make a log for a process that forks."""
+    writer = LogWriter(2)
+    writer.close()  # writes by itself from now on
+    return Log(writer, settings.log_level, settings.log_format, profile.log_style)
+
+
+def _arbiter_log(settings: Settings, profile: Profile) -> type:
+    """Make gunicorn's logger class: everything goes through our log, in our form."""
+    log = log_without_threads(settings, profile)
+
+    class ArbiterLog(gunicorn.glogging.Logger):  # type: ignore[misc]
+        """gunicorn's log; nothing of its own set-up is kept."""
+
+        def setup(self, cfg: Any) -> None:
+            """Set the one handler there is."""
+            self.loglevel = logging.getLevelName(cfg.loglevel.upper())
+            self.error_log.handlers = [LogBridge(log)]
+            self.error_log.propagate = False
+            self.error_log.setLevel(self.loglevel)
+
+        def reopen_files(self) -> None:
+            """There are none."""
+
+        def close_on_exec(self) -> None:
+            """There are none."""
+
+    return ArbiterLog

@@ -1,0 +1,28 @@
+"""The event loop's time: now, soon and later."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+class Clock:
+    """What most of the front needs of its event loop. Tests have one whose time they pass.
+
+    Parameters
+    ----------
+    loop : the event loop.
+
+    Attributes
+    ----------
+    now : returns seconds on the monotonic clock.
+    soon : calls a function in the loop's next round.
+    later : calls a function after some seconds.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.now: Callable[[], float] = time.monotonic
+        self.soon: Callable[..., Any] = loop.call_soon
+        self.later: Callable[..., Any] = loop.call_later

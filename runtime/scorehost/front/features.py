@@ -1,0 +1,81 @@
+"""What a server may do besides serving: the hooks by which debugging and reloading join in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from scorehost.front.endpoints import Endpoints
+from scorehost.front.http.context import Context
+from scorehost.front.http.error_responses import ErrorResponses
+from scorehost.front.http.routes import Route
+from scorehost.front.observe.observer import Observer
+from scorehost.front.pages.runner import PagesRunner
+from scorehost.front.replies import Replies
+from scorehost.front.scheduling.dispatcher import Dispatcher
+from scorehost.front.status import Status
+from scorehost.front.workers.launcher import Launcher
+from scorehost.front.workers.pool import Pool
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a server that a feature may use.
+
+    Parameters
+    ----------
+    loop : the event loop that all of them run on.
+    from_thread : calls a function on that loop, from any thread.
+    context : what connections share.
+    pool, launcher, dispatcher : the scoring processes, and what gives them requests.
+    status, endpoints, pages, replies : what clients are told.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    from_thread: Callable[..., None]
+    context: Context
+    pool: Pool
+    launcher: Launcher
+    dispatcher: Dispatcher
+    status: Status
+    endpoints: Endpoints
+    pages: PagesRunner
+    replies: Replies
+
+
+class Features:
+    """A server's features beside serving. Production has none of them, and this is it."""
+
+    def observers(self) -> Sequence[Observer]:
+        """Asked once, before anything else: who sees what is served."""
+        return ()
+
+    def error_responses(self) -> ErrorResponses:
+        """Asked once: what clients are told of errors."""
+        return ErrorResponses()
+
+    def add_pages(self, app: Flask) -> None:
+        """Runs when the first page is asked for: adds to the pages that every server has."""
+
+    def doing(self) -> str:
+        """Asked by probes: what keeps the server from scoring, as only a feature may know."""
+        return ""
+
+    def add_to_state(self, document: dict[str, Any]) -> None:
+        """Runs when the state is asked for: adds to what probes tell."""
+
+    def connect(self, parts: Parts) -> Sequence[Route]:
+        """Runs once everything is built; returns further rows for the route table."""
+        del parts
+        return ()
+
+    def start(self) -> None:
+        """Runs when the server starts."""
+
+    def close(self) -> None:
+        """Runs when the server has ended."""

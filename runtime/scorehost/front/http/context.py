@@ -1,0 +1,77 @@
+"""What a connection may use of the server that it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from scorehost.front.http.byte_budget import ByteBudget
+from scorehost.front.http.connections import Connections
+from scorehost.front.http.exchange import Exchange
+from scorehost.front.http.head_cache import HeadCache
+from scorehost.front.http.routes import Routes
+from scorehost.front.phase import Phase
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one connection may take.
+
+    Parameters
+    ----------
+    header_timeout, body_timeout, idle_timeout : seconds.
+    header_bytes : of the request line and headers together.
+    body_bytes : of one body.
+    """
+
+    header_timeout: float
+    body_timeout: float
+    idle_timeout: float
+    header_bytes: int
+    body_bytes: int
+
+
+class Service(Protocol):
+    """What becomes of requests."""
+
+    def serve(self, exchange: Exchange) -> None:
+        """Answer a whole request, now or later."""
+
+    def abandon(self, exchange: Exchange) -> None:
+        """Let go of a request whose client has left."""
+
+    def give_up_waiting(self, exchange: Exchange) -> bool:
+        """Take a request out of the queue; return False when a worker may have begun it."""
+
+
+@dataclass(slots=True)
+class Context:
+    """What connections share.
+
+    Parameters
+    ----------
+    limits : what one connection may take.
+    phase : where the server is in its life.
+    speaks_tls : whether clients speak TLS.
+    now, soon, later : the clock's.
+    make_id : makes an id for a request.
+    routes : the route table.
+    budget : the bytes of bodies that may be held.
+    head_cache : heads that were parsed before.
+    connections : the set that each connection joins.
+    service : what becomes of requests.
+    """
+
+    limits: Limits
+    phase: Phase
+    speaks_tls: bool
+    now: Callable[[], float]
+    soon: Callable[..., Any]
+    later: Callable[..., Any]
+    make_id: Callable[[], bytes]
+    routes: Routes
+    budget: ByteBudget
+    head_cache: HeadCache
+    connections: Connections
+    service: Service

@@ -1,0 +1,28 @@
+"""Where a server is in its life."""
+
+from __future__ import annotations
+
+from typing import Final
+
+STARTING: Final = 0
+"""No connection is accepted yet."""
+SERVING: Final = 1
+LEAVING: Final = 2
+"""It was told to stop: readiness fails, and everything else goes on, so that routers notice."""
+DRAINING: Final = 3
+"""Nothing new is accepted; what was accepted is answered, and each connection ends after that."""
+STOPPED: Final = 4
+"""The scoring processes are being ended."""
+
+
+class Phase:
+    """The phase. The front moves it on, and never back; everybody else reads ``now``."""
+
+    __slots__ = ("now",)
+
+    def __init__(self) -> None:
+        self.now = STARTING
+
+    def enter(self, phase: int) -> None:
+        """Enter a later phase."""
+        self.now = max(self.now, phase)

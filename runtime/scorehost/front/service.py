@@ -1,0 +1,121 @@
+"""What becomes of a request: it is refused, answered by its route, or given to a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from scorehost.errors import MethodNotAllowed, NotReady
+from scorehost.front.http.exchange import DONE, WAITING, WRITTEN, Exchange
+from scorehost.front.http.responses import TEXT, Renderer, Response
+from scorehost.front.http.routes import no_such_route
+from scorehost.front.replies import Replies
+from scorehost.front.scheduling.dispatcher import Dispatcher
+from scorehost.front.workers.handle import WorkerHandle
+
+
+class Service:
+    """Serves the requests of connections.
+
+    Parameters
+    ----------
+    replies : answers what needs no worker.
+    renderer : knows preflights.
+    dispatcher : gives the others to workers.
+    will_serve : whether a request may wait for a worker although none can score.
+    not_ready : makes the refusal of one that may not.
+    is_raw : whether the script takes any method (``@rawhttp``).
+    workers : the scoring processes, those that are about to end included.
+    """
+
+    def __init__(
+        self,
+        replies: Replies,
+        renderer: Renderer,
+        dispatcher: Dispatcher,
+        will_serve: Callable[[], bool],
+        not_ready: Callable[[], NotReady],
+        is_raw: Callable[[], bool],
+        workers: Callable[[], Iterable[WorkerHandle]],
+    ) -> None:
+        self._replies = replies
+        self._renderer = renderer
+        self._dispatcher = dispatcher
+        self._will_serve = will_serve
+        self._not_ready = not_ready
+        self._is_raw = is_raw
+        self._workers = workers
+
+    def serve(self, exchange: Exchange) -> None:
+        """Answer a whole request, now or later."""
+        route = exchange.route
+        if exchange.error is not None:
+            self._replies.fail(exchange, exchange.error)
+        elif exchange.connection.health_only and not route.on_health_port:
+            self.nothing(exchange)
+        elif exchange.method in route.methods:
+            route.handler(exchange)
+        else:
+            self._other_method(exchange)
+
+    def score(self, exchange: Exchange) -> None:
+        """Have a worker score a request."""
+        dispatcher = self._dispatcher
+        if not dispatcher.serving and not self._will_serve():
+            self._replies.fail(exchange, self._not_ready())
+            return
+        dispatcher.submit(exchange)
+
+    def nothing(self, exchange: Exchange) -> None:
+        """Say that nothing is served under the path."""
+        self._replies.fail(exchange, no_such_route(exchange.path))
+
+    def _other_method(self, exchange: Exchange) -> None:
+        """Answer a method that the route does not list."""
+        route = exchange.route
+        if self._renderer.is_preflight(exchange):
+            self._replies.reply(exchange, self._renderer.preflight(exchange))
+        elif not route.methods:
+            route.handler(exchange)
+        elif route.protocol and (self._is_raw() or self._nobody_scores()):
+            route.handler(exchange)  # the script takes it, or nobody knows yet whether it does
+        else:
+            self._refuse_method(exchange)
+
+    def _nobody_scores(self) -> bool:
+        return not self._dispatcher.serving and not self._will_serve()
+
+    def _refuse_method(self, exchange: Exchange) -> None:
+        """Name the methods that the route takes: that is all OPTIONS asks for."""
+        names = exchange.route.method_names()
+        if exchange.method == b"OPTIONS":
+            self._replies.reply(exchange, Response(200, b"", TEXT, [("Allow", ", ".join(names))]))
+            return
+        method, path = exchange.method.decode("latin-1"), exchange.path.decode("latin-1")
+        text = f"{path} does not take {method}. It takes {', '.join(names)}."
+        self._replies.fail(exchange, MethodNotAllowed(text, names))
+
+    # -- clients that leave -------------------------------------------------------------------
+
+    def give_up_waiting(self, exchange: Exchange) -> bool:
+        """Take a request out of the queue; return False when a worker may have begun it."""
+        if self._dispatcher.is_first(exchange):
+            return False
+        if exchange.state in (WAITING, WRITTEN) and self._dispatcher.remove(exchange):
+            self._replies.client_left(exchange)
+            return True
+        return False
+
+    def abandon(self, exchange: Exchange) -> None:
+        """Let go of a request whose client has left: what no worker has begun is not scored."""
+        if exchange.state == DONE:
+            return
+        if exchange.state in (WAITING, WRITTEN) and not self._dispatcher.remove(exchange):
+            self._leave_to_worker(exchange)
+        self._replies.client_left(exchange)
+
+    def _leave_to_worker(self, exchange: Exchange) -> None:
+        """End the stream that a worker is in; anything else runs out unheard."""
+        for worker in self._workers():
+            if worker.outstanding and worker.outstanding[0] is exchange and exchange.streaming:
+                worker.go_on()
+                worker.interrupt(exchange.number)

@@ -1,0 +1,102 @@
+"""What follows from the fate of scoring processes: told to the log, to clients, to the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from scorehost.errors import WorkerLost
+from scorehost.front.http.exchange import Exchange
+from scorehost.front.observe.log import Log
+from scorehost.front.observe.observers import Observers
+from scorehost.front.replies import Replies
+from scorehost.front.scheduling.dispatcher import Dispatcher
+from scorehost.front.status import Status
+from scorehost.front.workers.termination_message import TerminationMessage
+from scorehost.settings import Settings
+
+NEVER_READY: Final = 3
+"""The server's exit status when the entry script could not be started."""
+
+
+class Supervision:
+    """Listens to the pool.
+
+    Parameters
+    ----------
+    settings : what to do when the script does not start.
+    log : gets reports.
+    message : the container's termination message.
+    observers : count deaths and reloads.
+    replies, dispatcher, status : for clients that wait for a worker.
+    stop : ends the server with an exit status.
+
+    Attributes
+    ----------
+    final_report : why the server ends, when it is for the script's sake.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: Log,
+        message: TerminationMessage,
+        observers: Observers,
+        replies: Replies,
+        dispatcher: Dispatcher,
+        status: Status,
+        stop: Callable[[int], None],
+    ) -> None:
+        self._settings = settings
+        self._log = log
+        self._message = message
+        self._observers = observers
+        self._replies = replies
+        self._dispatcher = dispatcher
+        self._status = status
+        self._stop = stop
+        self.final_report: dict[str, Any] | None = None
+
+    def start_failed(self, report: dict[str, Any]) -> None:
+        """The script has failed before anything could score."""
+        settings = self._settings
+        if settings.reload:
+            self.log_report(report)
+            self._log.warning("nothing can be scored until the next save heals this")
+        elif settings.on_init_failure == "hold":
+            self.log_report(report)
+            self._log.warning("the server stays up, live but not ready, as it was told to")
+        else:
+            self.final_report = report
+            self._stop(NEVER_READY)
+
+    def log_report(self, document: dict[str, Any]) -> None:
+        """Log the whole framed report, and leave it where Kubernetes looks."""
+        from scorehost.diagnosis.report import Report
+
+        report = Report.from_dict(document)
+        text = report.text(ascii_only=True)  # logs pass through many hands
+        self._message.died(report.termination_message())
+        if self._log.is_json:
+            self._log.error(text, report=document)
+        else:
+            self._log.raw(text)
+
+    def lost(self, exchange: Exchange, text: str) -> None:
+        """Answer a request that was inside a process that has ended."""
+        self._replies.fail(exchange, WorkerLost(text))
+
+    def nobody_serves(self) -> None:
+        """No worker can score and the last start failed: nobody should wait for one."""
+        self._dispatcher.refuse_all(self._status.refusal())
+
+    def worker_ended(self, reason: str, text: str) -> None:
+        """Count a death, and leave the reason where Kubernetes looks."""
+        self._message.died(text)
+        if self._observers.worker_ended is not None:
+            self._observers.worker_ended(reason)
+
+    def reloaded(self, succeeded: bool) -> None:
+        """Count a reload."""
+        if self._observers.reloaded is not None:
+            self._observers.reloaded(succeeded)
