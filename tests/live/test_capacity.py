@@ -200,9 +200,7 @@ def test_workers_times_threads_is_cpus_also_when_memory_lowers_their_number(
 def test_a_worker_that_dies_is_replaced_within_the_limit(tmp_path: Path) -> None:
     async def check(pool: Stand) -> None:
         ended: list[str] = []
-        pool.pool._owner.worker_ended = (  # type: ignore[method-assign]
-            lambda reason, _text: ended.append(reason)
-        )
+        pool.worker_ended = lambda reason, _text: ended.append(reason)  # type: ignore[assignment]
         await pool.until(lambda: pool.shares() == ["2", "2"], "two")
         await pool.settled()
         os.kill(pool.dispatcher.serving[0].pid, signal.SIGKILL)
