@@ -23,7 +23,8 @@ from scorehost.front.features import Features
 from scorehost.front.front import Front
 from scorehost.front.http.connection import Connection
 from scorehost.front.observe.log import Log
-from scorehost.front.workers.handle import SERVING, WorkerHandle
+from scorehost.front.workers.handle import WorkerHandle
+from scorehost.front.workers.roster import SERVING, Member
 from scorehost.profile import Profile
 from scorehost.settings import Settings
 from scorehost.wire import answers
@@ -61,8 +62,7 @@ class HotPath:
         self.front = Front(
             Settings(), Profile(), {}, log, nowhere, lambda _status: None, Features()
         )
-        self.worker = WorkerHandle(1, 0)
-        self.worker.state = SERVING
+        self.worker = WorkerHandle(Member(1, 0, state=SERVING))
         self.worker.full = False
         self.front.dispatcher.serving.append(self.worker)
         self.connections = [Connection(self.front.context) for _ in range(CONNECTIONS)]
@@ -93,7 +93,7 @@ class HotPath:
 
     def work(self) -> int:
         """Answer everything that was written ahead, in one piece."""
-        numbers = [exchange.number for exchange in self.worker.outstanding]
+        numbers = list(self.worker.in_flight)
         if not numbers:
             raise AssertionError("connections wait for an answer that nobody makes")
         for _ in numbers:

@@ -44,7 +44,7 @@ class Stand:
         log = Log(self._writer, "INFO", "text", "own")
         loop = asyncio.get_running_loop()
         self.dispatcher = Dispatcher(options, QueueLimits(options), self, self.fail, self.expired)
-        self.launcher = Launcher(options, os.environ, plan.cpus, plan.count)
+        self.launcher = Launcher(options, os.environ, plan.cpus)
         self.pool = Pool(options, plan, loop, self.dispatcher, self.launcher, log)
         self.reloads: list[bool] = []
         self.later = loop.call_later
@@ -94,11 +94,11 @@ class Stand:
         pool = self.pool
 
         def quiet() -> bool:
-            loaders = sum(worker.is_loader for worker in pool.workers)
+            loaders = sum(worker.member.is_loader for worker in pool.workers)
             return (
-                self.serving == pool.wanted
-                and len(pool.workers) == pool.wanted + loaders
-                and not pool.room.measuring
+                self.serving == pool.lifecycle.wanted
+                and len(pool.workers) == pool.lifecycle.wanted + loaders
+                and not pool.lifecycle.measuring
             )
 
         await self.until(quiet, "settled")
@@ -150,7 +150,7 @@ def test_workers_are_started_while_they_fit(tmp_path: Path) -> None:
         await pool.until(lambda: "2 scoring workers instead of 4" in pool.log, "two are enough")
         await pool.settled()
 
-        assert pool.serving == pool.pool.wanted == 2
+        assert pool.serving == pool.pool.lifecycle.wanted == 2
         assert "one more would need" in pool.log
 
     stand(tmp_path, check, room_for=2.5)
@@ -231,7 +231,7 @@ def test_a_reload_keeps_within_the_limit(tmp_path: Path) -> None:
 
         assert pool.serving == 3
         assert most[0] == 4  # room for half a worker: the first is tried all the same
-        assert {worker.generation for worker in pool.dispatcher.serving} == {2}
+        assert {worker.member.generation for worker in pool.dispatcher.serving} == {2}
 
     stand(tmp_path, check, room_for=3.5)
 

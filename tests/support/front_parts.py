@@ -13,7 +13,8 @@ from typing import Any, cast
 
 from scorehost.errors import RequestError
 from scorehost.front.http.exchange import DONE, Exchange
-from scorehost.front.workers.handle import ENDED, SERVING, WorkerHandle
+from scorehost.front.workers.handle import WorkerHandle
+from scorehost.front.workers.roster import SERVING, Member
 from scorehost.wire.answers import pack_outcome
 from scorehost.wire.messages import Answer, ScoringRequest
 from scorehost.wire.requests import RequestReader
@@ -131,14 +132,12 @@ def worker_without_process(
     index: int, now: Callable[[], float]
 ) -> Iterator[tuple[WorkerHandle, Hands]]:
     """A serving worker: the front's side, and the hands that do its work."""
-    handle = WorkerHandle(index, 1)
+    handle = WorkerHandle(Member(index, 1, state=SERVING))
     hands = Hands(handle, now)
     handle.handed_over()
-    handle.state = SERVING
     handle.full = False
     try:
         yield handle, hands
     finally:
         hands.close()
-        if handle.state != ENDED:
-            handle.close()
+        handle.close()

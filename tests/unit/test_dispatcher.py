@@ -14,7 +14,7 @@ from scorehost.errors import DeadlineExceeded, HeadersTooLarge, NotReady, Overlo
 from scorehost.front.http.exchange import DONE, WAITING, WRITTEN, Exchange
 from scorehost.front.scheduling.dispatcher import DEEPEST, STALL, Dispatcher
 from scorehost.front.scheduling.queue_limits import QueueLimits
-from scorehost.front.workers.handle import RETIRING, WorkerHandle
+from scorehost.front.workers.handle import WorkerHandle
 from scorehost.settings import Settings
 from scorehost.wire import answers, requests
 from support.front_parts import FakeClock, Hands, Outlet, exchange, worker_without_process
@@ -82,7 +82,10 @@ class Stand:
 
     def read_all(self, worker: WorkerHandle) -> list[tuple[Exchange, answers.AnswerFrame]]:
         """The front reads all answers that are there; returns what they belong to."""
-        found = [(worker.outstanding.popleft(), frame) for frame in worker.read_answers()]
+        found = [
+            (worker.in_flight.pop(worker.in_flight.first.number), frame)
+            for frame in worker.read_answers()
+        ]
         assert all(exchange.number == frame.number for exchange, frame in found)
         if found:
             slowest = max(frame.run_ns for _, frame in found)
@@ -119,7 +122,7 @@ def test_an_idle_worker_gets_the_request_at_once(make_stand: MakeStand) -> None:
     [first] = stand.submit(1)
 
     assert first.state == WRITTEN
-    assert list(stand.worker.outstanding) == [first]
+    assert list(stand.worker.in_flight.values()) == [first]
     assert first.begun == first.queued == stand.clock.now()
     assert stand.finish() is first
     assert stand.worker.scored == 1
@@ -141,7 +144,7 @@ def test_requests_are_written_ahead_while_run_is_short(make_stand: MakeStand) ->
 
     made = stand.submit(DEEPEST + 5)
 
-    assert list(stand.worker.outstanding) == made[:DEEPEST]
+    assert list(stand.worker.in_flight.values()) == made[:DEEPEST]
     assert stand.queue == made[DEEPEST:]
 
 
@@ -156,7 +159,7 @@ def test_as_many_are_written_ahead_as_take_a_millisecond(
 
     stand.submit(DEEPEST + 1)
 
-    assert len(stand.worker.outstanding) == ahead
+    assert len(stand.worker.in_flight) == ahead
 
 
 def test_a_slow_run_is_believed_at_once_and_a_fast_one_slowly(make_stand: MakeStand) -> None:
@@ -196,10 +199,10 @@ def test_idle_workers_come_first(make_stand: MakeStand) -> None:
         stand.finish(worker, run_ns)
 
     stand.submit(3)
-    assert [len(worker.outstanding) for worker in stand.workers] == [1, 1, 1]
+    assert [len(worker.in_flight) for worker in stand.workers] == [1, 1, 1]
 
     stand.submit(4)
-    assert [len(worker.outstanding) for worker in stand.workers] == [3, 3, 1]
+    assert [len(worker.in_flight) for worker in stand.workers] == [3, 3, 1]
 
 
 def test_the_queue_keeps_its_order(make_stand: MakeStand) -> None:
@@ -320,7 +323,7 @@ def test_those_written_ahead_are_refused_in_time_too(make_stand: MakeStand) -> N
     stand.clock.pass_by(0.501)
 
     assert stand.failed == [second, third]
-    assert list(stand.worker.outstanding) == [first]
+    assert list(stand.worker.in_flight.values()) == [first]
 
 
 def test_nobody_waits_for_workers_that_will_not_come(make_stand: MakeStand) -> None:
@@ -344,7 +347,7 @@ def test_what_was_not_begun_comes_back_in_order(make_stand: MakeStand) -> None:
 
     stand.dispatcher.take_back(stand.worker)
 
-    assert list(stand.worker.outstanding) == made[:1]
+    assert list(stand.worker.in_flight.values()) == made[:1]
     assert stand.queue == made[1:]
     assert {each.state for each in made[1:]} == {WAITING}
     assert stand.hands().begin() is None
@@ -385,8 +388,8 @@ def test_a_stalled_worker_loses_what_it_has_not_begun_to_others(make_stand: Make
 
     stand.clock.pass_by(STALL * 2.5)
 
-    assert list(stalled.outstanding) == [made[0]]
-    assert list(other.outstanding) == [made[2], made[4]]
+    assert list(stalled.in_flight.values()) == [made[0]]
+    assert list(other.in_flight.values()) == [made[2], made[4]]
 
 
 def test_a_stalled_worker_keeps_what_nobody_else_could_take(make_stand: MakeStand) -> None:
@@ -397,7 +400,7 @@ def test_a_stalled_worker_keeps_what_nobody_else_could_take(make_stand: MakeStan
 
     stand.clock.pass_by(STALL * 2.5)
 
-    assert list(stand.worker.outstanding) == made
+    assert list(stand.worker.in_flight.values()) == made
 
 
 def test_a_worker_that_only_lacks_a_processor_is_not_called_slow(make_stand: MakeStand) -> None:
@@ -408,7 +411,7 @@ def test_a_worker_that_only_lacks_a_processor_is_not_called_slow(make_stand: Mak
 
     stand.clock.pass_by(STALL * 10)
 
-    assert [len(worker.outstanding) for worker in stand.workers] == [3, 3]
+    assert [len(worker.in_flight) for worker in stand.workers] == [3, 3]
 
 
 def test_those_taken_back_from_several_workers_keep_their_order(make_stand: MakeStand) -> None:
@@ -461,7 +464,7 @@ def test_what_the_worker_begins_in_the_midst_of_it_stays_with_it(
     monkeypatch.setattr(WorkerHandle, "take_back", by_turns)
     stand.dispatcher.take_back(stand.worker)
 
-    assert list(stand.worker.outstanding) == [made[1]]
+    assert list(stand.worker.in_flight.values()) == [made[1]]
     assert (made[0].begun, made[1].begun) == (0.0, stand.clock.now())
     assert stand.queue == [made[0], made[2]]
 
@@ -527,7 +530,7 @@ def test_what_a_worker_has_begun_cannot_be_taken_out(make_stand: MakeStand) -> N
 
     assert stand.dispatcher.is_first(first)
     assert stand.dispatcher.remove(first) is False
-    assert list(stand.worker.outstanding) == [first]
+    assert list(stand.worker.in_flight.values()) == [first]
 
 
 def test_a_retired_worker_keeps_only_what_it_has_begun(make_stand: MakeStand) -> None:
@@ -539,9 +542,8 @@ def test_a_retired_worker_keeps_only_what_it_has_begun(make_stand: MakeStand) ->
 
     stand.dispatcher.retire(retired)
 
-    assert retired.state == RETIRING
-    assert list(retired.outstanding) == made[:1]
-    assert set(other.outstanding) == set(made[1:])
+    assert list(retired.in_flight.values()) == made[:1]
+    assert set(other.in_flight.values()) == set(made[1:])
     assert stand.dispatcher.serving == [other]
 
 
@@ -554,8 +556,8 @@ def test_a_lost_worker_costs_the_one_inside(make_stand: MakeStand) -> None:
 
     assert stand.dispatcher.lost(lost) == made[:1]
 
-    assert set(other.outstanding) == set(made[1:])
-    assert not lost.outstanding
+    assert set(other.in_flight.values()) == set(made[1:])
+    assert not lost.in_flight
 
 
 def test_a_lost_worker_that_had_begun_nothing_costs_nothing(make_stand: MakeStand) -> None:
@@ -647,7 +649,7 @@ def test_behind_an_expired_request_nobody_waits(make_stand: MakeStand) -> None:
 
     stand.clock.pass_by(1.1)
 
-    assert list(stand.worker.outstanding) == made[:1]
+    assert list(stand.worker.in_flight.values()) == made[:1]
     assert stand.queue == made[1:]
 
 

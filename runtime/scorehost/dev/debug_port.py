@@ -14,7 +14,8 @@ from scorehost.errors import MissingExtra
 from scorehost.front.features import Parts
 from scorehost.front.observe.log import Log
 from scorehost.front.phase import STOPPED
-from scorehost.front.workers.handle import SERVING, STARTING, WorkerHandle
+from scorehost.front.workers.handle import WorkerHandle
+from scorehost.front.workers.roster import SERVING, STARTING
 from scorehost.settings import Settings
 from scorehost.wire.signals import DEBUG_SIGNAL
 
@@ -99,9 +100,9 @@ class DebugPort:
         offered = [
             worker
             for worker in self._parts.pool.workers
-            if worker.state in (STARTING, SERVING) and worker.shared.debugger_port
+            if worker.member.state in (STARTING, SERVING) and worker.shared.debugger_port
         ]
-        serving = [worker for worker in offered if worker.state == SERVING]
+        serving = [worker for worker in offered if worker.member.state == SERVING]
         best = (serving or offered)[-1:]
         return best[0].shared.debugger_port if best else 0
 

@@ -84,7 +84,7 @@ class DevelopmentFeatures(Features):
                 pool=parts.pool,
                 status=parts.status,
                 history=self._history,
-                report=lambda: report_text(parts.pool.last_failure),
+                report=lambda: report_text(parts.pool.lifecycle.last_failure),
                 reload=lambda: parts.from_thread(partial(parts.pool.reload, anew=True)),
                 replay=lambda document: parts.from_thread(replay, parts.context, document),
                 sources=self._sources,
@@ -103,7 +103,9 @@ class DevelopmentFeatures(Features):
         self._port.add_to_state(document)
         shows_reports = self._settings.debug or self._settings.reload
         if shows_reports and "last_failure" in document:
-            document["last_failure"]["report"] = report_text(self._parts.pool.last_failure)
+            document["last_failure"]["report"] = report_text(
+                self._parts.pool.lifecycle.last_failure
+            )
 
     def start(self) -> None:
         """Open the debugger, watch the files."""

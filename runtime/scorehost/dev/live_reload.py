@@ -162,29 +162,29 @@ class LiveReload(Observer):
         """Reload, and answer when it is over."""
         self._awaiting_reload.append(exchange)
         self._parts.pool.reload(anew=True)
-        if not self._parts.pool.reloading:
+        if not self._parts.pool.lifecycle.reloading:
             self._spawn(self._tell_when_started())
 
     async def _tell_when_started(self) -> None:
         """Nothing served before: this is a start, not a reload."""
-        while not (self._parts.dispatcher.serving or self._parts.pool.failed):  # noqa: ASYNC110 - rare, and brief
+        while not (self._parts.dispatcher.serving or self._parts.pool.lifecycle.failed):  # noqa: ASYNC110 - rare, and brief
             await asyncio.sleep(0.05)
         self._answer_reloads()
 
     def _answer_reloads(self) -> None:
         waiting, self._awaiting_reload = self._awaiting_reload, []
-        failed = self._parts.pool.last_failure is not None
+        failed = self._parts.pool.lifecycle.last_failure is not None
         for exchange in waiting:
             if exchange.state == DONE:
                 continue
             if failed:
                 failure = {
                     "message": "The reload failed.",
-                    "report": report_text(self._parts.pool.last_failure),
+                    "report": report_text(self._parts.pool.lifecycle.last_failure),
                 }
                 self._parts.endpoints.json(exchange, 500, failure)
             else:
-                body = {"message": "Reloaded.", "generation": self._parts.pool.generation}
+                body = {"message": "Reloaded.", "generation": self._parts.pool.lifecycle.generation}
                 self._parts.endpoints.json(exchange, 200, body)
 
 

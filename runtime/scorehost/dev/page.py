@@ -133,13 +133,13 @@ class DebugPage:
             "status": context.status.document(),
             "report": context.report(),
             "reload": context.reload_note(),
-            "generation": context.pool.generation,
+            "generation": context.pool.lifecycle.generation,
             "workers": [
                 {
                     "index": worker.index,
                     "pid": worker.pid,
-                    "generation": worker.generation,
-                    "state": worker.state,
+                    "generation": worker.member.generation,
+                    "state": worker.member.state,
                     "stage": worker.stage,
                     "memory_mib": round(worker.memory() / (1 << 20), 1),
                     "scored": worker.scored,

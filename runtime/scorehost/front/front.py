@@ -82,7 +82,7 @@ class Front:
         self._phase = Phase()
         plan = plan_workers(settings, read_limits())
         log.info(plan.explanation)
-        self._launcher = Launcher(settings, environ, plan.cpus, plan.count)
+        self._launcher = Launcher(settings, environ, plan.cpus)
         self.connections = Connections(min(settings.max_connections, self._launcher.connections()))
         version = profile.server_version if settings.server_version_header else ""
         self._renderer = Renderer(settings.cors_origins, version)

@@ -58,7 +58,7 @@ class Replies:
 
     def scored(self, exchange: Exchange, run_ns: int, body: bytes) -> None:
         """Send a result of ``run()`` of less than LARGE bytes: JSON, with status 200."""
-        if self._replying is not None or exchange.head_only:
+        if not exchange.usual or self._replying is not None:
             self.reply(exchange, Response(200, body, JSON, (), run_ns))
             return
         exchange.status = 200

@@ -116,6 +116,6 @@ class Service:
     def _leave_to_worker(self, exchange: Exchange) -> None:
         """End the stream that a worker is in; anything else runs out unheard."""
         for worker in self._workers():
-            if worker.outstanding and worker.outstanding[0] is exchange and exchange.streaming:
+            if exchange.streaming and exchange.number in worker.in_flight:
                 worker.go_on()
                 worker.interrupt(exchange.number)

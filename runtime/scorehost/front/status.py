@@ -12,8 +12,8 @@ from scorehost.errors import NotReady
 from scorehost.front.http.byte_budget import ByteBudget
 from scorehost.front.phase import LEAVING, Phase
 from scorehost.front.scheduling.dispatcher import Dispatcher
-from scorehost.front.workers.handle import STARTING as IS_STARTING
 from scorehost.front.workers.pool import Pool
+from scorehost.front.workers.roster import STARTING as IS_STARTING
 from scorehost.model_store import MODELS_FOLDER, model_names, versions
 from scorehost.settings import Settings
 
@@ -47,6 +47,7 @@ class Status:
 
     def __init__(self, pool: Pool, dispatcher: Dispatcher, phase: Phase, details: Details) -> None:
         self._pool = pool
+        self._life = pool.lifecycle
         self._details = details
         self._dispatcher = dispatcher
         self._phase = phase
@@ -58,9 +59,9 @@ class Status:
             return DRAINING
         if self._dispatcher.serving:
             return READY
-        if self._pool.failed:
+        if self._life.failed:
             return FAILED
-        return RESTARTING if self._pool.ever_ready else STARTING
+        return RESTARTING if self._life.ever_ready else STARTING
 
     @property
     def is_ready(self) -> bool:
@@ -70,7 +71,7 @@ class Status:
     @property
     def was_ever_ready(self) -> bool:
         """Whether ``init()`` has come to its end in some worker."""
-        return self._pool.ever_ready
+        return self._life.ever_ready
 
     def documents(self) -> Mapping[str, Any] | None:
         """Return the swagger documents by version; None until a worker has described them."""
@@ -78,12 +79,12 @@ class Status:
 
     def document(self) -> dict[str, Any]:
         """Everything a person looking at a probe wants to know."""
-        pool, dispatcher = self._pool, self._dispatcher
+        pool, life, dispatcher = self._pool, self._life, self._dispatcher
         document: dict[str, Any] = {
             "state": self.state,
             "workers": {
                 "ready": len(dispatcher.serving),
-                "wanted": pool.wanted,
+                "wanted": life.wanted,
                 "busy": dispatcher.busy,
             },
             "queue": len(dispatcher.queue),
@@ -91,11 +92,11 @@ class Status:
         doing = self.doing()
         if doing:
             document["doing"] = doing
-        if pool.reloading:
+        if life.reloading:
             document["reloading"] = True
         if pool.last_death:
             document["last_worker_end"] = pool.last_death
-        if pool.last_failure is not None:
+        if life.last_failure is not None:
             document["last_failure"] = self.failure()
         self._details.add_to_state(document)
         return document
@@ -105,17 +106,17 @@ class Status:
         kept_by = self._details.doing()
         if kept_by:
             return kept_by
-        starting = [each for each in self._pool.workers if each.state == IS_STARTING]
+        starting = [each for each in self._pool.workers if each.member.state == IS_STARTING]
         if not starting:
             pause = self._pause()
             return f"the next worker starts in {pause:.1f} s" if pause > 0 else ""
-        oldest = min(starting, key=lambda worker: worker.started)
-        seconds = time.monotonic() - oldest.started
+        oldest = min(starting, key=lambda worker: worker.member.started)
+        seconds = time.monotonic() - oldest.member.started
         return f"{_STAGES.get(oldest.stage, oldest.stage)} for {seconds:.1f} s"
 
     def _pause(self) -> float:
         """Seconds until a missing worker is started; they grow when workers keep ending."""
-        return self._pool.next_start - time.monotonic() if self._pool.missing() else 0.0
+        return self._life.next_start - time.monotonic() if self._life.missing() else 0.0
 
     def retry_after(self) -> float:
         """Seconds after which a client that found nobody to score should ask again."""
@@ -123,7 +124,7 @@ class Status:
 
     def failure(self) -> dict[str, Any]:
         """The last failed start, in short; the whole report is in the log."""
-        report = self._pool.last_failure or {}
+        report = self._life.last_failure or {}
         return {
             "stage": report.get("stage", ""),
             "error": f"{report.get('error_type', '')}: {report.get('message', '')}".lstrip(": "),
@@ -188,10 +189,10 @@ class Numbers:
         allowed, waiting, busy = dispatcher.allowed, dispatcher.waiting, dispatcher.busy
         return {
             "scorehost_workers_ready": ("Workers that can score.", allowed),
-            "scorehost_workers_wanted": ("Workers that should be there.", pool.wanted),
+            "scorehost_workers_wanted": ("Workers that should be there.", pool.lifecycle.wanted),
             "scorehost_requests_in_flight": (
                 "Requests inside run() now, also in workers that are about to go.",
-                sum(1 for worker in pool.workers if worker.outstanding),
+                sum(len(worker.in_flight.inside()) for worker in pool.workers),
             ),
             "scorehost_queue_length": ("Requests waiting for a worker now.", waiting),
             "scorehost_queue_bytes": ("Bytes of bodies held now.", self._budget.held),
@@ -213,13 +214,13 @@ class Numbers:
             "entry_script": self._settings.script.name,
             "service_name": self._settings.service_name,
             "service_version": self._settings.service_version,
-            "generation": str(self._pool.generation),
+            "generation": str(self._pool.lifecycle.generation),
         }
 
     def models(self) -> list[dict[str, str]]:
         """Name and highest version of each model in the app root; looked for at each reload."""
-        if self._models_of != self._pool.generation:
-            self._models_of = self._pool.generation
+        if self._models_of != self._pool.lifecycle.generation:
+            self._models_of = self._pool.lifecycle.generation
             folder = self._settings.root / MODELS_FOLDER
             found = {name: versions(folder / name) for name in model_names(folder)}
             self._models = [

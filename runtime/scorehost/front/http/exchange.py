@@ -65,6 +65,8 @@ class Exchange:
     logged_id : the request's id in a line of text, where that is another.
     route : the row of the route table that its path leads to.
     arrived, queued, begun, ended : seconds on the monotonic clock.
+    timed_from : when its deadline began to count; later than ``begun`` after a pause in a debugger.
+    expired : its deadline has passed while a worker was in it.
     state : ARRIVING, WAITING in the queue, WRITTEN to a worker, or DONE.
     usual : no id, method or version of the request changes the form of its answer.
     error : why it cannot be served, found before it was complete.
@@ -77,9 +79,9 @@ class Exchange:
     headers: Sequence[tuple[bytes, bytes]] = ()
     body_file = -1
     size = held = sent = number = status = 0
-    begun = queued = ended = 0.0
+    begun = timed_from = queued = ended = 0.0
     keep_alive = True
-    head_only = http10 = streaming = usual = False
+    head_only = http10 = streaming = usual = expired = False
     route: Route = NOWHERE
     reason = ""
     state = ARRIVING

@@ -92,8 +92,8 @@ class Renderer:
     # -- whole responses ----------------------------------------------------------------------
 
     def scored(self, exchange: Exchange, run_ns: int, body: bytes) -> bytes:
-        """Render a result of ``run()``: JSON, with status 200."""
-        if not exchange.usual or not exchange.keep_alive or self._origins:
+        """Render a result of ``run()`` for a usual exchange: JSON, with status 200."""
+        if not exchange.keep_alive or self._origins:
             return self.render(exchange, Response(200, body, run_ns=run_ns))
         return _SCORED % (
             self._ok,

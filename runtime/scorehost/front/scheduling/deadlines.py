@@ -54,7 +54,7 @@ class Deadlines:
 
     @staticmethod
     def _is_inside(worker: WorkerHandle, number: int) -> bool:
-        return bool(worker.outstanding) and worker.outstanding[0].number == number
+        return worker.in_flight.is_inside(number)
 
     def _log_stacks(self, worker: WorkerHandle, request_id: str) -> None:
         if worker.returncode is not None:

@@ -16,8 +16,9 @@ from typing import Final, Protocol
 
 from scorehost.errors import DeadlineExceeded, NotReady, RequestError
 from scorehost.front.http.exchange import DONE, WAITING, WRITTEN, Exchange
+from scorehost.front.scheduling.in_flight import WIDTH
 from scorehost.front.scheduling.queue_limits import QueueLimits
-from scorehost.front.workers.handle import RETIRING, SERVING, WorkerHandle
+from scorehost.front.workers.handle import WorkerHandle
 from scorehost.settings import Settings
 
 AHEAD: Final = 0.001
@@ -86,7 +87,7 @@ class Dispatcher:
         exchange.queued = self._clock.now()
         queue = self.queue
         worker = None if queue else self._pick()
-        waits = worker is None or worker.outstanding  # in the queue, or written ahead
+        waits = worker is None or worker.in_flight  # in the queue, or written ahead
         if waits and len(queue) >= self._never_full and self._is_full(exchange):
             return
         if worker is not None and self._write(worker, exchange):
@@ -121,19 +122,19 @@ class Dispatcher:
         serving = self.serving
         if len(serving) == 1:
             worker = serving[0]
-            return worker if len(worker.outstanding) < worker.depth else None
+            return worker if len(worker.in_flight) < worker.depth else None
         best, most = None, 0
         for worker in serving:
-            outstanding = len(worker.outstanding)
-            if not outstanding:
+            in_flight = len(worker.in_flight)
+            if not in_flight:
                 return worker
-            room = worker.depth - outstanding
+            room = worker.depth - in_flight
             if room > most:
                 best, most = worker, room
         return best
 
     def _write(self, worker: WorkerHandle, exchange: Exchange) -> bool:
-        self._number = exchange.number = self._number + 1
+        self._number = number = exchange.number = self._number + 1
         try:
             if not worker.write(exchange):
                 return False
@@ -141,10 +142,10 @@ class Dispatcher:
             self._fail(exchange, error)
             return True
         exchange.state = WRITTEN
-        outstanding = worker.outstanding
-        outstanding.append(exchange)
-        if len(outstanding) == 1:
-            worker.head_since = exchange.begun = self._clock.now()
+        in_flight = worker.in_flight
+        in_flight[number] = exchange
+        if len(in_flight) <= WIDTH:
+            exchange.begun = exchange.timed_from = self._clock.now()
             self._watch_deadline(worker)
         elif not self._watching:
             self._watching = True
@@ -158,15 +159,14 @@ class Dispatcher:
 
         Parameters
         ----------
-        worker : has them no longer in ``outstanding``.
+        worker : has them no longer in ``in_flight``.
         count : how many it answered.
         slowest : the longest of their times in ``run()`` (ns), -1 when it never returned.
         now : seconds on the monotonic clock.
         """
-        worker.head_since = now
         worker.scored += count
-        if worker.outstanding:
-            worker.outstanding[0].begun = now
+        if worker.in_flight:
+            self._begin(worker, now)
             self._watch_deadline(worker)
         if slowest >= 0:
             worker.learn(slowest)
@@ -174,11 +174,16 @@ class Dispatcher:
         if self.queue:
             self.pump()
 
+    @staticmethod
+    def _begin(worker: WorkerHandle, now: float) -> None:
+        """Note when those requests began that the worker can be in now."""
+        for exchange in worker.in_flight.inside():
+            if not exchange.begun:
+                exchange.begun = exchange.timed_from = now
+
     def is_first(self, exchange: Exchange) -> bool:
         """Whether the exchange is the one a worker is in, or takes next."""
-        return any(
-            worker.outstanding and worker.outstanding[0] is exchange for worker in self.serving
-        )
+        return any(worker.in_flight.is_inside(exchange.number) for worker in self.serving)
 
     def remove(self, exchange: Exchange) -> bool:
         """Take out a request whose client has left; False if a worker has begun it."""
@@ -186,26 +191,25 @@ class Dispatcher:
             self.queue.remove(exchange)
             return True
         for worker in self.serving:
-            if exchange in worker.outstanding:
+            if exchange.number in worker.in_flight:
                 self.take_back(worker)
                 if exchange.state == WAITING:
                     self.queue.remove(exchange)
                 self.pump()
-                return exchange not in worker.outstanding
+                return exchange.number not in worker.in_flight
         return False
 
     def take_back(self, worker: WorkerHandle) -> None:
         """Put what the worker has not begun back to the front of the queue, in order."""
-        outstanding, taken = worker.outstanding, worker.take_back()
-        back = [each for each in outstanding if each.number in taken]
+        in_flight = worker.in_flight
+        back = in_flight.take(worker.take_back())
         for exchange in back:
-            outstanding.remove(exchange)
             if exchange.state != DONE:  # answered at its deadline, before it was begun
                 exchange.begun = 0.0
                 exchange.state = WAITING
         self._put_back([each for each in back if each.state == WAITING])
-        if outstanding and not outstanding[0].begun:  # it has begun another than was to be next
-            worker.head_since = outstanding[0].begun = self._clock.now()
+        if in_flight:  # it may have begun another than was to be next
+            self._begin(worker, self._clock.now())
         if self.queue:
             self._watch_waiting()
 
@@ -217,12 +221,15 @@ class Dispatcher:
             queue.clear()
         queue.extendleft(reversed(back))
 
+    def serve(self, worker: WorkerHandle) -> None:
+        """Give the worker requests from now on."""
+        self.serving.append(worker)
+        self.pump()
+
     def retire(self, worker: WorkerHandle) -> None:
         """Give the worker nothing more; what it has begun it finishes."""
         if worker in self.serving:
             self.serving.remove(worker)
-        if worker.state == SERVING:
-            worker.state = RETIRING
         self.take_back(worker)
         self.pump()
 
@@ -231,8 +238,8 @@ class Dispatcher:
         if worker in self.serving:
             self.serving.remove(worker)
         self.take_back(worker)
-        inside = list(worker.outstanding)
-        worker.outstanding.clear()
+        inside = list(worker.in_flight.values())
+        worker.in_flight.clear()
         self.pump()
         return inside
 
@@ -248,26 +255,25 @@ class Dispatcher:
         """Requests in the queue or written ahead, not begun."""
         waiting = len(self.queue)
         for worker in self.serving:
-            if worker.outstanding:
-                waiting += len(worker.outstanding) - 1
+            waiting += max(0, len(worker.in_flight) - WIDTH)
         return waiting
 
     @property
     def busy(self) -> int:
-        """Workers with a request inside."""
-        return sum(1 for worker in self.serving if worker.outstanding)
+        """Requests inside workers."""
+        return sum(min(WIDTH, len(worker.in_flight)) for worker in self.serving)
 
     @property
     def allowed(self) -> int:
         """Requests that may be in ``run()`` at once."""
-        return len(self.serving)
+        return WIDTH * len(self.serving)
 
     @property
     def service(self) -> float:
         """Recent time of one request (seconds), over all workers; those under way count too."""
         now, longest = self._clock.now(), 0.0
         for worker in self.serving:
-            under_way = now - worker.head_since if worker.outstanding else 0.0
+            under_way = now - worker.in_flight.first.timed_from if worker.in_flight else 0.0
             longest = max(longest, worker.service, under_way)
         return longest
 
@@ -284,9 +290,9 @@ class Dispatcher:
         return [
             worker
             for worker in self.serving
-            if len(worker.outstanding) > 1
-            and now - worker.head_since >= STALL
-            and worker.shared.begun == worker.outstanding[0].number
+            if len(worker.in_flight) > WIDTH
+            and now - worker.in_flight.first.timed_from >= STALL
+            and worker.shared.begun == worker.in_flight.first.number
             and now - worker.shared.begun_at_ns * 1e-9 >= STALL
         ]
 
@@ -299,12 +305,12 @@ class Dispatcher:
     def _look_for_stalls(self) -> None:
         now = self._clock.now()
         for worker in self.overdue(now):
-            worker.service = max(worker.service, now - worker.head_since)
+            worker.service = max(worker.service, now - worker.in_flight.first.timed_from)
             worker.depth = 1
             if len(self.serving) > 1 or self._wait is not None:
                 self.take_back(worker)
         self.pump()
-        self._watching = any(len(worker.outstanding) > 1 for worker in self.serving)
+        self._watching = any(len(worker.in_flight) > WIDTH for worker in self.serving)
         if self._watching:
             self._clock.later(STALL, self._look_for_stalls)
 
@@ -341,42 +347,53 @@ class Dispatcher:
             worker.deadline_watched = True
             self._clock.later(self._limit, self._check_deadline, worker)
 
-    def _keep_only_first(self, worker: WorkerHandle) -> None:
-        """Take back all but the first, even if the worker has not begun that.
+    def _keep_what_is_inside(self, worker: WorkerHandle) -> None:
+        """Take back all but what counts as inside, even if the worker has not begun that.
 
-        Such a worker stands still outside of any request. With the first left to it, it counts as
-        busy, and is killed for that one if it does not move.
+        Such a worker stands still outside of any request. With that left to it, it counts as
+        busy, and is killed for it if it does not move.
         """
-        first = worker.outstanding[0]
+        inside = worker.in_flight.inside()
         self.take_back(worker)
-        if first.state == WAITING and worker.write(first):
-            self.queue.remove(first)
-            first.state = WRITTEN
-            worker.outstanding.appendleft(first)
+        for exchange in reversed(inside):
+            if exchange.state == WAITING and worker.write(exchange):
+                self.queue.remove(exchange)
+                exchange.state = WRITTEN
+                worker.in_flight.put_first(exchange)
 
     def _check_deadline(self, worker: WorkerHandle) -> None:
+        """Expire what has been inside for too long; look again when the next one is due."""
         worker.deadline_watched = False
-        if not worker.outstanding:
-            return
-        left = worker.head_since + self._limit - self._clock.now()
-        exchange = worker.outstanding[0]
-        if left <= 0 and self.suspended():
-            worker.head_since = self._clock.now()
-            left = self._limit
-        if left <= 0:
-            if worker.expired != exchange.number:
-                # Before the client hears of it: from now on the worker must not begin it.
-                worker.expired = worker.shared.victim = exchange.number
-                worker.service = max(worker.service, self._limit)
-                worker.depth = 1
-                self._keep_only_first(worker)
-                if exchange.state != DONE:
-                    self._fail(exchange, DeadlineExceeded(self._limit_ms))
-                self._expired(worker, exchange)
-                self.pump()
-            return
-        worker.deadline_watched = True
-        self._clock.later(max(left, 0.05), self._check_deadline, worker)
+        now = self._clock.now()
+        suspended: bool | None = None
+        due = math.inf
+        for exchange in worker.in_flight.inside():
+            left = exchange.timed_from + self._limit - now
+            if left <= 0:
+                if suspended is None:
+                    suspended = self.suspended()
+                if suspended:
+                    exchange.timed_from, left = now, self._limit
+                elif not exchange.expired:
+                    self._expire(worker, exchange)
+            if left > 0:
+                due = min(due, left)
+        if due < math.inf and not worker.deadline_watched:
+            worker.deadline_watched = True
+            self._clock.later(max(due, 0.05), self._check_deadline, worker)
+
+    def _expire(self, worker: WorkerHandle, exchange: Exchange) -> None:
+        """Answer a request whose time is over, and have its worker freed."""
+        # Before the client hears of it: from now on the worker must not begin it.
+        exchange.expired = True
+        worker.shared.victim = exchange.number
+        worker.service = max(worker.service, self._limit)
+        worker.depth = 1
+        self._keep_what_is_inside(worker)
+        if exchange.state != DONE:
+            self._fail(exchange, DeadlineExceeded(self._limit_ms))
+        self._expired(worker, exchange)
+        self.pump()
 
 
 def _arrival(exchange: Exchange) -> float:

@@ -46,19 +46,23 @@ class Results:
 
     def take(self, worker: WorkerHandle, found: Sequence[answers.AnswerFrame]) -> None:
         """A worker has sent these, oldest first."""
-        outstanding = worker.outstanding
+        in_flight = worker.in_flight
         done: list[tuple[Exchange, answers.AnswerFrame]] = []
         for frame in found:
-            if frame.kind > answers.FAILURE:
+            if frame.kind <= answers.FAILURE:
+                exchange = in_flight.pop(frame.number, None)
+                if exchange is not None:
+                    done.append((exchange, frame))
+                    continue
+            else:
                 self._settle(worker, done)
                 done = []
-                if outstanding:
-                    self._stream_frame(worker, outstanding[0], frame)
-            elif not outstanding or outstanding[0].number != frame.number:
-                self._disagree(worker, frame)
-                break
-            else:
-                done.append((outstanding.popleft(), frame))
+                exchange = in_flight.get(frame.number)
+                if exchange is not None:
+                    self._stream_frame(worker, exchange, frame)
+                    continue
+            self._disagree(worker, frame)
+            break
         self._settle(worker, done)
 
     def _settle(
@@ -105,7 +109,7 @@ class Results:
 
     def _late(self, worker: WorkerHandle, exchange: Exchange, frame: answers.AnswerFrame) -> None:
         """The answer to a request that has already been answered, or left."""
-        if worker.expired != exchange.number:
+        if not exchange.expired:
             return
         interrupted = frame.kind == answers.FAILURE and frame.read_meta()[1] == "Interrupted"
         how = "was interrupted in Python code" if interrupted else "came back by itself"
@@ -166,12 +170,12 @@ class Results:
     def _stream_end(
         self, worker: WorkerHandle, exchange: Exchange, frame: answers.AnswerFrame
     ) -> None:
-        worker.outstanding.popleft()
+        del worker.in_flight[exchange.number]
         self._dispatcher.answered(worker, 1, -1, self._now())
         failure = frame.body.decode("utf-8", "replace")
         request_id = exchange.request_id.decode("latin-1")
         if exchange.state == DONE:
-            if worker.expired == exchange.number:
+            if exchange.expired:
                 self._log.warning(
                     f"worker {worker.index} (pid {worker.pid}) was interrupted in a stream "
                     "after its deadline and goes on",

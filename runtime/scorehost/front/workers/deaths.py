@@ -68,8 +68,7 @@ def explain_end(
         output=output,
         app_root=settings.root,
     )
-    name = "loader" if handle.is_loader else f"worker {handle.index}"
-    lines = [f"{name} (pid {handle.pid}): {death.text}"]
+    lines = [f"{handle.member}: {death.text}"]
     if death.hint:
         lines.append(f"  hint: {death.hint}")
     if report.stacks:

@@ -10,22 +10,17 @@ import contextlib
 import os
 import signal
 import socket
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
 from scorehost.errors import HeadersTooLarge
 from scorehost.front.http.exchange import Exchange
+from scorehost.front.scheduling.in_flight import InFlight
+from scorehost.front.workers.roster import Member
 from scorehost.wire import answers, requests
 from scorehost.wire.shared import SharedState
 from scorehost.wire.signals import DUMP_SIGNAL, INTERRUPT_SIGNAL, send_to_main_thread
-
-STARTING: Final = "starting"
-READY: Final = "ready"
-SERVING: Final = "serving"
-RETIRING: Final = "retiring"
-ENDED: Final = "ended"
 
 _READ_SIZE: Final = 256 << 10
 # One buffer for all reads: a fresh one of this size costs ten times the read itself, as the
@@ -41,61 +36,52 @@ KEPT_LINES: Final = 40
 
 
 class WorkerHandle:
-    """One scoring worker.
+    """One scoring process: its sockets, and what is in flight between it and the front.
+
+    Parameters
+    ----------
+    member : its entry in the roster, which the lifecycle writes.
 
     Attributes
     ----------
-    index : 1 for the first of a generation.
-    description : what the worker said of its script when it became ready.
-    full : whether the script can see more of a POST than its body.
-    state : STARTING, READY (it could score, and is not asked to), SERVING, RETIRING or ENDED.
-    stage : what a starting worker is doing.
-    outstanding : exchanges written to it and not answered, oldest first.
-    head_since : when the oldest of them could begin (seconds, monotonic).
+    in_flight : exchanges written to it and not answered, by number.
     service : recent time in ``run()`` (seconds); it rises at once and falls slowly.
-    depth : how many may be outstanding.
-    replaces : the worker that goes when this one is ready.
-    recycle_at : number of scored requests after which it is replaced; 0 never.
-    fresh_bytes : what it held when it became ready.
-    share : workers among which the CPUs were divided when it started.
+    depth : how many may be in flight.
+    scored : requests that it has answered.
+    stage : what a starting worker is doing.
+    description : what it said of its script when it became ready.
+    full : whether the script can see more of a POST than its body.
+    report : why it could not start, as it told it.
     last_lines : the end of its output.
+    peak_bytes : the most memory it was seen to hold.
     silent : it has closed its end of the answers.
     hear : has the event loop read its answers, or leave them alone for a while.
+    kill_reason : why it was killed; "" while it was not.
+    returncode : its exit status; None until its end has been noticed.
     """
 
-    def __init__(self, index: int, generation: int) -> None:
-        self.index = index
-        self.generation = generation
-        self.pid = 0
-        self.state = STARTING
-        self.stage = "starting"
-        self.started = time.monotonic()
-        self.ready_at = 0.0
-        self.description: dict[str, Any] = {}
-        self.full = True
-        self.report: dict[str, Any] | None = None
-        self.outstanding: deque[Exchange] = deque()
-        self.head_since = 0.0
+    def __init__(self, member: Member) -> None:
+        self.member = member
+        # Of the dispatcher:
+        self.in_flight = InFlight()
         self.service = 0.0
         self.depth = 1
         self.scored = 0
-        self.expired = 0
         self.deadline_watched = False
-        self.is_loader = False
-        self.warms_up = False
-        self.refusal = ""
-        self.recycling = False
-        self.recycle_at = 0
-        self.fresh_bytes = 0
-        self.replaces: WorkerHandle | None = None
-        self.share = 0
-        self.silent = False
-        self.last_lines: deque[str] = deque(maxlen=KEPT_LINES)
-        self.kill_reason = ""
-        self.returncode: int | None = None
-        self.hear: Callable[[bool], None] = _hears_nothing
-        self._paused_stream: Exchange | None = None
+        # Of the pool:
+        self.stage = "starting"
+        self.description: dict[str, Any] = {}
+        self.full = True
+        self.report: dict[str, Any] | None = None
         self.peak_bytes = 0
+        # Of its processes:
+        self.last_lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self.hear: Callable[[bool], None] = _hears_nothing
+        self.returncode: int | None = None
+        # Its own:
+        self.silent = False
+        self.kill_reason = ""
+        self._paused_stream: Exchange | None = None
         self._open()
 
     def _open(self) -> None:
@@ -238,9 +224,7 @@ class WorkerHandle:
     def interrupt(self, number: int) -> None:
         """Raise in the script, if this request is still inside."""
         self.shared.victim = number
-        if self.pid and self.state != ENDED:
-            with contextlib.suppress(ProcessLookupError):
-                send_to_main_thread(self.pid, INTERRUPT_SIGNAL)
+        self._send_signal(send_to_main_thread, INTERRUPT_SIGNAL)
 
     def dump_stacks(self) -> None:
         """Have the process write the stacks of its threads to its file."""
@@ -248,9 +232,12 @@ class WorkerHandle:
 
     def signal(self, number: int) -> None:
         """Send a signal, if the process is still there."""
-        if self.pid and self.state != ENDED:
+        self._send_signal(os.kill, number)
+
+    def _send_signal(self, send: Callable[[int, int], None], number: int) -> None:
+        if self.pid and self.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+                send(self.pid, number)
 
     def kill(self, reason: str) -> None:
         """End the process at once; its end is explained by the reason."""
@@ -268,6 +255,16 @@ class WorkerHandle:
     # -- what it is -----------------------------------------------------------------------------
 
     @property
+    def pid(self) -> int:
+        """Its process id; 0 until that is known."""
+        return self.member.pid
+
+    @property
+    def index(self) -> int:
+        """Its number among all processes of the server."""
+        return self.member.index
+
+    @property
     def style(self) -> str:
         """The entry script's style."""
         return str(self.description.get("style", ""))
@@ -282,7 +279,6 @@ class WorkerHandle:
 
     def close(self) -> None:
         """Close every descriptor."""
-        self.state = ENDED
         for sock in (self.requests, self.answers, self._their_requests, self._their_answers):
             sock.close()
         os.close(self.output)

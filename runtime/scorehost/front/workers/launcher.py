@@ -77,14 +77,10 @@ class Launcher:
     settings : handed to each process.
     environ : the environment of each process.
     cpus : CPUs the workers share.
-    workers : how many do; may be changed later, for those that start then.
     """
 
-    def __init__(
-        self, settings: Settings, environ: Mapping[str, str], cpus: float, workers: int
-    ) -> None:
+    def __init__(self, settings: Settings, environ: Mapping[str, str], cpus: float) -> None:
         self.settings = settings
-        self.workers = workers
         self._cpus = cpus
         self._environ = dict(environ)
         self._descriptors = raise_descriptor_limit()
@@ -99,19 +95,19 @@ class Launcher:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=self._environ | thread_variables(self._environ, self._cpus, self.workers),
+            env=self._environ | thread_variables(self._environ, self._cpus, handle.member.share),
             # A terminal's Ctrl-C is the server's to handle, not the script's.
             start_new_session=True,
         )
-        handle.pid = process.pid
+        handle.member.pid = process.pid
         if self._descriptors is not None:
             with contextlib.suppress(OSError):  # it has ended already, which is noticed elsewhere
                 resource.prlimit(process.pid, resource.RLIMIT_NOFILE, self._descriptors)
         document = {
             "settings": self.settings.to_json(),
             "role": role,
-            "warm_up": handle.warms_up,
-            "first": handle.index <= 1,
+            "warm_up": handle.member.warms_up,
+            "first": handle.member.index <= 1,
         }
         handle.send_control(SETTINGS, orjson.dumps(document))
         handle.handed_over()

@@ -103,7 +103,7 @@ class Processes:
     def forked(self, loader: WorkerHandle, pid: int) -> WorkerHandle:
         """The loader has done what it was asked first; the pid is 0 when it could not."""
         handle = self._forking[loader].popleft()
-        handle.pid = pid
+        handle.member.pid = pid
         if handle in self._watched:
             self._watched[handle].output.pid = pid
         if handle.kill_reason:  # that was decided before anybody knew whom to kill
@@ -177,9 +177,9 @@ def request_inside(handle: WorkerHandle) -> str:
     """Id of the request that is in the worker now, or ""."""
     begun = handle.shared.begun
     if begun:
-        for exchange in handle.outstanding:
-            if exchange.number == begun:
-                return _name(exchange)
+        exchange = handle.in_flight.get(begun)
+        if exchange is not None:
+            return _name(exchange)
     return ""
 
 

@@ -1,7 +1,7 @@
 """When a worker has served long enough: after a number of requests, or above a memory mark.
 
-Only says so; ``pool.py`` starts the replacement, lets it warm up, and then retires the old
-worker between two of its requests.
+This module only says so; ``lifecycle.py`` has the replacement started, warmed up, and then retires
+the old worker between two of its requests.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from scorehost.front.workers.handle import WorkerHandle
-from scorehost.settings import Settings
+from scorehost.front.workers.roster import Member
 
 JITTER: Final = 0.1
 """Part of SCOREHOST_MAX_REQUESTS by which workers differ, so that they don't go at once."""
@@ -22,37 +21,38 @@ class Recycling:
 
     Parameters
     ----------
-    settings : SCOREHOST_MAX_REQUESTS and SCOREHOST_MAX_WORKER_MEMORY.
+    requests : SCOREHOST_MAX_REQUESTS; 0 for none.
+    memory : SCOREHOST_MAX_WORKER_MEMORY (bytes); 0 for none.
     warn : told once when the memory mark cannot be kept.
     chance : gives a number from 0 to below 1; spreads the workers.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        requests: int,
+        memory: int,
         warn: Callable[[str], None],
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._requests = settings.max_requests
-        self._bytes = settings.max_worker_memory
+        self._requests = requests
+        self._bytes = memory
         self._warn = warn
         self._chance = chance
         self._warned = False
 
-    def begin(self, worker: WorkerHandle) -> None:
-        """A worker has become ready: note when its requests will be enough, and its size now."""
+    def begin(self, member: Member, held_bytes: int) -> None:
+        """Note of a worker that has become ready what it holds, and how many requests it gets."""
         if self._requests:
             spread = int(self._requests * JITTER * self._chance())
-            worker.recycle_at = max(1, self._requests - spread)
-        if self._bytes:
-            worker.fresh_bytes = worker.memory()
+            member.recycle_at = max(1, self._requests - spread)
+        member.fresh_bytes = held_bytes
 
-    def too_large(self, worker: WorkerHandle, size: int) -> str:
-        """Why a worker of this size must go, or ""."""
+    def too_large(self, member: Member, size: int) -> str:
+        """Return why a worker of this size (bytes) must go, or ""."""
         if not self._bytes or size <= self._bytes:
             return ""
-        if worker.fresh_bytes > self._bytes:
-            self._warn_once(worker.fresh_bytes)
+        if member.fresh_bytes > self._bytes:
+            self._warn_once(member.fresh_bytes)
             return ""
         return f"it holds {size >> 20} MiB of memory"
 

@@ -1,0 +1,664 @@
+"""The life of scoring workers as a machine: events and the time go in, actions come out.
+
+Theory of operation. Nothing here starts a process, reads a clock or waits. :class:`Lifecycle` is
+told what has happened (a worker is ready, a process has ended, a reload is wanted) and answers
+with what is to be done about it, in order; the pool carries that out. All it knows is in its
+roster and in a few fields that nobody else writes, so every case is a table of events and expected
+actions.
+
+Three rules hold it together:
+
+* *As many as wanted.* ``fill`` starts what is missing. With a memory limit it starts one at a time
+  and asks for a measurement before the next; what does not fit lowers ``wanted`` until a worker has
+  gone. With preload it starts a loader first and forks the workers from that.
+* *Proved before it serves.* A reload begins a new generation beside the old. Its workers wait in
+  READY until all of them are, then all serve and the old ones retire at once. If any of them ends
+  before that, the new generation is killed and the old one stays. A worker that is recycled has its
+  replacement first, in the same way, alone.
+* *Dying is explained, and paced.* Whatever ends unasked is replaced, at once the first time and
+  after growing pauses when it goes on (``backoff``). A script that fails before anything could
+  score is not started again by itself: ``start_failed`` says so, once for each attempt.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from scorehost.backoff import QUIET, Backoff
+from scorehost.front.workers.capacity import Memory, mib, workers_text
+from scorehost.front.workers.recycling import Recycling
+from scorehost.front.workers.roster import READY, RETIRING, SERVING, STARTING, Member, Roster
+
+SOON: Final = 2.0
+"""Seconds until the next start for which requests wait; before longer ones they are refused."""
+
+
+# -- actions ----------------------------------------------------------------------------------
+
+
+class Start(NamedTuple):
+    """Start a process: a fresh interpreter, or a fork of ``loader``."""
+
+    member: Member
+    loader: Member | None = None
+
+
+class Serve(NamedTuple):
+    """Give a worker requests from now on."""
+
+    member: Member
+
+
+class Retire(NamedTuple):
+    """Give a worker nothing more, and tell :meth:`Lifecycle.answered` when nothing is inside."""
+
+    member: Member
+
+
+class End(NamedTuple):
+    """Ask a process to end, and kill one that does not."""
+
+    member: Member
+
+
+class Kill(NamedTuple):
+    """Kill a process."""
+
+    member: Member
+
+
+class FillLater(NamedTuple):
+    """Call :meth:`Lifecycle.fill` after a pause (seconds)."""
+
+    pause: float
+
+
+class Measure(NamedTuple):
+    """Measure the memory of all processes, and tell :meth:`Lifecycle.room_measured`."""
+
+    newest: Member
+
+
+class Note(NamedTuple):
+    """Log something; ``reason`` is why a process ended."""
+
+    level: int
+    text: str
+    reason: str = ""
+
+
+class Died(NamedTuple):
+    """Tell that a process has ended unasked."""
+
+    reason: str
+    text: str
+
+
+class StartFailed(NamedTuple):
+    """Tell that the script has failed before anything could score."""
+
+    report: dict[str, Any]
+
+
+class Report(NamedTuple):
+    """Tell that a later start has failed; other workers go on."""
+
+    report: dict[str, Any]
+
+
+class NobodyServes(NamedTuple):
+    """Tell that nobody should wait for a worker."""
+
+
+class Reloaded(NamedTuple):
+    """Tell that a reload is over."""
+
+    succeeded: bool
+
+
+class Empty(NamedTuple):
+    """Tell that the last process of a stopping server is gone."""
+
+
+Action: TypeAlias = (
+    Start | Serve | Retire | End | Kill | FillLater | Measure | Note | Died | StartFailed
+    | Report | NobodyServes | Reloaded | Empty
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Death:
+    """Why a process has ended that was not told to.
+
+    Parameters
+    ----------
+    reason : one of a small closed set, for the metric.
+    text : what happened, for the log.
+    report : the whole report.
+    came_with_loader : the kernel ended it together with the loader that it was forked from.
+    """
+
+    reason: str
+    text: str
+    report: dict[str, Any] = field(default_factory=dict)
+    came_with_loader: bool = False
+
+
+# -- the machine ------------------------------------------------------------------------------
+
+
+class Lifecycle:
+    """Decides which processes there are.
+
+    Parameters
+    ----------
+    planned : scoring workers that are wanted, memory permitting.
+    memory_limit : bytes that may lower their number; None when nothing does.
+    preload : workers are forked from a loader.
+    warms_up : the workers of a reload answer the script's own sample before they serve.
+    recycling : when a worker has served long enough; made with a function that warns.
+    backoff : how long to wait before the next start.
+
+    Attributes
+    ----------
+    roster : the processes.
+    wanted : scoring workers to keep.
+    generation : rises with every reload.
+    ever_ready : some worker has been able to score.
+    failed : nothing can score, and the script is why.
+    last_failure : report of the last failed start; None since something could score.
+    reloading : a new generation is being proved.
+    stopping : every process is to end.
+    next_start : when the next worker starts (seconds, monotonic), after a pause.
+    measuring : a measurement was asked for.
+    """
+
+    def __init__(
+        self,
+        planned: int,
+        *,
+        memory_limit: int | None = None,
+        preload: bool = False,
+        warms_up: bool = False,
+        recycling: Callable[[Callable[[str], None]], Recycling],
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._planned = planned
+        self._limit = memory_limit
+        self._preload = preload
+        self._warms_up = warms_up
+        self._recycling = recycling(self._warn)
+        self._backoff = backoff or Backoff()
+        self._share = planned
+        self._index = 0
+        self._refused = 0
+        """Generation whose loader must not be forked."""
+        self._again = False
+        self._settled_for = 0
+        self._actions: list[Action] = []
+        self.roster = Roster()
+        self.wanted = planned
+        self.generation = 0
+        self.ever_ready = False
+        self.failed = False
+        self.last_failure: dict[str, Any] | None = None
+        self.reloading = False
+        self.stopping = False
+        self.next_start = 0.0
+        self.measuring = False
+
+    # -- what is asked of it ------------------------------------------------------------------
+
+    def counted(self) -> list[Member]:
+        """Return the workers that count towards those wanted."""
+        return self.roster.counted(self.generation if self.reloading else None)
+
+    def missing(self) -> int:
+        """Return how many workers should be there and have not even been started."""
+        return max(0, self.wanted - len(self.counted()))
+
+    def will_serve(self, now: float) -> bool:
+        """Return whether a request may wait for a worker although there is none."""
+        soon = self.next_start - now <= SOON
+        return self.ever_ready and self.last_failure is None and soon
+
+    # -- events: starting ---------------------------------------------------------------------
+
+    def start(self, now: float) -> list[Action]:
+        """The server starts."""
+        self.generation += 1
+        self._fill(now)
+        return self._taken()
+
+    def fill(self, now: float) -> list[Action]:
+        """A pause is over."""
+        self._fill(now)
+        return self._taken()
+
+    def could_not_start(
+        self, members: Collection[Member], problem: str, now: float
+    ) -> list[Action]:
+        """The system has refused to start these."""
+        for member in members:
+            self.roster.members.remove(member)
+            if member.replaces is not None:
+                member.replaces.being_replaced = False
+        self._note(logging.ERROR, problem)
+        self._fill_later(now)
+        return self._taken()
+
+    def loader_ready(self, loader: Member, refusal: str, now: float) -> list[Action]:
+        """A loader has run ``init()``; ``refusal`` is why it cannot be forked, or ""."""
+        if loader.state != STARTING:
+            return []  # it was told to end in the meantime
+        loader.state = READY
+        loader.ready_at = now
+        loader.refusal = refusal
+        if refusal:
+            self._refused = loader.generation
+            self._warn(
+                f"WORKER_PRELOAD is set, but the workers are not forked: {refusal}. "
+                "Each worker runs init() itself. To share the model, start no threads and no "
+                "CUDA in init() or at import."
+            )
+            self._end(loader)
+        self._fill(now)
+        return self._taken()
+
+    def ready(self, member: Member, held_bytes: int, now: float) -> list[Action]:
+        """A worker can score; ``held_bytes`` is its memory now."""
+        if member.state != STARTING:
+            return []  # it was told to end in the meantime
+        member.state = READY
+        member.ready_at = now
+        self._recycling.begin(member, held_bytes)
+        if self._proves(member):
+            self._proved(member, now)
+        else:
+            self._serve(member, now)
+            old, member.replaces = member.replaces, None
+            if old is not None:
+                self._retire(old)
+        self._fill(now)
+        return self._taken()
+
+    def room_measured(self, memory: Memory, now: float) -> list[Action]:
+        """What the processes hold is known."""
+        self.measuring = False
+        if not memory.another or self._any_starting():
+            self._fill(now)  # things have changed since
+        elif not self.stopping and self.missing():
+            self._decide(memory, now)
+        return self._taken()
+
+    # -- events: serving ----------------------------------------------------------------------
+
+    def answered(self, member: Member, scored: int, *, idle: bool, now: float) -> list[Action]:
+        """A worker has answered.
+
+        Parameters
+        ----------
+        member : the worker.
+        scored : requests that it has answered in its life.
+        idle : whether nothing is inside it now.
+        now : seconds on the monotonic clock.
+        """
+        if member.state == RETIRING:
+            if idle:
+                self._end(member)
+        elif member.recycle_at and scored >= member.recycle_at:
+            self._recycle(member, f"it has scored {scored} requests", now)
+        return self._taken()
+
+    def measured(self, member: Member, size: int, now: float) -> list[Action]:
+        """A worker's memory is known (bytes)."""
+        if member.state == SERVING:
+            why = self._recycling.too_large(member, size)
+            if why:
+                self._recycle(member, why, now)
+        return self._taken()
+
+    def reload(self, now: float, *, anew: bool = False) -> list[Action]:
+        """Somebody wants a new generation.
+
+        Parameters
+        ----------
+        now : seconds on the monotonic clock.
+        anew : give up a reload that is under way; otherwise another one follows it.
+        """
+        if not self.stopping:
+            self._reload(now, anew=anew)
+        return self._taken()
+
+    # -- events: ending -----------------------------------------------------------------------
+
+    def takes_along(self, member: Member) -> list[Member]:
+        """Return whom the kernel ends together with a process that is ending: a loader's children.
+
+        Nobody else would notice their end, which comes before the loader's own.
+        """
+        if not member.is_loader or member.refusal:
+            return []
+        return self.roster.scoring(member.generation)
+
+    def ended(self, member: Member, death: Death | None, now: float) -> list[Action]:
+        """A process has ended; ``death`` says why, None when it was told to."""
+        self.roster.members.remove(member)
+        if death is None or self.stopping:
+            self._note(logging.DEBUG, f"{member} has ended")
+            self._room_was_made(now)
+        else:
+            self._unexpected(member, death, now)
+        self._end_idle_loaders()
+        if self.stopping and not self.roster.members:
+            self._actions.append(Empty())
+        return self._taken()
+
+    def stop(self, busy: Collection[Member]) -> list[Action]:
+        """The server ends. What is still inside the busy ones, or only starting, is not awaited."""
+        self.stopping = True
+        for member in self.roster.members:
+            if member.is_loader and member.state == READY:
+                continue
+            if member.state == STARTING or member in busy:
+                self._kill(member)
+            else:
+                self._end(member)
+        self._end_idle_loaders()
+        if not self.roster.members:
+            self._actions.append(Empty())
+        return self._taken()
+
+    def kill_all(self) -> list[Action]:
+        """The server ends, and waits for nobody."""
+        self.stopping = True
+        self._actions += [Kill(member) for member in self.roster.members]
+        return self._taken()
+
+    # -- starting -----------------------------------------------------------------------------
+
+    def _fill(self, now: float) -> None:
+        """Start the workers that are missing: all at once, or one by one as memory allows."""
+        if self.stopping:
+            return
+        if self._limit is None:
+            for _ in range(self.missing()):
+                if not self._start_one(now):
+                    return
+        elif not self.counted():
+            self._start_one(now)
+        elif self.missing() and not self.measuring and not self._any_starting():
+            self.measuring = True
+            newest = max(self.counted(), key=lambda member: member.ready_at)
+            self._actions.append(Measure(newest))
+
+    def _start_one(self, now: float, replaces: Member | None = None) -> bool:
+        """Start one scoring worker of this generation; False if its loader must come first."""
+        loader = None
+        if self._preload and self._refused != self.generation:
+            loader = self.roster.loader(self.generation)
+            if loader is None:
+                self._actions.append(Start(self._new_member(now, is_loader=True)))
+                return False
+            if loader.state == STARTING:
+                return False  # the rest follows when it is ready
+        member = self._new_member(now)
+        member.replaces = replaces
+        self._actions.append(Start(member, loader))
+        return True
+
+    def _new_member(self, now: float, *, is_loader: bool = False) -> Member:
+        self._index += 1
+        member = Member(self._index, self.generation, is_loader, started=now, share=self._share)
+        member.warms_up = self.reloading and self._warms_up
+        self.roster.members.append(member)
+        return member
+
+    def _any_starting(self) -> bool:
+        return any(member.state == STARTING for member in self.counted())
+
+    def _fill_later(self, now: float) -> None:
+        """Start what is missing: at once the first time, later and later when they keep dying."""
+        pause = self._backoff.after_end(now)
+        self.next_start = now + pause
+        if pause >= 1:
+            self._warn(
+                f"{self._backoff.recent} scoring processes have ended within {QUIET:.0f} s; "
+                f"the next one starts in {pause:.0f} s"
+            )
+        self._actions.append(FillLater(pause))
+
+    # -- serving ------------------------------------------------------------------------------
+
+    def _serve(self, member: Member, now: float) -> None:
+        first = not self.ever_ready
+        self.ever_ready = True
+        self.failed = False
+        self.last_failure = None
+        member.state = SERVING
+        self._actions.append(Serve(member))
+        if first:
+            seconds = now - member.started
+            self._note(
+                logging.INFO,
+                f"ready to score after {seconds:.2f} s (worker pid {member.pid})",
+            )
+        else:
+            self._note(logging.DEBUG, f"{member} is ready")
+
+    def _recycle(self, member: Member, why: str, now: float) -> None:
+        """Start a replacement; the worker serves until that is ready."""
+        paused = now < self.next_start
+        if member.being_replaced or self.stopping or self.reloading or paused:
+            return  # it is asked for again, at its next answer or in a second
+        in_place = self.wanted < self._planned and len(self.roster.serving()) > 1
+        if in_place or self._start_one(now, replaces=member):
+            member.being_replaced = True
+            self._note(logging.INFO, f"{member} is replaced: {why}")
+        if in_place:
+            self._retire(member)  # memory is what limits their number: there is no room beside it
+
+    def _retire(self, member: Member) -> None:
+        """Let a worker finish what it has begun, then end it."""
+        if member.is_loader:
+            return  # it ends after its children
+        if member.state == SERVING:
+            member.state = RETIRING
+            self._actions.append(Retire(member))
+        elif member.state == STARTING:
+            self._kill(member)
+        elif member.state == READY:
+            self._end(member)
+
+    # -- reloading ----------------------------------------------------------------------------
+
+    def _reload(self, now: float, *, anew: bool) -> None:
+        if self.reloading and anew:
+            self.reloading = False
+            self._kill_each(self.roster.scoring(self.generation))
+        if self.reloading:
+            self._again = True
+            return
+        self._note(logging.INFO, "reloading: new workers are starting beside the old")
+        self._kill_those_starting()  # they may be half way through what has just changed
+        self.generation += 1
+        self.reloading = bool(self.roster.serving())
+        # What kept workers out before may not any more.
+        self.failed = False
+        self.wanted = self._planned
+        self._fill(now)
+        self._end_idle_loaders()
+
+    def _kill_those_starting(self) -> None:
+        for member in self.roster.members:
+            if member.replaces is not None:
+                member.replaces.being_replaced, member.replaces = False, None
+            if member.state == STARTING:
+                self._kill(member)
+
+    def _proves(self, member: Member) -> bool:
+        """Whether this worker is of the generation that is being proved."""
+        return self.reloading and member.generation == self.generation
+
+    def _proved(self, member: Member, now: float) -> None:
+        """A new worker can score: switch if it was the last."""
+        self._note(logging.DEBUG, f"{member} is proved")
+        new = self.roster.scoring(self.generation)
+        if len(new) >= self.wanted and all(each.state == READY for each in new):
+            self._switch(now)
+
+    def _switch(self, now: float) -> None:
+        """The new generation has proved itself: it serves, and the old one goes."""
+        self.reloading = False
+        new = self._serve_all_ready(now)
+        for member in self.roster.before(self.generation):
+            self._retire(member)
+        count = f"{new} new workers serve" if new != 1 else "1 new worker serves"
+        self._note(logging.INFO, f"reloaded: {count}")
+        self._reload_over(now, succeeded=True)
+
+    def _serve_all_ready(self, now: float) -> int:
+        ready = [each for each in self.roster.scoring(self.generation) if each.state == READY]
+        for member in ready:
+            self._serve(member, now)
+        return len(ready)
+
+    def _reload_failed(self, report: dict[str, Any], now: float) -> None:
+        """Something of the new generation has ended: the old one stays."""
+        self.reloading = False
+        self.last_failure = report
+        self._kill_each(
+            [each for each in self.roster.members if each.generation == self.generation]
+        )
+        self.generation = max(member.generation for member in self.roster.serving())
+        self._note(logging.ERROR, "the reload failed; the workers from before go on serving")
+        self._reload_over(now, succeeded=False)
+        self._fill(now)
+
+    def _nothing_to_compare(self, now: float) -> None:
+        """None of the old generation is left: the new workers serve as soon as each can."""
+        self.reloading = False
+        self._serve_all_ready(now)
+        self._reload_over(now, succeeded=True)
+
+    def _reload_over(self, now: float, *, succeeded: bool) -> None:
+        self._actions.append(Reloaded(succeeded))
+        self._end_idle_loaders()
+        if self._again:
+            self._again = False
+            self._reload(now, anew=False)
+
+    # -- memory -------------------------------------------------------------------------------
+
+    def _decide(self, memory: Memory, now: float) -> None:
+        """Start one more worker where there is room for it, or settle for these."""
+        assert self._limit is not None  # noqa: S101 - otherwise nothing was measured
+        if memory.fits(self._limit):
+            more = memory.how_many_more(self._limit)
+            self._share = min(self._planned, len(self.counted()) + more)
+            self._start_one(now)
+        elif self.reloading:
+            self._switch(now)  # the others come when the old ones have made room
+        else:
+            self._settle(memory, self._limit)
+
+    def _settle(self, memory: Memory, limit: int) -> None:
+        """There is no room for another: these are enough."""
+        self.wanted = self._share = len(self.counted())
+        if self.wanted != self._settled_for:
+            self._settled_for = self.wanted
+            self._note(
+                logging.INFO,
+                f"{workers_text(self.wanted)} instead of {self._planned} (WORKER_COUNT=auto): "
+                f"one more would need {mib(memory.another)}, {mib(memory.used)} of {mib(limit)} "
+                "are in use, and a tenth is kept free for requests",
+            )
+        self._even_out()
+
+    def _even_out(self) -> None:
+        """Start a worker anew, in its place, that has a smaller share of the CPUs than is due."""
+        serving = self.roster.serving()
+        if self._preload or len(serving) < 2:
+            return
+        for member in serving:
+            if member.share > self._share:
+                self._note(logging.INFO, f"{member} is started anew with its share of the CPUs")
+                self._retire(member)
+                return
+
+    def _room_was_made(self, now: float) -> None:
+        """A worker has gone as it was meant to: whoever was kept out for want of memory may fit."""
+        if self._limit is not None and not self.stopping and not self.reloading:
+            self.wanted = self._planned
+            self._fill(now)
+
+    # -- ending -------------------------------------------------------------------------------
+
+    def _end(self, member: Member) -> None:
+        member.state = RETIRING
+        self._actions.append(End(member))
+
+    def _kill(self, member: Member) -> None:
+        member.state = RETIRING
+        self._actions.append(Kill(member))
+
+    def _kill_each(self, members: Iterable[Member]) -> None:
+        for member in members:
+            self._kill(member)
+
+    def _end_idle_loaders(self) -> None:
+        """End the loaders whose children have ended; before that they would take them along."""
+        current = None if self.stopping else self.roster.loader(self.generation)
+        for loader in self.roster.idle_loaders():
+            if loader is not current:
+                self._end(loader)
+
+    def _unexpected(self, member: Member, death: Death, now: float) -> None:
+        """A process has ended that was not told to: say why, and replace it."""
+        self._actions.append(Died(death.reason, death.text))
+        if member.ready_at:
+            self._actions.append(Note(logging.ERROR, death.text, death.reason))
+        elif not self.ever_ready:
+            self._first_start_failed(death.report)
+            return
+        else:
+            self.last_failure = death.report
+            self._actions.append(Report(death.report))
+        if self._proves(member):
+            self._reload_failed(death.report, now)
+        else:
+            self._replace(member, death, now)
+
+    def _first_start_failed(self, report: dict[str, Any]) -> None:
+        self.last_failure = report
+        if not self.failed:
+            self.failed = True
+            self._actions.append(StartFailed(report))
+
+    def _replace(self, member: Member, death: Death, now: float) -> None:
+        if member.replaces is not None:
+            member.replaces.being_replaced = False  # it is tried again, after the pause
+        for other in self.roster.members:
+            if other.replaces is member:
+                other.replaces = None  # what was to replace it does so already
+        if self.reloading and not self.roster.serving():
+            self._nothing_to_compare(now)
+        if not death.came_with_loader:  # those count as one end with their loader's
+            self._fill_later(now)
+        if not self.roster.serving() and not self.will_serve(now):
+            self._actions.append(NobodyServes())
+
+    # -- actions ------------------------------------------------------------------------------
+
+    def _note(self, level: int, text: str) -> None:
+        self._actions.append(Note(level, text))
+
+    def _warn(self, text: str) -> None:
+        self._note(logging.WARNING, text)
+
+    def _taken(self) -> list[Action]:
+        actions, self._actions = self._actions, []
+        return actions
