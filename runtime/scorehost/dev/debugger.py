@@ -59,7 +59,21 @@ class Debugger:
             tell_stage("waiting for a debugger")
             self._wait(self._settings.debug_wait)
 
-    def open(self) -> None:
+    def wait_for_editor(self, port: int, tell_stage: Callable[[str], None]) -> None:
+        """Listen where an editor expects it, and wait for as long as it takes.
+
+        Raises
+        ------
+        OSError, RuntimeError
+            The port is taken.
+        """
+        self.open(port)
+        tell_stage("waiting for an editor")
+        wait = self._debugpy.wait_for_client
+        answer_as_done(self._debugpy, port)
+        wait()
+
+    def open(self, port: int = 0) -> None:
         """Listen, once."""
         if self._debugpy is not None:
             return
@@ -70,7 +84,7 @@ class Debugger:
 
         debugpy.configure(subProcess=False)
         listen = getattr(debugpy.listen, "original", debugpy.listen)
-        _, port = listen(("127.0.0.1", 0))
+        _, port = listen(("127.0.0.1", port))
         self._debugpy = debugpy
         self.shared.debugger_port = port
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from scorehost.scoring.failure import report_of
 from scorehost.scoring.pipeline import Pipeline
-from scorehost.wire.messages import Failure, ScoringRequest, Stream
+from scorehost.scoring.samples import sample_request, sample_text
+from scorehost.wire.messages import Failure, Stream
 
 if TYPE_CHECKING:
     from scorehost.diagnosis.report import Report
@@ -28,11 +28,7 @@ def warm_up(pipeline: Pipeline, sample: Any, script: Path) -> Report | None:
     sample : the decorators' own.
     script : the entry script, for the report.
     """
-    body = json.dumps(sample, default=str).encode()
-    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-    outcome = pipeline.score(
-        ScoringRequest.full("POST", "/score", headers, "application/json", body, "127.0.0.1")
-    )
+    outcome = pipeline.score(sample_request(sample_text(sample).encode()))
     if isinstance(outcome, Stream):
         next(iter(outcome.chunks), None)
         close = getattr(outcome.chunks, "close", None)

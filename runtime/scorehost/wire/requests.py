@@ -24,6 +24,7 @@ SCORE_PLAIN: Final = 1  # a POST whose method, headers and address the script ca
 SCORE_FULL: Final = 2  # everything the script may ask for
 STOP: Final = 3
 FORK: Final = 4
+GO_ON: Final = 5  # to a worker that stops before each stage of its start
 
 _REQUEST = struct.Struct("<BBHIQ")  # kind, 1 if the body is a memory file, id, meta, number
 REQUEST_PREFIX: Final = _REQUEST.size
@@ -53,6 +54,18 @@ def pack_meta(
 ) -> bytes:
     """Encode what only some scripts need to know of a request."""
     return orjson.dumps((method, target, content_type, address, headers))
+
+
+def pack_scoring_request(
+    number: int, request_id: bytes, request: ScoringRequest, *, in_file: bool
+) -> bytes:
+    """Make the packet of a request with everything; of a body in a file, all but that."""
+    meta = pack_meta(
+        request.method, request.target, request.content_type, request.remote_address,
+        request.headers,
+    )  # fmt: skip
+    body = b"" if in_file else request.body
+    return pack_request(SCORE_FULL, number, request_id, meta, body, in_file=in_file)
 
 
 @dataclass(slots=True)

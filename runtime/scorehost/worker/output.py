@@ -93,6 +93,11 @@ class Output:
             _put(data)
         return len(data)
 
+    def flush(self) -> None:
+        """Write what the script's streams still hold back."""
+        for stream in {*self._streams, sys.stdout, sys.stderr}:
+            _flush(stream)
+
     def begin(self, request_id: bytes) -> None:
         """Say that what comes belongs to this request."""
         self._request_id = request_id

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -25,6 +25,7 @@ from scorehost.errors import EntryScriptError, ResultNotEncodable, RunFailed
 from scorehost.model_path import resolve_model_dir
 from scorehost.scoring.invocation import Interrupted
 from scorehost.scoring.pipeline import Pipeline, uses_flask
+from scorehost.scoring.samples import sample_text
 from scorehost.settings import Settings
 from scorehost.wire import answers, requests
 from scorehost.wire.messages import Failure, ScoringRequest, Stream
@@ -59,8 +60,9 @@ def main() -> None:
     document = orjson.loads(first.body)
     settings = Settings.from_json(document["settings"])
     sys.argv = [str(settings.script)]  # a script that parses arguments finds none of ours
-    worker = Worker(channel, settings)
-    if not worker.start(warm_up=document.get("warm_up", False), first=document.get("first", True)):
+    orders = Orders(**document.get("orders", {}))
+    worker = Worker(channel, settings, orders)
+    if not worker.start():
         worker.leave(EXIT_FAILED)
     if gc.get_threshold()[0] == _WHILE_LOADING:  # the script has not set its own
         gc.set_threshold(usual, *others)
@@ -85,6 +87,25 @@ def let_batches_form() -> None:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
+@dataclass(frozen=True)
+class Orders:
+    """What is wanted of one worker, besides the settings.
+
+    Parameters
+    ----------
+    warm_up : answer the script's own sample before it is ready.
+    first : no other worker was started before.
+    alone : no server is behind it, but a command. It waits before each stage until the command
+        has heard of it, tells everything about failures, and opens no debugger for the script.
+    debugger_port : wait for an editor on this port of 127.0.0.1 before the script is read.
+    """
+
+    warm_up: bool = False
+    first: bool = True
+    alone: bool = False
+    debugger_port: int = 0
+
+
 class Worker:
     """One entry script, loaded and initialised, and its loop.
 
@@ -92,11 +113,14 @@ class Worker:
     ----------
     channel : where requests come from and answers go.
     settings : as the front has them.
+    orders : what is wanted of this worker.
     """
 
-    def __init__(self, channel: Channel, settings: Settings) -> None:
+    def __init__(self, channel: Channel, settings: Settings, orders: Orders) -> None:
         self._channel = channel
         self.settings = settings
+        self._orders = orders
+        self._explains = settings.debug or orders.alone
         self._output = Output(channel.shared)
         self._interrupts = Interrupts(channel.shared, channel.stacks)
         self._stage = "read"
@@ -108,14 +132,8 @@ class Worker:
 
     # -- starting -----------------------------------------------------------------------------
 
-    def start(self, *, warm_up: bool = False, first: bool = True) -> bool:
-        """Load the script and run ``init()``; tell the front how it went.
-
-        Parameters
-        ----------
-        warm_up : answer the script's own sample before it is ready.
-        first : whether no other worker was started before.
-        """
+    def start(self) -> bool:
+        """Load the script and run ``init()``; tell the front how it went."""
         self._output.install()
         self._interrupts.install()
         os.register_at_fork(after_in_child=self._note_fork)
@@ -124,36 +142,39 @@ class Worker:
         try:
             set_environment(settings)
             set_up_logging(settings.log_level, settings.root, settings.script)
-            self._set_up_debugging(first)
+            self._set_up_debugging()
             script = load_entry_script(settings.script, settings.root, self._tell_stage)
-            self._tell_stage("init()")
+            self._tell_stage("init()", style_of(script))
             run_init(script)
             self._tell_stage("describe")
-            self._pipeline = Pipeline(script, nan=settings.nan, explain=settings.debug)
+            self._pipeline = Pipeline(script, nan=settings.nan, explain=self._explains)
             self._description = self._describe(script, time.monotonic() - began)
         except BaseException as error:
             self._tell_failure(error)
             return False
-        if warm_up and not self._warm_up():
+        if self._orders.warm_up and not self._warm_up():
             return False
         gc.collect()
         gc.freeze()  # the model never becomes garbage: don't walk it at every collection
         return True
 
-    def _set_up_debugging(self, first: bool) -> None:
+    def _set_up_debugging(self) -> None:
         """Only what was asked for; the rest is not even imported."""
-        settings, shared = self.settings, self._channel.shared
+        settings, shared, orders = self.settings, self._channel.shared, self._orders
         if settings.reload:
             # Python takes a cached module for current that was saved again within the same second
             # and has the same size: "k = 1" and "k = 2" (importlib, pyc files by time).
             sys.dont_write_bytecode = True
-        if settings.debug or settings.debug_on_demand:
+        if orders.debugger_port or settings.debug or settings.debug_on_demand:
             from scorehost.dev.debugger import Debugger
 
             self._debugger = Debugger(settings, shared)
-            self._debugger.set_up(self._tell_stage, wait=first)
+            if orders.debugger_port:
+                self._debugger.wait_for_editor(orders.debugger_port, self._tell_stage)
+                return
+            self._debugger.set_up(self._tell_stage, wait=orders.first)
         if not settings.debug:
-            watch_imports(shared)
+            watch_imports(None if orders.alone else shared)
 
     def _warm_up(self) -> bool:
         """Answer the script's own sample, if it has one; a reload must not switch to less."""
@@ -172,20 +193,26 @@ class Worker:
         """Tell the front that this process can score."""
         self._channel.send(answers.pack_frame(answers.READY, os.getpid(), self._description))
 
-    def _tell_stage(self, stage: str) -> None:
+    def _tell_stage(self, stage: str, facts: Mapping[str, Any] | None = None) -> None:
+        """Tell which stage begins, and what is known from the one before."""
         self._stage = stage
-        self._channel.send(answers.pack_frame(answers.STAGE, body=stage.encode()))
+        if self._orders.alone:
+            self._output.flush()
+        meta = orjson.dumps(facts) if facts else b""
+        self._channel.send(answers.pack_frame(answers.STAGE, body=stage.encode(), meta=meta))
+        if self._orders.alone:
+            self._channel.reader.next()
 
     def _describe(self, script: EntryScript, seconds: float) -> bytes:
         from scorehost.describing.describe import describe
 
         description = describe(script, self.settings)
-        self._sample = description.sample
-        for warning in description.warnings:
-            logging.getLogger("scorehost").warning(warning)
+        self._sample = sample = description.sample
         return orjson.dumps(
             {
                 "style": script.style,
+                "warnings": description.warnings,
+                "sample": None if sample is None else sample_text(sample),
                 "full": needs_everything(script),
                 "seconds": seconds,
                 "documents": description.documents,
@@ -235,8 +262,8 @@ class Worker:
                 raise Interrupted  # its time was over before it could begin
             outcome = self._pipeline.score(request)
             interrupts.interruptible = 0
-        except Interrupted:
-            outcome = interrupted()
+        except Interrupted as error:
+            outcome = self._interrupted(error)
         if self._is_a_fork:
             self.leave(EXIT_FAILED)  # the script forked; only its parent may answer
         if type(outcome) is Stream:
@@ -250,20 +277,22 @@ class Worker:
         channel = self._channel
         channel.send(answers.pack_stream_begin(number, stream))
         failure = ""
+        detail: dict[str, Any] = {}
         try:
             for chunk in self._chunks(number, stream):
                 channel.send(answers.pack_frame(answers.STREAM_CHUNK, number, chunk))
-        except Interrupted:
-            failure = interrupted().log
+        except Interrupted as error:
+            failure, detail = "interrupted", self._interrupted(error).detail
         except (Exception, SystemExit, KeyboardInterrupt) as error:
-            failure = self._stream_failure(error)
+            failure, detail = self._stream_failure(error)
         finally:
             close = getattr(stream.chunks, "close", None)
             if close is not None:
                 close()
         self._output.end()
         channel.shared.end()
-        channel.send(answers.pack_frame(answers.STREAM_END, number, failure.encode()))
+        meta = orjson.dumps(detail, default=repr) if detail else b""
+        channel.send(answers.pack_frame(answers.STREAM_END, number, failure.encode(), meta=meta))
 
     def _chunks(self, number: int, stream: Stream) -> Iterator[bytes]:
         """Only the script's part of the stream is interrupted, never a frame half sent."""
@@ -280,13 +309,27 @@ class Worker:
                 return
             yield chunk
 
-    def _stream_failure(self, error: BaseException) -> str:
+    def _stream_failure(self, error: BaseException) -> tuple[str, dict[str, Any]]:
+        """Return what cut a stream, for the log; and where it was, if that is wanted."""
+        detail = self._failure(error, "encode").detail if self._explains else {}
         if isinstance(error, ResultNotEncodable):
-            return str(error)
+            return str(error), detail
         error = error.__cause__ if isinstance(error, RunFailed) and error.__cause__ else error
         from scorehost.diagnosis.report import format_exception
 
-        return format_exception(error, self.settings.root)
+        return format_exception(error, self.settings.root), detail
+
+    def _interrupted(self, error: Interrupted) -> Failure:
+        """Return the outcome of an interrupted request, with its place if that is wanted."""
+        failure = Failure(504, "run", "interrupted", log="interrupted", error_type="Interrupted")
+        if self._explains:
+            failure.detail = self._failure(error, "run").detail
+        return failure
+
+    def _failure(self, error: BaseException, stage: str) -> Failure:
+        from scorehost.scoring.failure import failure_of  # not before something has failed
+
+        return failure_of(error, stage, self.settings.root)
 
     def leave(self, status: int) -> None:
         """End the process at once, its output flushed."""
@@ -310,9 +353,13 @@ class Worker:
             self._debugger.shared = channel.shared
 
 
-def interrupted() -> Failure:
-    """What stands in for the outcome of a request that was interrupted."""
-    return Failure(504, "run", "interrupted", log="interrupted", error_type="Interrupted")
+def style_of(script: EntryScript) -> dict[str, Any]:
+    """Return how ``run()`` is called."""
+    return {
+        "style": script.style,
+        "data_parameter": script.data_parameter,
+        "wants_headers": script.wants_headers,
+    }
 
 
 def needs_everything(script: EntryScript) -> bool:

@@ -14,9 +14,9 @@ from scorehost.front.observe.log import Log
 from scorehost.front.workers.handle import WorkerHandle
 from scorehost.settings import Settings
 
-_STACKS_TAKE: Final = 0.1
+STACKS_TAKE: Final = 0.1
 """Seconds in which faulthandler writes the stacks of a process."""
-_AGAIN: Final = 0.05
+AGAIN: Final = 0.05
 """Seconds until a worker that is still inside is interrupted once more."""
 
 
@@ -42,7 +42,7 @@ class Deadlines:
         worker.read_stacks()
         worker.dump_stacks()
         self._interrupt(worker, number)
-        self._later(_STACKS_TAKE, self._log_stacks, worker, request_id)
+        self._later(STACKS_TAKE, self._log_stacks, worker, request_id)
         grace = self._settings.interrupt_grace
         self._later(grace, self._kill_if_inside, worker, number, request_id)
 
@@ -50,7 +50,7 @@ class Deadlines:
         """Until it is out: Python may enter a system call just after it has noted a signal."""
         if self._is_inside(worker, number) and not worker.kill_reason:
             worker.interrupt(number)
-            self._later(_AGAIN, self._interrupt, worker, number)
+            self._later(AGAIN, self._interrupt, worker, number)
 
     @staticmethod
     def _is_inside(worker: WorkerHandle, number: int) -> bool:

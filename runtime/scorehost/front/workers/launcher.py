@@ -13,7 +13,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -85,8 +85,17 @@ class Launcher:
         self._environ = dict(environ)
         self._descriptors = raise_descriptor_limit()
 
-    def start(self, handle: WorkerHandle, role: str = "worker") -> subprocess.Popen[bytes]:
-        """Start a fresh interpreter for this handle."""
+    def start(
+        self, handle: WorkerHandle, role: str = "worker", **orders: Any
+    ) -> subprocess.Popen[bytes]:
+        """Start a fresh interpreter for this handle.
+
+        Parameters
+        ----------
+        handle : gets the process.
+        role : "worker" or "loader".
+        orders : what else is wanted of it; see ``Orders`` in ``worker/process.py``.
+        """
         requests, answers, shared, stacks, output = handle.their_files()
         words = [str(word) for word in (requests, answers, shared, stacks, os.getpid())]
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -106,8 +115,11 @@ class Launcher:
         document = {
             "settings": self.settings.to_json(),
             "role": role,
-            "warm_up": handle.member.warms_up,
-            "first": handle.member.index <= 1,
+            "orders": {
+                "warm_up": handle.member.warms_up,
+                "first": handle.member.index <= 1,
+                **orders,
+            },
         }
         handle.send_control(SETTINGS, orjson.dumps(document))
         handle.handed_over()

@@ -301,6 +301,8 @@ class Pool:
             return  # it was told to end in the meantime
         handle.description = description
         handle.full = bool(description.get("full", True))
+        for warning in description.get("warnings", ()):
+            self._log.warning(warning)
         handle.stage = "ready"
         held = handle.memory()
         self._carry_out(self.lifecycle.ready(handle.member, held, self._now()))

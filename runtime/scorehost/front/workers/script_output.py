@@ -10,17 +10,27 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from typing import Final
+from typing import Final, Protocol
 
 import orjson
 
-from scorehost.front.observe.log import PRINT, SCRIPT, Log
+from scorehost.front.observe.log import PRINT, SCRIPT
 from scorehost.wire import marks
 from scorehost.wire.shared import SharedState
 
 _READ_SIZE: Final = 64 << 10
 _LONGEST_LINE: Final = 64 << 10
 """Bytes; a longer line is logged in pieces."""
+
+
+class Events(Protocol):
+    """Where lines go."""
+
+    def event(
+        self, level: int, logger: str, message: str, *, request_id: str = "", pid: int = 0,
+        always: bool = False,
+    ) -> None:  # fmt: skip
+        """Take one line, or one record of the script's loggers."""
 
 
 class ScriptOutput:
@@ -35,7 +45,7 @@ class ScriptOutput:
     """
 
     def __init__(
-        self, descriptor: int, log: Log, shared: SharedState, last_lines: deque[str]
+        self, descriptor: int, log: Events, shared: SharedState, last_lines: deque[str]
     ) -> None:
         self._descriptor = descriptor
         self._log = log
