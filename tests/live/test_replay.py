@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from scorehost.dev.recording import LARGEST_ANSWER
+from scorehost.wire.answers import LARGE
+from scorehost.wire.requests import MEMORY_FILE_FROM
 from support.client import ConnectionEnded
 from support.dap import DapClient
 from support.server import LiveServer, StartServer, clean_environment, free_port
@@ -121,6 +124,77 @@ def test_large_and_binary_bodies(own_server: StartServer):
 
     assert answer.json() == {"bytes": 256_000, "x": "a"}
     assert scorehost(server, "replay", "--all").stdout.endswith("1 request: 1 same\n")
+
+
+SIZED = """\
+import json
+
+
+def init():
+    pass
+
+
+def run(data):
+    return "x" * json.loads(data)["answer"]
+"""
+SIZES = [
+    *(LARGEST_ANSWER + more for more in (-3, -2, -1, 0)),
+    *(LARGE + more for more in (-3, -2, -1, 0)),
+    2_000_000,
+]
+"""Of results; in JSON they have two bytes more, their quotes."""
+
+
+def test_answers_on_both_sides_of_every_threshold(own_server: StartServer):
+    """Each is recorded with its size, and compared to the last byte."""
+    server = serve(own_server, "all", SIZED)
+    for size in SIZES:
+        assert len(server.score({"answer": size})) == size
+    files = records(server, len(SIZES))
+    kept = [json.loads(file.read_text()) for file in files]
+    assert [each["outcome"]["bytes"] for each in kept] == [size + 2 for size in SIZES]
+    assert not any(each["streamed"] for each in kept)
+
+    same = scorehost(server, "replay", "--all")
+    assert (same.returncode, same.stdout.splitlines()[-1]) == (0, f"{len(SIZES)} requests: "
+                                                              f"{len(SIZES)} same")  # fmt: skip
+
+    (server.folder / "main.py").write_text(
+        SIZED.replace('return "x" * json.loads(data)["answer"]',
+                      'return "x" * (json.loads(data)["answer"] - 1) + "y"')
+    )  # fmt: skip
+    other = scorehost(server, "replay", "--all")
+    assert other.stdout.splitlines()[-1] == f"{len(SIZES)} requests: {len(SIZES)} changed"
+
+    (server.folder / "main.py").write_text(
+        SIZED.replace('json.loads(data)["answer"]', '(json.loads(data)["answer"] - 7)')
+    )
+    shorter = scorehost(server, "replay", "--all")
+    assert shorter.returncode == 3
+    lines = [line for line in shorter.stdout.splitlines() if line.startswith("CHANGED")]
+    assert len(lines) == len(SIZES)
+    assert lines[-1].endswith("200 (2,000,002 bytes) -> 200 (1,999,995 bytes)")
+
+
+@pytest.mark.parametrize("limit", ["memory file", "quarter of the record"])
+def test_requests_on_both_sides_of_a_threshold(own_server: StartServer, limit: str):
+    """A body is recorded whole up to a quarter of all that is kept, and not at all beyond that."""
+    space = 8 << 20
+    edge = MEMORY_FILE_FROM if limit == "memory file" else space // 4
+    settings = {"SCOREHOST_RECORD": "all", "SCOREHOST_RECORD_BYTES": str(space)}
+    server = own_server("", files={"main.py": SIZED}, settings=settings)
+    # The whole record must fit: JSON doubles quotation marks, and there are headers besides.
+    sizes = [edge - 1, edge, edge + 1] if limit == "memory file" else [edge - 2000, edge + 1]
+    for size in sizes:
+        body = json.dumps({"answer": 1, "pad": ""})
+        body = body.replace('""', '"' + "p" * (size - len(body)) + '"')
+        assert len(body) == size
+        assert server.post(body=body.encode()).json() == "x"
+    server.stop()
+
+    bodies = [len(json.loads(file.read_text())["body"]) for file in records(server, 1)]
+    assert bodies == [size for size in sizes if size <= edge or limit == "memory file"]
+    assert scorehost(server, "replay", "--all").stdout.endswith(f"{len(bodies)} same\n")
 
 
 @pytest.mark.parametrize("size", [2 << 20, 20 << 20])
