@@ -52,47 +52,6 @@ def test_served_documents_are_valid(live_server: StartServer, script: str, versi
     assert list(VALIDATORS[version](served).iter_errors()) == []
 
 
-def test_every_operation_of_the_server_answers_as_described(live_server: StartServer) -> None:
-    server = serve(live_server, "no_hints.py")
-    served = document(server)
-    about_itself = [path for path in served["paths"] if path != "/score"]
-
-    assert len(about_itself) == 6
-    for path in about_itself:
-        check(served, served["paths"][path]["get"], server.get(path))
-
-
-def test_the_sample_scores_as_described(live_server: StartServer) -> None:
-    server = serve(live_server, "power_bi.py")
-    served = document(server)
-    sample = served["components"]["schemas"]["ServiceInput"]["examples"][0]
-
-    answer = server.post(json=sample)
-
-    assert answer.status == 200
-    check(served, served["paths"]["/score"]["post"], answer)
-
-
-@pytest.mark.parametrize(
-    ("body", "content_type", "status"),
-    [
-        (b"[]", "application/json", 400),
-        (b'{"Inputs": {"data": 1}, "GlobalParameters": {}}', "application/json", 400),
-        (b"{}", "text/plain", 415),
-    ],
-)
-def test_refusals_are_as_described(
-    live_server: StartServer, body: bytes, content_type: str, status: int
-) -> None:
-    server = serve(live_server, "power_bi.py")
-    served = document(server)
-
-    answer = server.post(body=body, headers={"Content-Type": content_type})
-
-    assert answer.status == status
-    check(served, served["paths"]["/score"]["post"], answer)
-
-
 def test_probes_that_are_not_ready_answer_as_described(own_server: StartServer) -> None:
     server = own_server("gated_init.py", wait="listening")
     early = {path: server.get(path) for path in ("/", "/readyz", "/startupz", "/swagger.json")}

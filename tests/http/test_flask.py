@@ -34,34 +34,12 @@ def test_flask_has_the_request_in_any_script(own_server: StartServer, top: str) 
         assert response.json() == ["POST", f"/score?a={number}", number, "body"]
 
 
-def test_jsonify_works_where_flask_is_imported_in_run(own_server: StartServer) -> None:
-    server = own_server("", files=script("import flask; return flask.jsonify(a=1)"))
-
-    assert [server.score(1) for _ in range(2)] == [{"a": 1}, {"a": 1}]
-
-
 def test_flask_in_a_library_works_from_the_second_request_on(own_server: StartServer) -> None:
     """Nobody could know of it before the first."""
     files = script("import library; return library.method()") | {"library.py": LIBRARY}
     server = own_server("", files=files)
 
     assert [server.post(json=1).status for _ in range(3)] == [500, 200, 200]
-
-
-def test_what_a_request_keeps_in_flask_is_gone_with_it(own_server: StartServer) -> None:
-    keep = "return flask.g.setdefault('seen', data)"
-    server = own_server("", files=script(keep, "import flask"))
-
-    assert [server.score(number) for number in (1, 2)] == ["1", "2"]
-
-
-def test_a_stream_has_its_request_to_the_end(own_server: StartServer) -> None:
-    stream = "yield flask.request.path; yield flask.request.headers['X-Custom']"
-    server = own_server("", files=script(stream, "import flask"))
-
-    for word in ("one", "two"):
-        response = server.post(body=b"", headers={"X-Custom": word})
-        assert response.body == b"/score" + word.encode()
 
 
 def test_a_script_that_sees_no_flask_does_not_import_it(own_server: StartServer) -> None:

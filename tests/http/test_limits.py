@@ -182,6 +182,7 @@ def test_trailers_over_the_limit_are_refused(live_server: StartServer) -> None:
             assert connection.read_to_end() == b""
 
 
+@pytest.mark.clock
 def test_tiny_chunks_do_not_hold_the_server_up(live_server: StartServer) -> None:
     """The dearest way to send a body is its sender's trouble, not everybody's."""
     server = live_server("raw_text.py", settings={})

@@ -98,6 +98,7 @@ def load(container: Container, clients: int) -> Iterator[list[str]]:
     assert not [thread for thread in threads if thread.is_alive()]
 
 
+@pytest.mark.clock
 def test_stop_under_load(sleeps: str, start: StartContainer):
     """``docker stop``: everything accepted is answered, status 0, well before the kill."""
     container = start(sleeps)

@@ -227,6 +227,7 @@ def test_waits_for_a_client_before_init(debugged: Any):
     assert one.score(4).result(20) == {"total": 4}
 
 
+@pytest.mark.clock
 @pytest.mark.parametrize("seconds", [3, pytest.param(30, marks=pytest.mark.timeout(150))])
 def test_nobody_comes(debugged: Any, seconds: int):
     """It costs these seconds and nothing else, even with a WORKER_TIMEOUT that is shorter."""

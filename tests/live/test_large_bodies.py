@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support.clock import hold_to
 from support.listening import LISTENING
 from support.processes import resident_bytes, tree
 from support.server import LiveServer, StartServer
@@ -51,14 +52,15 @@ def test_a_large_answer_arrives_whole(server: LiveServer, size: int) -> None:
             assert answer.body == b'"' + b"x" * size + b'"'
 
 
+@pytest.mark.clock
 @pytest.mark.parametrize("where", ["tcp"])
 @pytest.mark.parametrize("way", ["up", "down"])
 def test_others_are_answered_meanwhile(server: LiveServer, way: str) -> None:
     """To copy a hundred megabytes in one go would make the front deaf for as long."""
     body = b"y" * (100 * MB) if way == "up" else b"give%d" % (100 * MB)
-    best = float("inf")
     with server.connect() as probe:
-        for _ in range(3):
+
+        def slowest_meanwhile() -> float:
             moving = threading.Thread(target=server.post, kwargs={"body": body, "timeout": 60})
             moving.start()
             times = []
@@ -67,9 +69,9 @@ def test_others_are_answered_meanwhile(server: LiveServer, way: str) -> None:
                 assert probe.request("GET", "/livez").status == 200
                 times.append(time.perf_counter() - began)
             moving.join()
-            best = min(best, sorted(times)[int(len(times) * 0.99)])
+            return sorted(times)[int(len(times) * 0.99)]
 
-    assert best < 0.05
+        hold_to(0.05, slowest_meanwhile, times=3)
 
 
 @pytest.mark.parametrize("where", ["tcp"])

@@ -105,6 +105,7 @@ def test_saves_of_the_script_and_of_a_sibling(own_server: StartServer, how: list
     assert server.lines("changed: sibling.py")
 
 
+@pytest.mark.clock
 @pytest.mark.timeout(400)
 def test_fifty_reloads_under_load(own_server: StartServer, how: list[str]):
     """No failed request; each is live within 1 s, plus what import and init() take here."""

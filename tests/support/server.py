@@ -16,8 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from support.client import Address, Connection, Headers, Response
+from support.client import Address, Connection
 from support.processes import in_session, listening_ports
+from support.requests import Requests
 from support.wait import wait_until
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -79,7 +80,7 @@ def fill(folder: Path, files: Mapping[str, str | bytes]) -> None:
         file.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-class LiveServer:
+class LiveServer(Requests):
     """A server process, its log, and requests to it.
 
     Parameters
@@ -225,51 +226,6 @@ class LiveServer:
         self._connections.append(connection)
         return connection
 
-    def request(
-        self,
-        method: str,
-        target: str,
-        *,
-        headers: Headers | Mapping[str, str] = (),
-        body: bytes | None = None,
-        timeout: float = 20.0,
-    ) -> Response:
-        """One request on a connection of its own."""
-        pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
-        with self.connect(timeout) as connection:
-            return connection.request(method, target, headers=pairs, body=body)
-
-    def get(self, target: str = "/", **options: Any) -> Response:
-        """GET."""
-        return self.request("GET", target, **options)
-
-    def options(self, target: str = "/score", **options: Any) -> Response:
-        """OPTIONS."""
-        return self.request("OPTIONS", target, **options)
-
-    def post(
-        self,
-        target: str = "/score",
-        *,
-        json: Any = None,
-        body: bytes | None = None,
-        headers: Headers | Mapping[str, str] = (),
-        **options: Any,
-    ) -> Response:
-        """POST a JSON value, or these very bytes."""
-        pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
-        if body is None:
-            body = _dumps(json)
-            if "content-type" not in {name.lower() for name, _ in pairs}:
-                pairs.append(("Content-Type", "application/json"))
-        return self.request("POST", target, headers=pairs, body=body, **options)
-
-    def score(self, value: Any = None, **options: Any) -> Any:
-        """POST a JSON value and decode the answer, which must be a 200."""
-        response = self.post(json=value, **options)
-        assert response.status == 200, f"{response.status}: {response.body[:500]!r}\n{self.log}"
-        return response.json()
-
     # -- files that scripts and tests wait for --------------------------------------------
 
     def make(self, name: str) -> None:
@@ -330,10 +286,6 @@ class LiveServer:
         if forgotten is not None:
             start, end = max(0, forgotten.start() - 500), forgotten.end() + 2500
             raise AssertionError(f"{forgotten[0]!r} in the log:\n{log[start:end]}")
-
-
-def _dumps(value: Any) -> bytes:
-    return json.dumps(value).encode()
 
 
 StartServer: TypeAlias = Callable[..., LiveServer]

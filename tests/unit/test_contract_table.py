@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "docs" / "contract-tests.md"
 TESTS = ROOT / "tests"
-NAMED = re.compile(r"`((?:http|unit)/test_\w+\.py)::(test_\w+)`")
+NAMED = re.compile(r"`((?:front|http|unit)/test_\w+\.py)::(test_\w+)`")
 ROW = re.compile(r"^\| (?!what\b|---)(.+?) \| (.*) \|$", re.MULTILINE)
 
 
@@ -32,7 +32,7 @@ def _existing(folder: str) -> set[tuple[str, str]]:
 
 
 def test_every_named_test_exists() -> None:
-    assert _named() - _existing("http") - _existing("unit") == set()
+    assert _named() - _existing("front") - _existing("http") - _existing("unit") == set()
 
 
 def test_every_http_test_is_in_the_table() -> None:

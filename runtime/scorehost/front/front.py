@@ -64,6 +64,7 @@ class Front:
     loop : the running event loop.
     stop : called when the server must end, with its exit status.
     features : what it does besides serving.
+    clock : the loop's own, unless given.
     """
 
     def __init__(
@@ -75,10 +76,11 @@ class Front:
         loop: asyncio.AbstractEventLoop,
         stop: Callable[[int], None],
         features: Features,
+        clock: Clock | None = None,
     ) -> None:
         self._loop = loop
         self._features = features
-        self._clock = clock = Clock(loop)
+        self._clock = clock = clock or Clock(loop)
         self._phase = Phase()
         plan = plan_workers(settings, read_limits())
         log.info(plan.explanation)
