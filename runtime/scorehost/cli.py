@@ -99,7 +99,7 @@ def overview() -> str:
 def unknown_command(name: str) -> str:
     """What to say about a command that there is not."""
     if name.endswith(".py"):
-        return f"{name} is no command. Did you mean 'scorehost serve {name}'?"
+        return f"{name} is not a command. Did you mean 'scorehost serve {name}'?"
     near = nearest(name, COMMANDS)
     hint = f"Did you mean {near}?" if near else f"There are {', '.join(COMMANDS)}."
-    return f"{name} is no command. {hint}"
+    return f"{name} is not a command. {hint}"

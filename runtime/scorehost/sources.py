@@ -208,7 +208,7 @@ class _Reading:
             self.notices.append("Debug mode forks nothing; WORKER_PRELOAD has no effect.")
 
     def _check_key(self, key: str | None) -> None:
-        problem = "is not set" if not key else "is no UUID"
+        problem = "is not set" if not key else "is not a UUID"
         if key and is_uuid(key):
             return
         reason = f"AML_APP_INSIGHTS_KEY {problem}"

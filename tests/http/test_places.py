@@ -169,10 +169,10 @@ def test_a_health_port_that_is_taken(own_server: StartServer) -> None:
 @pytest.mark.parametrize(
     ("host", "said"),
     [
-        ("203.0.113.5", "'203.0.113.5' is no address of this machine. --host takes 127.0.0.1"),
-        ("no.such.host.invalid", "'no.such.host.invalid' is no address of this machine ("),
+        ("203.0.113.5", "'203.0.113.5' is not an address of this machine. --host takes 127.0.0.1"),
+        ("no.such.host.invalid", "'no.such.host.invalid' is not an address of this machine ("),
         ("unix:{tmp}/none/x.sock", "There is no folder {tmp}/none for the UNIX socket x.sock"),
-        ("unix:{tmp}/file", "{tmp}/file is there and is no UNIX socket. Remove it"),
+        ("unix:{tmp}/file", "{tmp}/file exists and is not a UNIX socket. Remove it"),
         ("unix:{tmp}/" + "x" * 120, "is too long for a UNIX socket: at most 107 bytes"),
     ],
 )

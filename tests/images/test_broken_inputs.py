@@ -99,7 +99,7 @@ CASES = {
         {"requirements.txt": "flask==1.1.4\n"},
     ),
     "a requirement that is none": Broken(
-        ["requirements.txt, line 2", "'numpy=1.26' is no requirement", "name==version"],
+        ["requirements.txt, line 2", "'numpy=1.26' is not a requirement", "name==version"],
         {"requirements.txt": "idna\nnumpy=1.26\n"},
     ),
     "source code for a package": Broken(
@@ -131,12 +131,12 @@ CASES = {
         ["The entry script score.py does not go into the image"], {".dockerignore": "*.py\n"}
     ),
     "a base image that is not here": Broken(
-        ["There is no base image localhost:9/nobody/nothing:1.", "not reach the registry"],
+        ["The base image localhost:9/nobody/nothing:1 cannot be had.", "not reach the registry"],
         arguments=["--base-image", "localhost:9/nobody/nothing:1"],
         status=1,
     ),
     "a base image without scorehost": Broken(
-        ["has no scorehost in it"],
+        ["scorehost is not installed in"],
         arguments=["--base-image", "scorehost/foundation:0.1.0"],
         status=1,
     ),

@@ -72,7 +72,7 @@ def test_a_bad_setting_is_one_clear_line_and_status_2(
 def test_a_bad_secret_is_not_shown(tmp_path: Path) -> None:
     ended = run(tmp_path, "config", AML_APP_INSIGHTS_ENABLED="true", AML_APP_INSIGHTS_KEY="s3cret")
 
-    assert "Application Insights is disabled: AML_APP_INSIGHTS_KEY is no UUID." in ended.out
+    assert "Application Insights is disabled: AML_APP_INSIGHTS_KEY is not a UUID." in ended.out
     assert "s3cret" not in ended.out + ended.err
 
 

@@ -77,9 +77,9 @@ def test_module_and_command_are_the_same():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["srve"], "srve is no command. Did you mean serve?"),
-        (["score.py"], "score.py is no command. Did you mean 'scorehost serve score.py'?"),
-        (["xyzzy"], f"xyzzy is no command. There are {', '.join(COMMANDS)}."),
+        (["srve"], "srve is not a command. Did you mean serve?"),
+        (["score.py"], "score.py is not a command. Did you mean 'scorehost serve score.py'?"),
+        (["xyzzy"], f"xyzzy is not a command. There are {', '.join(COMMANDS)}."),
         (["serve", "--prot", "1"], "Unknown option --prot. Did you mean --port?"),
         (["serve", "--prot=1"], "Unknown option --prot. Did you mean --port?"),
         (
@@ -244,7 +244,7 @@ def test_config_as_a_table(run: Run):
     assert ["HEALTH_PORT", "-", "default"] in rows
     assert ["AML_APP_INSIGHTS_KEY", "***", "variable", "AML_APP_INSIGHTS_KEY"] in rows
     assert ["AML_APP_INSIGHTS_ENABLED", "false", "rule"] in [row[:3] for row in rows]
-    assert "Application Insights is disabled: AML_APP_INSIGHTS_KEY is no UUID." in out
+    assert "Application Insights is disabled: AML_APP_INSIGHTS_KEY is not a UUID." in out
     assert "geheim" not in out
 
 
@@ -367,7 +367,7 @@ def test_a_key_that_is_no_uuid_disables_app_insights(settle: Callable[..., Resol
 
     assert resolved.settings.app_insights_enabled is False
     assert resolved.warnings == (
-        "Application Insights is disabled: AML_APP_INSIGHTS_KEY is no UUID.",
+        "Application Insights is disabled: AML_APP_INSIGHTS_KEY is not a UUID.",
     )
 
 

@@ -96,7 +96,7 @@ def test_a_build_string(entry: str, build: str):
     [
         ("numpy=1.20|1.21", "Name one version, or a range"),
         ("numpy>=a b c", "is not understood"),
-        ("=1.2", "is no dependency"),
+        ("=1.2", "is not a dependency"),
         ("dask[complete]", "extras are pip's, below 'pip:'"),
     ],
 )
@@ -206,7 +206,7 @@ def test_variables(tmp_path: Path):
         ("dependencies: numpy", "holds a str; it takes a list"),
         ("dependencies:\n- pip: numpy", "'pip:' with a list below it"),
         ("dependencies:\n- npm: [left-pad]", "'npm:' among the dependencies is not understood"),
-        ("dependencies:\n- pip: ['numpy==']", "pip's list, line 1: .* is no requirement"),
+        ("dependencies:\n- pip: ['numpy==']", "pip's list, line 1: .* is not a requirement"),
         ("dependencies:\n- pip: [-e .]", "is source code to be built"),
         ("dependencies:\n- pip: [-r myenv.yml]", "is read by itself"),
         ("dependencies:\n- pip: [-r gone.txt]", "gone.txt is not there"),
@@ -216,7 +216,7 @@ def test_variables(tmp_path: Path):
         ("variables: A=1\ndependencies: []", "'variables' holds a str; .* 'NAME: value'"),
         ("variables: {A: }\ndependencies: []", "variable A holds nothing; it takes a text"),
         ("variables: {A: [1]}\ndependencies: []", "variable A holds a list"),
-        ("variables: {MY VAR: 1}\ndependencies: []", "'MY VAR' is no variable's name"),
+        ("variables: {MY VAR: 1}\ndependencies: []", "'MY VAR' is not a variable name"),
         ('variables: {A: "1\\nRUN id"}\ndependencies: []', "variable A: .* more than one line"),
     ],
 )
@@ -336,8 +336,8 @@ def test_the_address_of_a_wheel(tmp_path: Path, line: str):
     [
         ("numpy=1.26", "pip's form is name==version"),
         ("two words", "line 1: 'two words'"),
-        ("legit+tools==1", "is no requirement"),
-        ("legit+tools @ https://e.org/x-1.whl", "is no requirement"),
+        ("legit+tools==1", "is not a requirement"),
+        ("legit+tools @ https://e.org/x-1.whl", "is not a requirement"),
         ("-r '/x", "line 1: .* is not understood: No closing quotation"),
         ("-r", "line 1: --requirement has no value"),
         ("--index-url --pre", "line 1: --index-url has no value"),

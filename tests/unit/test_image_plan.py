@@ -114,7 +114,7 @@ def test_a_secret_that_is_named(app: Path):
     ("files", "wishes", "said"),
     [
         ({}, {"tag": "My-Model:1"}, "Did you mean my-model:1"),
-        ({}, {"tag": "a b"}, "is no name for an image"),
+        ({}, {"tag": "a b"}, "is not a valid image name"),
         ({}, {"entry_script": "scor.py"}, "Did you mean --entry-script score.py"),
         ({}, {"entry_script": "../score.py"}, "must lie in the folder"),
         ({}, {"docker_file": Path("steps")}, "--docker-file steps is not there"),
@@ -131,8 +131,8 @@ def test_a_secret_that_is_named(app: Path):
         ({}, {"variables": ["A=1\n2"]}, "more than one line"),
         ({}, {"variables": ["A=1\r2"]}, "more than one line"),
         ({}, {"models": ["m=nowhere.pkl"]}, "nowhere.pkl is not there"),
-        ({}, {"base_image": ""}, "--base-image '' is no image's name"),
-        ({}, {"base_image": "base:1\nRUN id"}, "is no image's name"),
+        ({}, {"base_image": ""}, "--base-image '' is not the name of an image"),
+        ({}, {"base_image": "base:1\nRUN id"}, "is not the name of an image"),
     ],
 )
 def test_what_cannot_be_planned(
@@ -183,7 +183,7 @@ def test_names_of_base_images(app: Path, reference: str):
 @pytest.mark.parametrize("tag", [*NO_NAMES, "Team/a"])
 def test_no_names_of_images(app: Path, tag: str):
     """What an engine refuses is refused at once."""
-    with pytest.raises(UsageError, match="is no name for an image"):
+    with pytest.raises(UsageError, match="is not a valid image name"):
         plan(app, tag=tag)
 
 
@@ -435,8 +435,8 @@ def test_no_engine(app: Path, capsys: pytest.CaptureFixture[str]):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--wheelhouse", "nowhere"], "--wheelhouse nowhere is not there"),
-        (["--ca-bundle", "nowhere"], "--ca-bundle nowhere is not there"),
+        (["--wheelhouse", "nowhere"], "--wheelhouse nowhere does not exist"),
+        (["--ca-bundle", "nowhere"], "--ca-bundle nowhere does not exist"),
         (["--wheelhouse", ".", "--fetch", "build"], "would ignore it"),
         (["--fetch", "here"], "invalid choice"),
         (["--tags"], "unrecognized"),

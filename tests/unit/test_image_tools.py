@@ -172,7 +172,7 @@ def make_wheel(folder: Path, version: str) -> None:
         ),
         ("toomanyrequests: You have reached your pull rate limit", "'docker login' raises"),
         ("unauthorized: authentication required", "'docker login REGISTRY'"),
-        ("invalid reference format: repository name must be lowercase", "no name for an image"),
+        ("invalid reference format: repository name must be lowercase", "not a valid image name"),
         ("something new\nSee 'docker run --help'.", "docker refused: something new"),
     ],
 )  # fmt: skip

@@ -448,8 +448,8 @@ def test_app_insights_with_a_uuid(root: Path, key: str):
 @pytest.mark.parametrize(
     ("environ", "reason"),
     [
-        ({"AML_APP_INSIGHTS_KEY": "geheim"}, "AML_APP_INSIGHTS_KEY is no UUID"),
-        ({"AML_APP_INSIGHTS_KEY": UUID + "\n"}, "AML_APP_INSIGHTS_KEY is no UUID"),
+        ({"AML_APP_INSIGHTS_KEY": "geheim"}, "AML_APP_INSIGHTS_KEY is not a UUID"),
+        ({"AML_APP_INSIGHTS_KEY": UUID + "\n"}, "AML_APP_INSIGHTS_KEY is not a UUID"),
         ({}, "AML_APP_INSIGHTS_KEY is not set"),
     ],
 )

@@ -215,7 +215,9 @@ def existing(typed: str | None, flag: str, *, folder: bool = False) -> Path | No
         return None
     path = Path(typed).expanduser().absolute()
     if not (path.is_dir() if folder else path.is_file()):
-        raise UsageError(f"{flag} {typed} is not there{', or is no folder' if folder else ''}.")
+        raise UsageError(
+            f"{flag} {typed} {'is not a folder' if folder and path.exists() else 'does not exist'}."
+        )
     return path
 
 

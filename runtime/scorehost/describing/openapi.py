@@ -187,7 +187,7 @@ _REFUSALS: dict[tuple[str, str], dict[str, str]] = {
     ("plain", "post"): {"400": "The body is not UTF-8 text."},
     ("plain", "get"): {},
     ("typed", "post"): {
-        "400": "The body is no JSON object, or a value in it is missing or of the wrong type.",
+        "400": "The body is not a JSON object, or a value in it is missing or has the wrong type.",
         "415": "The body is not sent as application/json.",
     },
     ("typed", "get"): {"400": "A value is missing or of the wrong type."},

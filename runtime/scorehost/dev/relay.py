@@ -31,7 +31,7 @@ _LEAVING_TAKES: Final = 3.0
 _LEAVES_WITHIN: Final = 4.0
 """Seconds in which an earlier client must have left: an editor that attaches again has closed its
 old connection just before."""
-_FOREIGN: Final = "what is no message of the Debug Adapter Protocol"
+_FOREIGN: Final = "something that is not a message of the Debug Adapter Protocol"
 _READ_SIZE: Final = 64 << 10
 _GOING_ON: Final = frozenset(
     {"continue", "next", "stepIn", "stepOut", "stepBack", "reverseContinue", "goto", "disconnect"}
@@ -231,7 +231,7 @@ async def requests(
     while data := await reader.read(_READ_SIZE):
         for raw, message in messages.feed(data):
             if message.get("type") not in ("request", "response"):
-                raise NoMessage("a message that is no request")
+                raise NoMessage("a message that is not a request")
             yield raw, message
 
 

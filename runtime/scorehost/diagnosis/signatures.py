@@ -57,7 +57,7 @@ def _other_kind(tree: ast.Module, name: str) -> str:
             names = [target.id for target in node.targets if isinstance(target, ast.Name)]
             if name in names:
                 return (
-                    f"{name} is assigned in line {node.lineno} and is no function then. Rename it."
+                    f"Line {node.lineno} rebinds {name}, so it is no longer a function. Rename one."
                 )
         if isinstance(node, ast.ClassDef) and node.name == name:
             return f"{name} is a class (line {node.lineno}). It has to be a function."

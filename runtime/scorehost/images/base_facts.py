@@ -61,11 +61,11 @@ def look_into(engine: Engine, image: Image, reference: str, cache: Path) -> Base
         said = engine.ask(*words, "-c", PROGRAM)
         facts = BaseFacts(image=image.id, **json.loads(said))
     except (EngineError, ValueError) as error:
-        raise EngineError(f"{reference} has no Python that answers: {error}") from error
+        raise EngineError(f"Python does not run in {reference}: {error}") from error
     if "scorehost" not in facts.packages:
         raise EngineError(
-            f"{reference} has no scorehost in it. Begin with an image of the family, or with one "
-            "that is built on it."
+            f"scorehost is not installed in {reference}. Start from an image of the family, or "
+            "from one that is built on it."
         )
     remember(facts, remembered)
     return facts

@@ -101,7 +101,9 @@ class Builder:
         self._forget_old_logs()
         built = self.engine.image(self.plan.tag)
         if built is None:
-            raise EngineError(f"The engine says that {self.plan.tag} is built, and has it not.")
+            raise EngineError(
+                f"The engine reported success, but {self.plan.tag} is not in its image list."
+            )
         self._conclude(base, before, built)
         return built
 
@@ -120,7 +122,7 @@ class Builder:
         try:
             return self.engine.pull(self.plan.base)
         except EngineError as error:
-            raise EngineError(f"There is no base image {self.plan.base}. {error}") from error
+            raise EngineError(f"The base image {self.plan.base} cannot be had. {error}") from error
 
     def _check_python(self, facts: BaseFacts, family: Family) -> None:
         environment = self.plan.environment

@@ -90,7 +90,7 @@ def _load(file: Path) -> dict[str, Any]:
         raise UsageError(f"{file} is not YAML: {error}.") from error
     if not isinstance(data, dict):
         raise UsageError(
-            f"{file} is no conda environment: it holds {_kind(data)}, not keys such as "
+            f"{file} is not a conda environment file: it holds {_kind(data)}, not keys such as "
             "'dependencies:'."
         )
     return data
@@ -174,13 +174,15 @@ def parse(entry: str, file: Path) -> tuple[str, str, str]:
     """
     found = _SPEC.match(entry.strip())
     if found is None:
-        raise UsageError(f"{file}: {entry!r} is no dependency. Write '- name' or '- name=version'.")
+        raise UsageError(
+            f"{file}: {entry!r} is not a dependency. Write '- name' or '- name=version'."
+        )
     version, build = _without_build(found["rest"].strip())
     inside = _in_brackets(found["brackets"] or "", entry, file)
     version, build = inside.get("version", version).strip(), inside.get("build", build)
     if "|" in version:
         raise UsageError(
-            f"{file}: {entry!r} lets conda choose between versions; pip has no word for that. "
+            f"{file}: {entry!r} lets conda choose between versions, which pip cannot express. "
             "Name one version, or a range: name>=1,<3."
         )
     parts = [part.strip() for part in version.split(",") if part.strip(" =") not in {"", "*"}]

@@ -65,7 +65,7 @@ PROBLEMS: Sequence[tuple[str, str]] = (
     ),
     (
         r"invalid reference format|invalid argument \S+ for \"-t, --tag\"|repository name must be",
-        "That is no name for an image. It takes lower case letters, digits and . _ - /, then a "
+        "That is not a valid image name. Use lower-case letters, digits and . _ - /, then a "
         "colon and a tag: my-model:1.",
     ),
 )

@@ -165,5 +165,7 @@ def accepts(constraint: str, python: str) -> bool:
     try:
         accepted = SpecifierSet(constraint)
     except InvalidSpecifier:
-        raise UsageError(f"'python{constraint}' is no version that is understood.") from None
+        raise UsageError(
+            f"'python{constraint}' is not a Python version that scorehost understands."
+        ) from None
     return any(accepted.contains(f"{python}.{patch}") for patch in (0, 99))

@@ -76,9 +76,11 @@ def read_model(value: str) -> Model:
         raise UsageError(f"--model {value} is not of the form NAME[:VERSION]=PATH.")
     name, version, path = found["name"], found["version"], Path(found["path"]).expanduser()
     if not _NAME.match(name):
-        raise UsageError(f"--model {value}: {name!r} is no name. It takes letters, digits, . _ -")
+        raise UsageError(
+            f"--model {value}: {name!r} is not a valid name. Use letters, digits, . _ -"
+        )
     if version is not None and not version.isdecimal():
-        raise UsageError(f"--model {value}: the version {version!r} is no whole number.")
+        raise UsageError(f"--model {value}: the version {version!r} is not a whole number.")
     if not path.exists():
         raise UsageError(f"--model {value}: {path} is not there.{_instead(path)}")
     if path.is_dir() and not any(files_below(path)):

@@ -236,9 +236,9 @@ def check_secrets(folder: Path, files: Iterable[PurePosixPath], allowed: Sequenc
     listed = "\n".join(f"  {file}: {reason}" for file, reason in found)
     named = " ".join(f"--allow-secret {file}" for file, _ in found)
     raise UsageError(
-        f"These look like secrets, and whoever has the image could read them.\n{listed}\n"
+        f"These look like secrets, and anyone who has the image could read them.\n{listed}\n"
         "Leave them out (a line each in .dockerignore) and hand them over when the container "
-        f"starts; or, if they are none: {named}"
+        f"starts; or, if they are not secrets: {named}"
     )
 
 

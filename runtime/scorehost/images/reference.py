@@ -45,8 +45,8 @@ def check_tag(tag: str) -> None:
         lowered = tag.lower()
         hint = f" Did you mean {lowered}?" if is_name(lowered) else ""
         raise UsageError(
-            f"-t {tag} is no name for an image. It takes lower case letters and digits, between "
-            f"them one . or _, __ or -, folders with /, then a colon and a tag: my-model:1.{hint}"
+            f"-t {tag} is not a valid image name. Use lower-case letters and digits, joined by "
+            f"one . or _, by __ or by -; folders with /; then a colon and a tag: my-model:1.{hint}"
         )
 
 
@@ -54,6 +54,6 @@ def check_base_image(reference: str) -> None:
     """Refuse what no engine can look for."""
     if not _REFERENCE.fullmatch(reference) and not _ID.fullmatch(reference):
         raise UsageError(
-            f"--base-image {reference!r} is no image's name. Give inference-cpu, inference-gpu, or "
-            "the name and tag of an image that is built on one."
+            f"--base-image {reference!r} is not the name of an image. Give inference-cpu, "
+            "inference-gpu, or the name and tag of an image that is built on one."
         )

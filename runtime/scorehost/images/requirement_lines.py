@@ -162,7 +162,7 @@ def checked(line: str, place: str) -> str:
         if not _ADDRESS.match(address):
             problem = str(error).splitlines()[0]
             raise UsageError(
-                f"{place}: {text!r} is no requirement ({problem}). pip's form is name==version."
+                f"{place}: {text!r} is not a requirement ({problem}). pip's form is name==version."
             ) from error
     if address is None or (_WHEEL.search(address) and _WEB.match(address)):
         return line

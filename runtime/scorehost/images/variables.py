@@ -26,6 +26,6 @@ def read_variables(values: Iterable[str]) -> dict[str, str]:
 def check_variable(name: str, value: str, place: str) -> None:
     """Refuse what cannot be written into a Dockerfile."""
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{place}: {name!r} is no variable's name. It takes letters, digits, _")
+        raise UsageError(f"{place}: {name!r} is not a variable name. Use letters, digits and _")
     if _LINE_ENDS.search(value):
         raise UsageError(f"{place}: its value has more than one line.")

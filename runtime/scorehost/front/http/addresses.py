@@ -75,7 +75,7 @@ def _why_no_port(host: str, port: int | None, flag: str, shares_port: bool) -> s
                 trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             trial.bind((host, port))
     except socket.gaierror as error:
-        return f"The host {host!r} is no address of this machine ({error.strerror}). {_HOSTS}"
+        return f"The host {host!r} is not an address of this machine ({error.strerror}). {_HOSTS}"
     except OSError as error:
         return explain(error, host, port, flag)
     return ""
@@ -90,7 +90,7 @@ def explain(error: OSError, host: str, port: int, flag: str) -> str:
         by = " and ".join(holders(port)) or "another process ('ss -ltnp' tells root which)"
         return f"Port {port} is in use by {by}. End that, or take another port: {flag} {port + 1}"
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"The host {host!r} is no address of this machine. {_HOSTS}"
+        return f"The host {host!r} is not an address of this machine. {_HOSTS}"
     if error.errno == errno.EACCES:
         return (
             f"Port {port} is only for processes with CAP_NET_BIND_SERVICE here ({error.strerror}). "
@@ -109,9 +109,12 @@ def _why_no_file(path: Path) -> str:
         return f"The UNIX socket {path} cannot be made: this user may not write to its folder."
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.stat().st_mode):
-            return f"{path} is there and is no UNIX socket. Remove it, or name another path."
+            return f"{path} exists and is not a UNIX socket. Remove it, or name another path."
         if _somebody_listens(path):
-            return f"The UNIX socket {path} is in use. End who listens there, or name another path."
+            return (
+                f"The UNIX socket {path} is in use. End the process that listens there, or name "
+                "another path."
+            )
     return ""
 
 

@@ -346,7 +346,9 @@ class Parser:
         exchange.http10 = True
         if b"transfer-encoding" in exchange.known:
             # Older proxies don't know it and would see another end: RFC 9112, 6.1.
-            raise MalformedRequest("An HTTP/1.0 request has no Transfer-Encoding (RFC 9112, 6.1).")
+            raise MalformedRequest(
+                "An HTTP/1.0 request must not have a Transfer-Encoding (RFC 9112, 6.1)."
+            )
 
     @staticmethod
     def _check_coding(value: bytes) -> None:
