@@ -312,8 +312,8 @@ class MemoryWorker:
         self._pipeline = pipeline
         self._unsent: deque[bytes] = deque()
         self._stream: tuple[int, Any] | None = None
-        self.paused = False
-        """Whether it leaves requests alone, as while ``run()`` takes its time."""
+        self.paused = pipeline is None
+        """Whether it leaves requests to the test, as while ``run()`` takes its time."""
 
     def next(self) -> tuple[int, ScoringRequest] | None:
         """Begin the next request, if one is there."""
@@ -358,7 +358,7 @@ class MemoryWorker:
         if begun is None:
             return False
         number, request = begun
-        assert self._pipeline is not None, "this worker only does what a test says"
+        assert self._pipeline is not None, "it is paused"
         outcome = self._pipeline.score(request)
         if isinstance(outcome, Stream):
             self.send(answers.pack_stream_begin(number, outcome))
@@ -494,6 +494,7 @@ class MemoryServer(Requests):
         self.workers.append(worker)
         pool.lifecycle.roster.members.append(worker.handle.member)
         pool.lifecycle.ever_ready = True
+        pool._handles[worker.handle.member] = worker.handle
         self.loop.add_reader(worker.handle.answers.fileno(), self._hear, worker.handle)
         worker.handle.hear = lambda listen: self._listen(worker.handle, listen)
         self.front.dispatcher.serve(worker.handle)

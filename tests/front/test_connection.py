@@ -1,0 +1,234 @@
+"""What a connection waits for, and what happens when that takes too long: a clock that is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.client import Response, request_bytes
+from support.memory import MemoryConnection, MemoryServer
+
+LIMITS = {
+    "SCOREHOST_HEADER_TIMEOUT": "10",
+    "SCOREHOST_BODY_TIMEOUT": "30",
+    "SCOREHOST_IDLE_TIMEOUT": "75",
+}
+POST = request_bytes("POST", "/score", body=b"[1]")
+HEAD, BODY = POST.split(b"\r\n\r\n")
+HEAD += b"\r\n\r\n"
+
+
+@pytest.fixture
+def server(own_server) -> MemoryServer:
+    return own_server("echo.py", settings=LIMITS)
+
+
+def refusal(client: MemoryConnection) -> Response:
+    """The 408 that ends a connection."""
+    answer = client.read_response()
+    assert (answer.status, answer.header("Connection")) == (408, "close")
+    return answer
+
+
+# -- waiting for the client -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sent", "limit"),
+    [(b"", 10), (b"\r\n", 10), (POST, 75)],
+    ids=["nothing yet", "an empty line", "a request, answered"],
+)
+def test_a_silent_client_is_let_go_without_a_word(server: MemoryServer, sent: bytes, limit: int):
+    client = server.connect()
+    client.send(sent)
+    if sent == POST:
+        assert client.read_response().status == 200
+
+    server.pass_by(limit - 1)
+    assert client.silent()
+    server.pass_by(2.5)
+    assert client.at_end()
+
+
+@pytest.mark.parametrize(
+    ("sent", "limit", "said"),
+    [
+        (HEAD[:20], 10, "The headers of the request did not arrive within 10 s"),
+        (HEAD[:-2], 10, "The headers of the request did not arrive within 10 s"),
+        (HEAD, 30, "The body of the request did not arrive within 30 s"),
+        (HEAD + BODY[:1], 30, "The body of the request did not arrive within 30 s"),
+    ],
+    ids=["request line", "before the blank line", "no body", "part of the body"],
+)
+def test_a_request_that_does_not_arrive(server: MemoryServer, sent: bytes, limit: int, said: str):
+    client = server.connect()
+    client.send(sent)
+
+    server.pass_by(limit - 1)
+    assert client.silent()
+    server.pass_by(2.5)
+    assert said in refusal(client).message
+    assert client.at_end()
+
+
+def test_headers_have_one_time_limit_and_a_body_one_for_each_piece(server: MemoryServer):
+    slow_head, slow_body = server.connect(), server.connect()
+    slow_body.send(HEAD)
+    for piece in (HEAD[:10], HEAD[10:20]):
+        slow_head.send(piece)
+        server.pass_by(5.5)
+    server.pass_by(1.5)
+    assert "headers" in refusal(slow_head).message
+
+    server.pass_by(25 - 12.5)
+    slow_body.send(BODY[:1])
+    server.pass_by(29)
+    slow_body.send(BODY[1:])
+    assert slow_body.read_response().status == 200
+
+
+def test_what_the_server_takes_long_for_costs_the_client_nothing(server: MemoryServer):
+    (worker,) = server.workers
+    worker.paused = True
+    client = server.connect()
+    client.send(POST)
+
+    server.pass_by(20)  # under the deadline, over the client's own limits for headers
+    worker.paused = False
+    assert client.read_response().status == 200
+
+
+def test_a_pipelined_request_has_its_time_from_the_answer_before_it(server: MemoryServer):
+    (worker,) = server.workers
+    worker.paused = True
+    client = server.connect()
+    client.send(POST + HEAD)
+    server.pass_by(50)
+    worker.paused = False
+    assert client.read_response().status == 200
+
+    server.pass_by(29)
+    client.send(BODY)
+    assert client.read_response().status == 200
+
+
+def test_a_refused_client_may_finish_sending_for_two_seconds(server: MemoryServer):
+    client = server.connect()
+    client.send(b"POST /score HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+    assert client.read_response().status == 400
+    connection = client.connection
+    assert not connection.lost
+
+    server.pass_by(3.5)
+    assert connection.lost
+
+
+# -- slow readers -----------------------------------------------------------------------------
+
+
+def test_a_client_that_takes_nothing_of_its_answer_is_cut(server: MemoryServer):
+    client = server.connect()
+    client.transport.room = 0
+    large = b'"' + b"x" * 200_000 + b'"'
+    client.send(request_bytes("POST", "/score", body=large))
+
+    server.pass_by(29)
+    assert not client.connection.lost
+    server.pass_by(2.5)
+    assert client.connection.lost
+
+
+def test_a_client_that_never_takes_the_end_of_its_last_answer_is_let_go(server: MemoryServer):
+    """Less than the transport keeps before it pauses: nobody else would notice."""
+    client = server.connect()
+    client.transport.room = 0
+    client.send(request_bytes("POST", "/score", headers=[("Connection", "close")], body=b"[1]"))
+
+    server.pass_by(29)
+    assert not client.connection.lost
+    server.pass_by(40)
+    assert client.connection.lost
+
+
+def test_one_that_takes_some_of_it_is_waited_for(server: MemoryServer):
+    client = server.connect()
+    client.transport.room = 0
+    large = b'"' + b"x" * 400_000 + b'"'
+    client.send(request_bytes("POST", "/score", body=large))
+    for _ in range(4):
+        server.pass_by(29)
+        client.transport.room = 10_000
+        client.transport.take()
+        server.run()
+        assert not client.connection.lost
+
+
+# -- who leaves -------------------------------------------------------------------------------
+
+
+def test_a_client_that_leaves_while_its_request_waits_is_not_scored_for(server: MemoryServer):
+    (worker,) = server.workers
+    worker.paused = True
+    first, second = server.connect(), server.connect()
+    first.send(POST)
+    second.send(POST)
+    second.reset()
+
+    worker.paused = False
+    assert first.read_response().status == 200
+    assert worker.handle.scored == 1
+    assert "499" in server.wait_for_line(" 499 ")
+
+
+def test_past_the_limit_the_one_idle_longest_goes(own_server):
+    server = own_server("echo.py", settings={"SCOREHOST_MAX_CONNECTIONS": "2"})
+    first = server.connect()
+    server.pass_by(1)
+    second = server.connect()
+    server.pass_by(1)
+    third = server.connect()
+    server.run()
+
+    assert [each.connection.lost for each in (first, second, third)] == [True, False, False]
+
+
+# -- the end ----------------------------------------------------------------------------------
+
+
+def test_leaving_fails_readiness_alone(server: MemoryServer):
+    server.front.leave()
+
+    assert server.get("/readyz").status == 503
+    assert server.get("/readyz").json()["state"] == "draining"
+    assert server.get("/livez").status == 200
+    with server.connect() as client:
+        answer = client.request("POST", "/score", body=b"[1]")
+        assert (answer.status, answer.header("Connection")) == (200, None)
+
+
+def test_draining_ends_each_connection_with_its_next_answer(server: MemoryServer):
+    (worker,) = server.workers
+    idle, asked = server.connect(), server.connect()
+    assert idle.request("POST", "/score", body=b"[1]").header("Connection") is None
+    worker.paused = True
+    asked.send(POST)
+    server.front.drain()
+    worker.paused = False
+
+    for client in (idle, asked):
+        answer = client.read_response() if client is asked else client.request("GET", "/livez")
+        assert (answer.status, answer.header("Connection")) == (200, "close")
+        assert client.at_end()
+
+
+def test_who_still_waits_at_the_end_is_told(server: MemoryServer):
+    (worker,) = server.workers
+    worker.paused = True
+    first, second = server.connect(), server.connect()
+    first.send(POST)
+    second.send(POST)
+
+    server.front.stop(at_once=False, ended=lambda: None)
+    server.run()
+
+    answer = second.read_response()
+    assert (answer.status, answer.message) == (503, "The server is stopping.")
