@@ -34,7 +34,6 @@ class ModelNotFoundException(WebserviceException, ModelNotFound):
 
     @classmethod
     def of(cls, error: ModelNotFound) -> ModelNotFoundException:
-        """Make one of our own error."""
         made = cls(str(error))
         made.tried, made.tree = error.tried, error.tree
         made.summary, made.advice = error.summary, error.advice

@@ -87,7 +87,6 @@ class Resolution:
     tree: str = ""
 
     def text(self) -> str:
-        """Everything, for a human."""
         parts = [self.summary, *_block("Tried:", [str(one) for one in self.tried])]
         parts += _block("What there is:", self.tree.splitlines())
         return "\n".join([*parts, *([f"What to do: {self.advice}"] if self.advice else [])])

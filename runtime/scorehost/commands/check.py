@@ -175,7 +175,6 @@ class Check:
         self._done(f"versions {versions}{generic}", warnings=list(description["warnings"]))
 
     def _try(self, worker: OneWorker, description: Mapping[str, Any]) -> Report | None:
-        """Have the sample scored."""
         sample = self._sample
         own = description["sample"]
         if sample is None and own is not None:
@@ -303,7 +302,6 @@ class Log:
         self._print("warning", text)
 
     def script_wrote(self, line: str) -> None:
-        """The script wrote a line."""
         self.output.append(line)
         print(line if self.quiet else f"  {self._bar} {line}", file=self.stream, flush=True)
 

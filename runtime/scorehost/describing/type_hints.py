@@ -99,7 +99,6 @@ class HintReader:
         self.unknown: list[str] = []
 
     def read(self, hint: Any) -> Schema:
-        """Describe what a hint says."""
         if hint is inspect.Parameter.empty or hint is Any or hint is object:
             return {}
         if _hashable(hint) and hint in _SIMPLE:

@@ -41,13 +41,11 @@ class Control:
         self._server: asyncio.AbstractServer | None = None
 
     async def open(self) -> None:
-        """Listen."""
         sock = socket.socket(socket.AF_UNIX)
         sock.bind(address(self._port, os.getuid()))
         self._server = await asyncio.start_unix_server(self._client, sock=sock)
 
     def close(self) -> None:
-        """Listen no longer."""
         if self._server is not None:
             self._server.close()
 

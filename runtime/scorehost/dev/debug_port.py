@@ -59,7 +59,6 @@ class DebugPort:
         )
 
     def start(self) -> None:
-        """Open what was asked for."""
         if self._settings.debug:
             self._spawn(self._open_debugger())
         self._spawn(self._open_control())

@@ -74,7 +74,6 @@ class Debugger:
         wait()
 
     def open(self, port: int = 0) -> None:
-        """Listen, once."""
         if self._debugpy is not None:
             return
         # The notice about frozen modules would stand in every log; breakpoints are in the

@@ -64,7 +64,6 @@ class DevelopmentFeatures(Features):
         return self._errors if self._settings.debug else super().error_responses()
 
     def connect(self, parts: Parts) -> Sequence[Route]:
-        """Debug mode's routes."""
         self._parts = parts
         self._reload.connect(parts)
         self._errors.last_death = lambda: parts.pool.last_death
@@ -72,7 +71,6 @@ class DevelopmentFeatures(Features):
         return self._routes() if self._settings.debug else ()
 
     def add_pages(self, app: Flask) -> None:
-        """``/debug``, in debug mode."""
         if not self._settings.debug:
             return
         from scorehost.dev.page import DebugContext, DebugPage  # not before it is asked for

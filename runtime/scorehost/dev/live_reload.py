@@ -66,12 +66,10 @@ class LiveReload(Observer):
         self._parts = parts
 
     def start(self) -> None:
-        """Watch the files."""
         if self._settings.reload:
             self._watch()
 
     def close(self) -> None:
-        """Watch them no longer."""
         if self._watcher is not None:
             self._watcher.stop()
 

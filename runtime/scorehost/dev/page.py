@@ -71,7 +71,6 @@ class DebugPage:
         self._context = context
 
     def add(self, app: Flask) -> None:
-        """Add the routes."""
         from flask import Response, abort, request, send_file
 
         context = self._context
@@ -172,7 +171,6 @@ class DebugPage:
         return compare(original["outcome"], document["outcome"]) if original else ""
 
     def request(self, document: Mapping[str, Any], host: str) -> dict[str, Any]:
-        """One request, opened."""
         return {**document, "verdict": self._verdict(document), "curl": as_curl(document, host)}
 
     def about(self) -> dict[str, Any]:

@@ -335,7 +335,6 @@ class Session:
         self._leaves = False
 
     def asked(self, message: dict[str, Any]) -> None:
-        """The client sends a request."""
         self._leaves = self._leaves or message.get("command") in ("disconnect", "terminate")
 
     def told(self, raw: bytes, message: dict[str, Any]) -> bytes:

@@ -136,11 +136,9 @@ class RequestHistory(Observer):
             self._log.error(f"requests are recorded no longer: {error}")
 
     def find(self, number: int) -> dict[str, Any] | None:
-        """One of the last requests."""
         return next((each for each in self.last if each["number"] == number), None)
 
     def close(self) -> None:
-        """Write what is left."""
         if self._writer is not None:
             self._writer.shutdown(wait=True)
 

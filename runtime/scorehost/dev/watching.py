@@ -181,11 +181,9 @@ class Watcher:
         self._thread = threading.Thread(target=self._run, name="scorehost-reload", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End, soon."""
         self._stopped.set()
 
     def _run(self) -> None:

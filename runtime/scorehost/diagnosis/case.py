@@ -36,7 +36,6 @@ class Case:
 
     @property
     def message(self) -> str:
-        """What the exception says."""
         try:
             return str(self.error)
         except Exception:

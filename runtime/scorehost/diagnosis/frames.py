@@ -105,7 +105,6 @@ class Place:
 
     @property
     def where(self) -> str:
-        """The function in words."""
         return "at module level" if self.function in {"", "<module>"} else f"in {self.function}()"
 
 

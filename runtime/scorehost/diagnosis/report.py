@@ -54,7 +54,6 @@ class Cause:
 
     @property
     def error(self) -> str:
-        """Type and message in one."""
         return f"{self.error_type}: {self.message}" if self.error_type else self.message
 
 

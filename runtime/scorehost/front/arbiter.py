@@ -130,7 +130,6 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
         return self.exit_status
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
-        """Stop the front, and leave."""
         self.app.outcome[2] = not self.systemd  # systemd keeps those that it has lent
         self._let_go_of_lost_sockets()
         self.stop()
@@ -202,7 +201,6 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
         raise StopIteration
 
     def handle_ttin(self) -> None:
-        """There is exactly one front."""
         self.log.warning("TTIN is ignored: set WORKER_COUNT for more scoring workers")
 
     handle_ttou = handle_ttin

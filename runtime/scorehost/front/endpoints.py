@@ -84,7 +84,6 @@ class Endpoints:
         self.json(exchange, 200, {"state": "live"})
 
     def ready(self, exchange: Exchange) -> None:
-        """A worker can score."""
         self._state(exchange, 200 if self._status.is_ready else 503)
 
     def startup(self, exchange: Exchange) -> None:

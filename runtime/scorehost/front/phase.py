@@ -24,5 +24,4 @@ class Phase:
         self.now = STARTING
 
     def enter(self, phase: int) -> None:
-        """Enter a later phase."""
         self.now = max(self.now, phase)

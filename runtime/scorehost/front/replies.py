@@ -112,7 +112,6 @@ class Replies:
         exchange.connection.write(self._renderer.stream_head(exchange, response))
 
     def send_chunk(self, exchange: Exchange, data: bytes) -> None:
-        """Send one piece of a stream."""
         exchange.sent += len(data)
         chunk = self._renderer.chunk(exchange, data)
         if chunk:

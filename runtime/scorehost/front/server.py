@@ -103,7 +103,6 @@ class FrontWorker(Worker):  # type: ignore[misc]
         signal.set_wakeup_fd(-1)
 
     def run(self) -> None:
-        """Serve until stopped."""
         with contextlib.suppress(ImportError):
             import uvloop
 

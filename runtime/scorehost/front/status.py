@@ -54,7 +54,6 @@ class Status:
 
     @property
     def state(self) -> str:
-        """One word."""
         if self._phase.now >= LEAVING:
             return DRAINING
         if self._dispatcher.serving:
@@ -184,7 +183,6 @@ class Numbers:
         self._models_of = -1
 
     def gauges(self) -> dict[str, tuple[str, float]]:
-        """Help and value by name."""
         pool, dispatcher = self._pool, self._dispatcher
         allowed, waiting, busy = dispatcher.allowed, dispatcher.waiting, dispatcher.busy
         return {
@@ -208,7 +206,6 @@ class Numbers:
         }
 
     def build(self) -> dict[str, str]:
-        """Versions and names."""
         return {
             "version": __version__,
             "entry_script": self._settings.script.name,

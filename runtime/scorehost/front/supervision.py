@@ -97,6 +97,5 @@ class Supervision:
             self._observers.worker_ended(reason)
 
     def reloaded(self, succeeded: bool) -> None:
-        """Count a reload."""
         if self._observers.reloaded is not None:
             self._observers.reloaded(succeeded)

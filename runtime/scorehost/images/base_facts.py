@@ -46,7 +46,6 @@ class BaseFacts:
 
     @property
     def target(self) -> Target:
-        """What wheels must fit."""
         return Target(self.python, self.machine, self.glibc)
 
 

@@ -85,7 +85,6 @@ class Builder:
         self.log_file = how.cache / "builds" / f"{name_for(plan.tag)}-{moment}.log"
 
     def build(self, family: Family) -> Image:
-        """Build it; the image."""
         self.display.say(f"Building {self.plan.tag} on {self.plan.base}")
         for note in self.plan.notes:
             self.display.note(note)

@@ -35,7 +35,6 @@ class Step:
     said: list[str] = field(default_factory=list)
 
     def last_words(self, count: int) -> list[str]:
-        """The last lines."""
         return self.said[-count:]
 
 

@@ -35,7 +35,6 @@ class Context:
 
     @property
     def dockerfile(self) -> Path:
-        """Where the Dockerfile lies."""
         return self.folder / DOCKERFILE
 
     def add_files(self, place: str, files: Iterable[tuple[Path, PurePosixPath]]) -> None:
@@ -61,7 +60,6 @@ class Context:
         copy(file, self.folder / PLACE / "ca-bundle.pem")
 
     def add_dockerfile(self, text: str) -> None:
-        """Write the Dockerfile."""
         write(self.dockerfile, text)
 
     def add_for_steps(self, steps: str, files: Iterable[tuple[Path, PurePosixPath]]) -> None:

@@ -27,7 +27,6 @@ class Display:
         self.say(f"  note: {text}")
 
     def doing(self, text: str) -> None:
-        """What is going on now."""
         self.say(f"  {text}")
 
     def close(self) -> None:
@@ -64,7 +63,6 @@ class TerminalDisplay(Display):
             self._status.update(short)
 
     def close(self) -> None:
-        """Take the moving line away."""
         if self._status is not None:
             self._status.stop()
             self._status = None

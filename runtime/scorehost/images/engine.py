@@ -62,7 +62,6 @@ class Engine:
 
     @property
     def name(self) -> str:
-        """What people call it."""
         return Path(self.command[0]).name
 
     @property

@@ -31,7 +31,6 @@ class Upstream:
 
     @property
     def tagged(self) -> str:
-        """What people call it."""
         return f"{self.image}:{self.tag}"
 
     @property
@@ -68,7 +67,6 @@ class BaseImage:
 
     @property
     def serves(self) -> bool:
-        """Whether scorehost is in it."""
         return self.name.startswith("inference")
 
 

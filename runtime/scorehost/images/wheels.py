@@ -55,7 +55,6 @@ class Target:
         yield f"linux_{self.machine}"
 
     def pip_options(self) -> list[str]:
-        """What to tell pip."""
         options = ["--only-binary=:all:", "--implementation", "cp", "--python-version", self.python]
         for tag in self.platform_tags():
             options += ["--platform", tag]

@@ -1,12 +1,23 @@
 """From what ``run()`` returned to JSON: orjson first, the careful writer when it refuses.
 
-NaN needs care: orjson writes null for it without a word. Where that is not wanted, a result
-without any ``null`` is already right, and the others are written again by the careful writer.
+Theory of operation. orjson is ten times faster than anything else and has no choices where we
+need them, so a result goes through at most three gates, and most leave by the first:
 
-numpy needs care too. Numbers orjson writes fast and right, but datetimes wrong: NaT as a day of
-1970, and a unit such as ``15m`` ends the process. So its option for numpy is used where a result
-holds nothing of numpy's but numbers. To find that out takes time, so it is asked only when many
-have turned up: a few are written one by one.
+1. *orjson, plain.* What it does not know it hands to a hook, which takes one step towards JSON
+   (``simplify.py``) or writes a number of numpy's.
+2. *orjson, with another option*, when the first attempt has shown that the option is needed. Keys
+   that are not text need ``OPT_NON_STR_KEYS``, which halves the speed for ordinary keys. Many
+   numbers of numpy's need ``OPT_SERIALIZE_NUMPY``; the hook counts what it writes and gives up
+   beyond a few. The option is only used where a result holds nothing of numpy's but numbers: it
+   writes NaT as a day of 1970, and a unit such as ``15m`` ends the process.
+3. *The careful writer* (``json_writer.py``), for whatever orjson refuses: very large integers,
+   cycles, values without a JSON form. It is slow, exact, and can say where in the result the
+   fault is.
+
+NaN runs across all of them: orjson writes ``null`` for it without a word. Where the setting wants
+something else, encoded text without any ``null`` is right as it is, and the rest is written again
+by the careful writer. Errors leave from outside the ``except`` blocks, so that an error of the
+script's does not drag orjson's along as its context.
 """
 
 from __future__ import annotations

@@ -43,7 +43,6 @@ class ScoringRequest:
         cls, method: str, target: str, headers: HeaderList, content_type: str, body: bytes,
         remote_address: str = "",
     ) -> ScoringRequest:  # fmt: skip
-        """Make one with everything."""
         request = cls(body)
         request.method = method
         request.target = target

@@ -39,7 +39,6 @@ class SharedState:
         self.words[_BEGUN] = number
 
     def end(self) -> None:
-        """Worker: nothing is inside."""
         self.words[_BEGUN] = 0
 
     @property
@@ -89,6 +88,5 @@ class SharedState:
         self.words[_DEBUGGER_PORT] = port
 
     def close(self) -> None:
-        """Unmap."""
         self.words.release()
         self._map.close()

@@ -30,7 +30,6 @@ class Channel:
         self.stacks = stacks
 
     def send(self, frame: bytes) -> None:
-        """Send one frame whole."""
         sent = self.answers.send(frame)
         if sent != len(frame):
             self.answers.sendall(memoryview(frame)[sent:])

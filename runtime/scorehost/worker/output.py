@@ -50,7 +50,6 @@ class MarkedPipe(io.RawIOBase):
         return self._descriptor
 
     def writable(self) -> bool:
-        """It is."""
         return True
 
     def write(self, data: Any) -> int:

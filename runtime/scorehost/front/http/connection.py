@@ -236,7 +236,6 @@ class Connection(asyncio.Protocol):
         self._wait_for_client(self._context.now())
 
     def resume_writing(self) -> None:
-        """The client has caught up."""
         self.writable = True
         now = self._context.now()
         if self.active is not None:

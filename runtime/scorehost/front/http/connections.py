@@ -54,7 +54,6 @@ class Connections:
         return iter(list(self._open))
 
     def opened(self, connection: Member) -> None:
-        """Take in a connection."""
         self._open.add(connection)
         if len(self._open) > self._most:
             idle = [each for each in self._open if each.idle and each is not connection]
@@ -62,7 +61,6 @@ class Connections:
                 min(idle, key=lambda each: each.silent_since).close()
 
     def closed(self, connection: Member) -> None:
-        """Forget a connection."""
         self._open.discard(connection)
 
     def unanswered(self) -> int:
@@ -89,6 +87,5 @@ class Connections:
                 each.close()
 
     def close(self) -> None:
-        """Close all."""
         for each in self:
             each.close()

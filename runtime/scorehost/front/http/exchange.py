@@ -103,7 +103,6 @@ class Exchange:
         return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers]
 
     def release(self) -> None:
-        """Let go of the body."""
         self.body = b""
         if self.body_file >= 0:
             os.close(self.body_file)

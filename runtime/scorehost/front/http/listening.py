@@ -66,11 +66,9 @@ class Listening:
         return bool(self._accepting)
 
     def names(self) -> list[str]:
-        """The addresses."""
         return self._names
 
     def start(self) -> None:
-        """Accept connections."""
         for listener in self._listeners:
             listener.setblocking(False)
             self._loop.add_reader(listener.fileno(), self._accept, listener)

@@ -117,7 +117,6 @@ class Parser:
         self._body = Body()
 
     def take(self, data: bytes) -> None:
-        """Take what has come."""
         if self.exchange is None and self.headers_done:
             data = self._take_known(data)
         if data:
@@ -235,7 +234,6 @@ class Parser:
     # -- the parser's calls -------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        """A request line begins."""
         if self._offered:
             return  # it has begun before
         now = self._context.now()
@@ -246,7 +244,6 @@ class Parser:
         self._client.head_begins(now)
 
     def on_url(self, url: bytes) -> None:
-        """Part of the target."""
         if self._offered:
             return
         exchange = self.exchange
@@ -316,7 +313,6 @@ class Parser:
             self._answer_expectation(exchange, known[b"expect"])
 
     def on_body(self, data: bytes) -> None:
-        """A piece of the body."""
         exchange = self.exchange
         assert exchange is not None  # noqa: S101
         self._incomplete = 0
@@ -327,7 +323,6 @@ class Parser:
         self._body.add(exchange, data)
 
     def on_message_complete(self) -> None:
-        """The whole request is there."""
         if self._offered:
             return  # the parser takes the body for another protocol
         exchange, self.exchange = self.exchange, None

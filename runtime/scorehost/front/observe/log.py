@@ -65,7 +65,6 @@ class Log:
         self.event(logging.DEBUG, SERVER, message, **fields)
 
     def info(self, message: str, **fields: Any) -> None:
-        """Log what happens."""
         self.event(logging.INFO, SERVER, message, **fields)
 
     def warning(self, message: str, **fields: Any) -> None:
@@ -73,7 +72,6 @@ class Log:
         self.event(logging.WARNING, SERVER, message, **fields)
 
     def error(self, message: str, **fields: Any) -> None:
-        """Log what failed."""
         self.event(logging.ERROR, SERVER, message, **fields)
 
     def event(
@@ -115,7 +113,6 @@ class Log:
 
     @property
     def is_json(self) -> bool:
-        """Whether lines are JSON."""
         return self._json
 
     # -- the access log's way in --------------------------------------------------------------
@@ -206,7 +203,6 @@ class LogBridge(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass the record on."""
         try:
             self._log.event(record.levelno, record.name, self.format(record))
         except Exception:

@@ -111,11 +111,9 @@ class Metrics(Observer):
         self.run.add([each.run_ns * 1e-9 for each in begun if each.run_ns >= 0])
 
     def worker_ended(self, reason: str) -> None:
-        """Count a death."""
         self.deaths[reason] += 1
 
     def reloaded(self, succeeded: bool) -> None:
-        """Count a reload."""
         self.reloads["succeeded" if succeeded else "failed"] += 1
 
 

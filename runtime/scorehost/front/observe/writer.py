@@ -35,7 +35,6 @@ class LogWriter:
         self._thread: threading.Thread | None = None
 
     def write(self, data: bytes) -> None:
-        """Hand over whole lines."""
         if self._closed:
             with contextlib.suppress(OSError):
                 self._put(data)

@@ -1,10 +1,25 @@
 """From one queue to the scoring workers.
 
-A worker has one request in ``run()`` and, only while ``run()`` is short, a few more written
-ahead into its socket, so that it need not wait for the front between two of them. The rule:
-as many as take :data:`AHEAD` together, at most :data:`DEEPEST`, by the slowest recent ``run()``.
-What was written ahead and not begun is taken back when its worker dies, stops, or stays in one
-request for :data:`STALL` while others could take it, or while a longest wait is set.
+Theory of operation. There is one queue for all workers, in the order of arrival. A worker that is
+idle is given the first request at once. A worker also gets a few more *written ahead* into its
+socket while ``run()`` is short, so that it need not wait for the front between two of them: as
+many as take :data:`AHEAD` together by the slowest recent ``run()``, at most :data:`DEEPEST`. The
+socket makes that safe. Receiving a packet is the one act of beginning it, and the front holds the
+worker's end too, so whatever the worker has not begun can be taken back, and nothing is ever
+begun twice.
+
+* *Taken back* is what was written ahead when its worker dies, retires, or stays in one request
+  for :data:`STALL` while others could take it or a longest wait is set. It goes back into the
+  queue where its arrival puts it.
+* *In flight* is known by number (``in_flight.py``). The first of a worker's requests are inside
+  as far as the front can know; their deadline counts from the moment when the worker could begin
+  them.
+* *A deadline* answers the client first, and marks the request as a victim before that, so that a
+  worker which has not begun it never will. What counts as inside is left to the worker even if it
+  has not begun it: then it stands still outside of any request, and must be killed for something.
+* *Timers* are few: one for each worker, which moves itself on, one for the longest wait, one for
+  stalls. None is made for a request.
+* While a debugger is attached nothing is too slow and no queue is full.
 """
 
 from __future__ import annotations
@@ -260,7 +275,6 @@ class Dispatcher:
 
     @property
     def busy(self) -> int:
-        """Requests inside workers."""
         return sum(min(WIDTH, len(worker.in_flight)) for worker in self.serving)
 
     @property

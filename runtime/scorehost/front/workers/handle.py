@@ -171,7 +171,6 @@ class WorkerHandle:
     # -- answers ------------------------------------------------------------------------------
 
     def read_answers(self) -> list[answers.AnswerFrame]:
-        """Read what is there."""
         try:
             size = self.answers.recv_into(_BUFFER)
         except BlockingIOError:
@@ -266,7 +265,6 @@ class WorkerHandle:
 
     @property
     def style(self) -> str:
-        """The entry script's style."""
         return str(self.description.get("style", ""))
 
     def memory(self) -> int:
@@ -278,7 +276,6 @@ class WorkerHandle:
             return 0
 
     def close(self) -> None:
-        """Close every descriptor."""
         for sock in (self.requests, self.answers, self._their_requests, self._their_answers):
             sock.close()
         os.close(self.output)

@@ -228,13 +228,11 @@ class Lifecycle:
     # -- events: starting ---------------------------------------------------------------------
 
     def start(self, now: float) -> list[Action]:
-        """The server starts."""
         self.generation += 1
         self._fill(now)
         return self._taken()
 
     def fill(self, now: float) -> list[Action]:
-        """A pause is over."""
         self._fill(now)
         return self._taken()
 

@@ -151,7 +151,6 @@ class Pool:
         self._carry_out(self.lifecycle.stop(busy))
 
     def kill_all(self) -> None:
-        """End every process at once."""
         self._carry_out(self.lifecycle.kill_all())
 
     def after_answer(self, worker: WorkerHandle) -> None:

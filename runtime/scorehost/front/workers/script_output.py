@@ -1,8 +1,20 @@
-"""What a worker's process prints, read from its pipes, cut into lines, joined to its request.
+"""What a worker's process prints, read from its pipe, cut into lines, joined to its request.
 
-The worker marks where a request's output begins and ends (``worker/marks.py``). Bytes between
-marks that nobody marked come from native code; they get the id of the request that is inside,
-and from then on the worker marks every request.
+Theory of operation. Standard output and error of a process are one pipe. Python's own streams in
+the worker put marks into it (``wire/marks.py``): BEGIN before the first thing a request prints,
+END after its last, PAUSE and RESUME around what another thread writes, RECORD around a log record
+with its level. Text does not hold a mark's first byte, so marks can be cut out wherever they
+stand:
+
+* Bytes before a mark belong to whoever was writing until then. A mark in the middle of a line
+  ends that line, but for RECORD, behind which an unfinished line goes on.
+* A mark that has not come whole waits in ``_rest``, with whatever follows it.
+* Bytes that nobody marked come from native code, which writes to the descriptor itself. They get
+  the id of the request that is inside, and from then on (``shared.mark_all``) the worker marks
+  every request, so that the next ones are told apart even when several pass between two reads.
+
+Lines over 64 KiB are logged in pieces, so that no script can make the front hold more. When the
+process has ended, the pipe is read to its end, and what has no line end yet counts as a line.
 """
 
 from __future__ import annotations
