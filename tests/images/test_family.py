@@ -165,7 +165,7 @@ class Inference(Foundation):
         listed = json.loads(box.exec("python", "-m", "pip", "list", "--format", "json").out)
         names = {canonical(each["name"]) for each in listed}
         assert "scorehost" in names
-        assert not names & {"debugpy", "watchfiles", "rich", "pyyaml", "pytest", "setuptools"}
+        assert not names & {"debugpy", "rich", "pyyaml", "pytest", "setuptools"}
 
 
 class TestFoundation(Foundation):

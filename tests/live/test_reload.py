@@ -7,12 +7,13 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scorehost.dev.watching import Watched, needs_polling
+from scorehost.dev.watching import Watched
 from scorehost.settings import Settings
 from support.client import Connection
 from support.server import LiveServer, StartServer, free_port
@@ -32,18 +33,14 @@ def run(data):
     return {"version": VERSION, "base": BASE}
 """
 SIBLING = "BASE = 1\n"
+RELOAD = ("--reload",)
 
 
 def version(number: int, source: str = SCRIPT) -> str:
     return source.replace("VERSION", str(number))
 
 
-@pytest.fixture(params=["events", "polling"])
-def how(request: pytest.FixtureRequest) -> list[str]:
-    return ["--reload"] + (["--reload-polling"] if request.param == "polling" else [])
-
-
-def serve(start: StartServer, arguments: list[str], **options: Any) -> LiveServer:
+def serve(start: StartServer, arguments: Sequence[str] = RELOAD, **options: Any) -> LiveServer:
     files = {"main.py": version(1), "sibling.py": SIBLING} | options.pop("files", {})
     return start("", files=files, arguments=arguments, **options)
 
@@ -92,8 +89,8 @@ class Load:
             thread.join(30)
 
 
-def test_saves_of_the_script_and_of_a_sibling(own_server: StartServer, how: list[str]):
-    server = serve(own_server, how)
+def test_saves_of_the_script_and_of_a_sibling(own_server: StartServer):
+    server = serve(own_server)
     assert server.score() == {"version": 1, "base": 1}
 
     (server.folder / "main.py").write_text(version(2))
@@ -107,9 +104,9 @@ def test_saves_of_the_script_and_of_a_sibling(own_server: StartServer, how: list
 
 @pytest.mark.clock
 @pytest.mark.timeout(400)
-def test_fifty_reloads_under_load(own_server: StartServer, how: list[str]):
+def test_fifty_reloads_under_load(own_server: StartServer):
     """No failed request; each is live within 1 s, plus what import and init() take here."""
-    server = serve(own_server, how)
+    server = serve(own_server)
     began = time.monotonic()
     for _ in range(3):  # what a start costs on this machine, busy as it is
         server.send_signal(1)
@@ -132,9 +129,9 @@ def test_fifty_reloads_under_load(own_server: StartServer, how: list[str]):
     assert taken[-1] < 1 + 8 * start  # the load, and other tests, take their share of two cores
 
 
-def test_saves_within_one_second_and_of_one_size(own_server: StartServer, how: list[str]):
+def test_saves_within_one_second_and_of_one_size(own_server: StartServer):
     """Python's own cache of a module cannot tell them apart."""
-    server = serve(own_server, how)
+    server = serve(own_server)
     sibling = server.folder / "sibling.py"
     second = int(time.time()) * 10**9
     for base in range(2, 6):
@@ -143,8 +140,8 @@ def test_saves_within_one_second_and_of_one_size(own_server: StartServer, how: l
         wait_for(server, base=base)
 
 
-def test_a_syntax_error_keeps_the_old(own_server: StartServer, how: list[str]):
-    server = serve(own_server, how)
+def test_a_syntax_error_keeps_the_old(own_server: StartServer):
+    server = serve(own_server)
     with Load(server, 2) as load:
         (server.folder / "main.py").write_text("def run(data):\n    return (1\n")
         server.wait_for_line("the reload failed")
@@ -232,11 +229,11 @@ def test_a_request_inside_the_old_script_is_answered_by_it(own_server: StartServ
     assert answers == [{"version": 1, "base": 1}]
 
 
-def test_the_config_file_and_a_model(own_server: StartServer, how: list[str]):
+def test_the_config_file_and_a_model(own_server: StartServer):
     source = version(1).replace("{", '{"service": os.environ.get("SERVICE_NAME"), "model": MODEL, ')
     source = "import os\nMODEL = open('azureml-models/m/1/model.txt').read()\n" + source
     server = serve(
-        own_server, how,
+        own_server,
         files={"main.py": source, "config.json": json.dumps({"SERVICE_NAME": "before"}),
                "azureml-models/m/1/model.txt": "old"},
     )  # fmt: skip
@@ -251,13 +248,13 @@ def test_the_config_file_and_a_model(own_server: StartServer, how: list[str]):
     wait_for(server, model="new")
 
 
-def test_a_models_folder_that_comes_after_the_start(own_server: StartServer, how: list[str]):
+def test_a_models_folder_that_comes_after_the_start(own_server: StartServer):
     """What the report advises heals the server: put the model there."""
     source = (
         "from azureml.core.model import Model\n\n\ndef init():\n    global text\n"
         "    text = open(Model.get_model_path('m')).read()\n\n\ndef run(data):\n    return text\n"
     )
-    server = own_server("", files={"main.py": source}, arguments=how, wait="listening")
+    server = own_server("", files={"main.py": source}, arguments=RELOAD, wait="listening")
     server.wait_for_line("nothing can be scored until the next save heals this")
 
     version = server.folder / "azureml-models" / "m" / "1"
@@ -268,9 +265,7 @@ def test_a_models_folder_that_comes_after_the_start(own_server: StartServer, how
     assert server.score() == "weights"
 
 
-def test_a_model_folder_elsewhere_is_replaced(
-    own_server: StartServer, how: list[str], tmp_path: Path
-):
+def test_a_model_folder_elsewhere_is_replaced(own_server: StartServer, tmp_path: Path):
     """It is taken away, comes again, and is changed once more: each is seen."""
     models = tmp_path / "models"
     source = "from pathlib import Path\n" + version(1).replace(
@@ -280,7 +275,7 @@ def test_a_model_folder_elsewhere_is_replaced(
     models.mkdir()
     (models / "text").write_text("first")
     server = serve(
-        own_server, [*how, "--model-dir", str(models)], files={"main.py": source},
+        own_server, [*RELOAD, "--model-dir", str(models)], files={"main.py": source},
     )  # fmt: skip
     assert server.score()["text"] == "first"
 
@@ -294,9 +289,9 @@ def test_a_model_folder_elsewhere_is_replaced(
     wait_for(server, text="third")
 
 
-def test_a_config_file_that_comes_after_the_start(own_server: StartServer, how: list[str]):
+def test_a_config_file_that_comes_after_the_start(own_server: StartServer):
     source = "import os\n" + version(1).replace("{", '{"service": os.environ.get("SERVICE_NAME"), ')
-    server = serve(own_server, how, files={"main.py": source})
+    server = serve(own_server, files={"main.py": source})
     file = server.folder / "config.json"
 
     file.write_text('{"hidden_size": 4}')
@@ -309,10 +304,10 @@ def test_a_config_file_that_comes_after_the_start(own_server: StartServer, how: 
     wait_for(server, service=None)
 
 
-def test_a_broken_config_file_changes_no_setting(own_server: StartServer, how: list[str]):
+def test_a_broken_config_file_changes_no_setting(own_server: StartServer):
     source = "import os\n" + version(1).replace("{", '{"service": os.environ.get("SERVICE_NAME"), ')
     server = serve(
-        own_server, how,
+        own_server,
         files={"main.py": source, "config.json": '{"SERVICE_NAME": "ships"}'},
     )  # fmt: skip
 
@@ -345,7 +340,7 @@ def test_a_named_config_file_that_is_broken_leaves_the_debug_page(own_server: St
     wait_for(server, service="boats")
 
 
-def test_links(own_server: StartServer, how: list[str], tmp_path: Path):
+def test_links(own_server: StartServer, tmp_path: Path):
     """A script that is a link, links that lead in circles, and a linked folder that is swapped."""
     for number in (1, 2):
         (tmp_path / f"lib{number}").mkdir()
@@ -353,7 +348,7 @@ def test_links(own_server: StartServer, how: list[str], tmp_path: Path):
     (tmp_path / "lib").symlink_to("lib1")
     target = tmp_path / "real.py"
     target.write_text(version(1))
-    server = serve(own_server, how)
+    server = serve(own_server)
     (server.folder / "x").symlink_to(".")
     (server.folder / "y").symlink_to(".")
     (server.folder / "lib").symlink_to(tmp_path / "lib")
@@ -426,7 +421,10 @@ def watched(tmp_path: Path) -> Watched:
     ],
 )
 def test_files_that_matter(watched: Watched, tmp_path: Path, name: str):
-    assert watched.matters(tmp_path / name)
+    file = tmp_path / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    assert set(watched.snapshot()) == {str(file)}
 
 
 @pytest.mark.parametrize(
@@ -436,11 +434,16 @@ def test_files_that_matter(watched: Watched, tmp_path: Path, name: str):
         "src/score.py.swx", "src/score.py___jb_tmp___", "src/sedAbC123", "src/score.py.tmp",
         "src/__pycache__/score.cpython-311.pyc", ".venv/lib/x.py", ".git/hooks/x.py",
         ".scorehost/requests/1.json", "data.csv", "site-packages/x.py", "node_modules/x.py",
-        "azureml-models/m/1/.model.pkl.part", "/etc/passwd",
+        "azureml-models/m/1/.model.pkl.part", "environment/lib/x.py",
     ],
 )  # fmt: skip
 def test_files_that_do_not(watched: Watched, tmp_path: Path, name: str):
-    assert not watched.matters(tmp_path / name)
+    file = tmp_path / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    if name.startswith("environment"):
+        (tmp_path / "environment" / "pyvenv.cfg").touch()
+    assert watched.snapshot() == {}
 
 
 def test_links_that_lead_in_circles(watched: Watched, tmp_path: Path):
@@ -449,13 +452,37 @@ def test_links_that_lead_in_circles(watched: Watched, tmp_path: Path):
     for name, target in (("a", "."), ("b", "."), ("c", "src"), ("src/up", "..")):
         (tmp_path / name).symlink_to(target)
 
-    assert list(watched.files()) == [tmp_path / "src" / "score.py"]
-    assert [path for path, mark in watched.silent_folders().items() if path.is_symlink() and mark]
+    assert set(watched.snapshot()) == {str(tmp_path / "src" / "score.py")}
 
 
-def test_editors_leave_their_files_and_nothing_reloads(own_server: StartServer, how: list[str]):
+def test_a_model_behind_a_link_and_a_swap_of_its_target(watched: Watched, tmp_path: Path):
+    """As Kubernetes mounts a ConfigMap: the files are links through one link that is swapped."""
+    mount = tmp_path / "azureml-models" / "m" / "1"
+    for number in (1, 2):
+        (tmp_path / f"..{number}").mkdir()
+        (tmp_path / f"..{number}" / "model.pkl").write_text("same")
+    (mount / "..data").symlink_to(tmp_path / "..1")
+    (mount / "model.pkl").symlink_to("..data/model.pkl")
+    before = watched.snapshot()
+    assert set(before) == {str(mount / "model.pkl")}
+
+    (mount / "..new").symlink_to(tmp_path / "..2")
+    (mount / "..new").rename(mount / "..data")
+
+    assert watched.snapshot() != before
+
+
+def test_what_may_not_be_read_keeps_nothing_from_being_seen(watched: Watched, tmp_path: Path):
+    (tmp_path / "src" / "score.py").touch()
+    (tmp_path / "gone").symlink_to("nowhere")
+    (tmp_path / "gone.py").symlink_to("nowhere.py")
+
+    assert set(watched.snapshot()) == {str(tmp_path / "src" / "score.py")}
+
+
+def test_editors_leave_their_files_and_nothing_reloads(own_server: StartServer):
     """A save as vim does it: a probe, a backup, a new file in the place of the old; one reload."""
-    server = serve(own_server, how)
+    server = serve(own_server)
     folder = server.folder
     (folder / "4913").touch()
     (folder / "4913").unlink()
@@ -472,16 +499,11 @@ def test_editors_leave_their_files_and_nothing_reloads(own_server: StartServer, 
     assert len(server.lines("reloading: new workers")) == 2
 
 
-def test_a_burst_of_saves_is_one(own_server: StartServer, how: list[str]):
-    server = serve(own_server, how)
+def test_a_burst_of_saves_is_one(own_server: StartServer):
+    server = serve(own_server)
     for number in range(2, 12):
         (server.folder / "main.py").write_text(version(number))
         (server.folder / f"module{number}.py").write_text("")
     wait_for(server, version=11)
 
     assert 1 <= len(server.lines("changed: ")) <= 2
-
-
-def test_mounts_that_send_no_events_are_known():
-    assert not needs_polling([Path("/")])
-    assert needs_polling([Path("/proc/self")]) is False

@@ -66,10 +66,10 @@ def test_main_py_is_a_script_too(tmp_path: Path):
 
 
 def test_debug(app: Path):
-    """Both extras, both switches, and a word about it."""
+    """The debugger, both switches, and a word about it."""
     made = plan(app, debug=True)
 
-    assert made.environment.lines.requirements == ["debugpy", "watchfiles"]
+    assert made.environment.lines.requirements == ["debugpy"]
     assert made.variables == {"SCOREHOST_DEBUG": "1", "SCOREHOST_RELOAD": "1"}
     assert any("never deploy it" in note for note in made.notes)
 
@@ -78,17 +78,17 @@ HASHED = "idna==3.10 --hash=sha256:aa\n"
 
 
 def test_debug_beside_hashes(app: Path):
-    """pip would take neither of the two without one: that is said before it is asked."""
+    """pip would not take it without one: that is said before it is asked."""
     fill(app, {"requirements.txt": HASHED})
     (app / "myenv.yml").unlink(missing_ok=True)
 
-    with pytest.raises(UsageError, match=r"requirements\.txt has hashes.*debugpy and watchfiles"):
+    with pytest.raises(UsageError, match=r"requirements\.txt has hashes.*debugpy"):
         plan(app, debug=True)
 
 
 def test_debug_with_hashes_of_its_own(app: Path):
     """Whoever lists them has them as listed."""
-    own = "debugpy==1.8.0 --hash=sha256:aa\nwatchfiles==1.0.0 --hash=sha256:bb\n"
+    own = "debugpy==1.8.0 --hash=sha256:aa\n"
     fill(app, {"requirements.txt": HASHED + own})
     (app / "myenv.yml").unlink(missing_ok=True)
 

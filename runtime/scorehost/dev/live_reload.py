@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
 from scorehost.config_file import LARGEST, read_entries
-from scorehost.dev.watching import Watched, Watcher, needs_polling
+from scorehost.dev.watching import Watched, Watcher
 from scorehost.front.features import Parts
 from scorehost.front.http.exchange import DONE, Exchange
 from scorehost.front.observe.log import Log
@@ -85,18 +84,11 @@ class LiveReload(Observer):
             self._config_warnings = frozenset(resolved.warnings)
         watched = Watched(self._settings)
         self._config_places = frozenset(watched.config_files)
-        folders = watched.folders()
-        polling = self._settings.reload_polling or needs_polling(folders)
         self._watcher = Watcher(
-            watched,
-            lambda paths: self._parts.from_thread(self._files_changed, paths),
-            polling=polling,
-            notice=lambda text: self._parts.from_thread(self._log.warning, text),
+            watched, lambda paths: self._parts.from_thread(self._files_changed, paths)
         )
         self._watcher.start()
-        missing = importlib.util.find_spec("watchfiles") is None
-        how = "looking at" if polling or missing else "waiting for events in"
-        self.note = f"{how} {', '.join(map(str, folders))}"
+        self.note = f"watching {', '.join(map(str, watched.folders()))}"
         self._log.info(f"live reload: {self.note}")
 
     def _files_changed(self, paths: list[Path]) -> None:

@@ -22,7 +22,7 @@ from scorehost.names import nearest
 
 USUAL_SCRIPTS = ("score.py", "main.py")
 
-DEBUG_REQUIREMENTS = ("debugpy", "watchfiles")
+DEBUG_REQUIREMENTS = ("debugpy",)
 DEBUG_VARIABLES = {"SCOREHOST_DEBUG": "1", "SCOREHOST_RELOAD": "1"}
 
 
