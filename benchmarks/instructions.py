@@ -9,6 +9,7 @@ front's also holds what its timers do, and under valgrind more of them pass for 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from harness.servers import ServerSpec, plain_environment, running
 from peers import catalogue
 from peers.environments import prepare
 
+TREE = Path(__file__).parents[1]
 FUNCTIONS = 30
 """So many C functions of each process are recorded."""
 
@@ -56,16 +58,42 @@ def count(
     return callgrind.per_request(few, many, requests), hottest
 
 
-def front_alone(cycles: int = 200) -> float:
-    """Instructions per request of the front's own code: no kernel, no event loop, no clock."""
-    program = [sys.executable, str(Path(__file__).with_name("hot_path.py")), "--cycles"]
-    subprocess.run([*program, "1"], env=plain_environment(), check=True)  # compiles
+def front_alone(tree: Path = TREE, cycles: int = 200) -> float:
+    """Instructions per request of the front's own code: no kernel, no event loop, no clock.
+
+    Parameters
+    ----------
+    tree : the checkout to count; its own ``hot_path.py`` knows its parts.
+    cycles : requests of each of the 64 connections.
+    """
+    folder = tree / "benchmarks"
+    program = [sys.executable, str(folder / "hot_path.py"), "--cycles"]
+    path = os.pathsep.join((str(tree / "runtime"), str(folder)))
+    environ = {**plain_environment(), "PYTHONPATH": path}
+    subprocess.run([*program, "1"], env=environ, check=True)  # compiles
     # Now and then a run has something extra in it, never less.
     short, long = (
-        min(callgrind.count_program([*program, str(number)]) for _ in range(2))
+        min(callgrind.count_program([*program, str(number)], environ) for _ in range(2))
         for number in (0, cycles)
     )
     return (long - short) / cycles / 64
+
+
+def against(revision: str) -> str:
+    """Count the front's own code here and in another revision of the repository, in one run."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        git = ["git", "-C", str(TREE), "worktree"]
+        subprocess.run([*git, "add", "--quiet", "--detach", str(tree), revision], check=True)
+        try:
+            there, here = front_alone(tree), front_alone()
+        finally:
+            subprocess.run([*git, "remove", "--force", str(tree)], check=True)
+    rows = [
+        [revision, f"{there:,.0f}", "1.0000"],
+        ["here", f"{here:,.0f}", f"{here / there:.4f}"],
+    ]
+    return table.markdown(["the front's own code", "instructions per request", "ratio"], rows)
 
 
 def main() -> None:
@@ -73,8 +101,12 @@ def main() -> None:
     parser.add_argument("servers", nargs="*", default=[catalogue.OURS_NAME])
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--connections", type=int, nargs="*", default=[1, 64])
+    parser.add_argument("--against", metavar="REVISION", help="only the front, here and there")
     options = parser.parse_args()
     machine.pin_to_client()
+    if options.against:
+        print(against(options.against))
+        return
     prepare(options.servers)
     specs = [catalogue.server(name) for name in options.servers]
     rows, summary, functions = [], {}, {}

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -46,10 +46,10 @@ def counted(command: Sequence[str], folder: Path) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def count_program(command: Sequence[str]) -> int:
+def count_program(command: Sequence[str], environ: Mapping[str, str] | None = None) -> int:
     """Instructions of a program that ends by itself, without its children."""
     with tempfile.TemporaryDirectory() as name:
-        environ = {**plain_environment(), "PYTHONHASHSEED": "0"}
+        environ = {**(environ or plain_environment()), "PYTHONHASHSEED": "0"}
         process = subprocess.Popen(counted(command, Path(name)), env=environ)
         if process.wait() != 0:
             raise CountFailed(f"{' '.join(command)} ended with status {process.returncode}")

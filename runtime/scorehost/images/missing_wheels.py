@@ -16,10 +16,11 @@ from itertools import islice, takewhile
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from scorehost.images.requirement_lines import pinned_version
-from scorehost.images.wheels import Sources, Target, download, name_and_version, normal
+from scorehost.images.wheels import Sources, Target, download, name_and_version
 
 IMPOSSIBLE = "<0.dev0"
 """No version is: pip refuses, and lists those whose wheels would fit.
@@ -89,7 +90,7 @@ class Index:
 def versions_in(folder: Path, name: str) -> list[str]:
     """The versions of a package that a folder has wheels of."""
     pairs = [name_and_version(wheel) for wheel in folder.glob("*.whl")]
-    return [version for each, version in pairs if normal(each) == normal(name)]
+    return [version for each, version in pairs if each == canonicalize_name(name)]
 
 
 def versions_told(said: Sequence[str]) -> list[str] | None:

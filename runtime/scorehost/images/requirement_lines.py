@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from scorehost.errors import UsageError
 from scorehost.images.text import read_text
@@ -188,7 +189,7 @@ def name_of(line: str) -> str:
         name = Requirement(line.partition(" --hash")[0]).name
     except InvalidRequirement:
         return ""
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return canonicalize_name(name)
 
 
 def pinned_version(line: str) -> str | None:

@@ -13,11 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import requires
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from scorehost.errors import UsageError
 from scorehost.images.base_facts import BaseFacts
 from scorehost.images.missing_wheels import Index, explain_failure, not_reached, problems_of
 from scorehost.images.requirement_lines import RequirementLines
-from scorehost.images.wheels import Sources, download, name_and_version, normal
+from scorehost.images.wheels import Sources, download, name_and_version
 
 DONE = ".complete"
 
@@ -96,10 +98,10 @@ class Wheelhouse:
         return explain_failure(problems, said, self.facts.python)
 
     def _drop_those_of_the_base(self, folder: Path) -> None:
-        own = {normal(name): version for name, version in self.facts.packages.items()}
+        own = {canonicalize_name(name): version for name, version in self.facts.packages.items()}
         for wheel in folder.glob("*.whl"):
             name, version = name_and_version(wheel)
-            if own.get(normal(name)) == version:
+            if own.get(canonicalize_name(name)) == version:
                 wheel.unlink()
 
 

@@ -10,7 +10,6 @@ Python; otherwise it is left to the pip inside the build.
 from __future__ import annotations
 
 import platform
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 OLDEST_GLIBC = 5
@@ -180,9 +180,4 @@ def _split(entry: str) -> tuple[str, list[str]]:
 def name_and_version(wheel: Path) -> tuple[str, str]:
     """What a wheel's file name says it is; the name as indexes compare it."""
     name, version, *_ = wheel.name.split("-")
-    return normal(name), version
-
-
-def normal(name: str) -> str:
-    """A name as indexes compare it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return canonicalize_name(name), version
