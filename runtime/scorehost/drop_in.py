@@ -18,8 +18,8 @@ from scorehost.commands.serve import end_cleanly_until_served
 from scorehost.errors import UsageError
 from scorehost.names import nearest
 from scorehost.profile import Profile
-from scorehost.settings import number_text
 from scorehost.sources import Resolved, resolve
+from scorehost.values import number_text
 
 VERSION = f"azmlinfsrv/{__version__}"
 

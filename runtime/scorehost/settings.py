@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scorehost.values import (
-    Parser,
-    as_size,
+    Kind,
     boolean,
     choice,
     comma_list,
@@ -43,7 +42,7 @@ class Declaration:
     """How one setting is named, read and explained."""
 
     variable: str
-    parse: Parser
+    kind: Kind
     default: Any
     help: str
     section: str
@@ -53,28 +52,19 @@ class Declaration:
     positional: bool = False
 
     def show(self, value: Any) -> str:
-        """A value as a person would write it; "" for none, and secrets masked."""
+        """Return a value as a person would write it; "" for none, and secrets masked."""
         if value is None:
-            return "auto" if self.parse is worker_count else ""
-        if self.secret:
-            return MASK
-        if self.parse is size:
-            return as_size(value)
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, tuple):
-            return ",".join(map(str, value))
-        return number_text(value) if isinstance(value, float) else str(value)
+            return self.kind.none
+        return MASK if self.secret else self.kind.show(value)
 
-
-def number_text(value: float) -> str:
-    """A number as people write it: without a point that it does not need, and no exponent."""
-    return str(int(value)) if value.is_integer() else str(value)
+    def as_variable(self, value: Any) -> str:
+        """Return a value as the environment variable has it."""
+        return self.kind.none if value is None else self.kind.variable(value)
 
 
 def setting(
     variable: str,
-    parse: Parser,
+    kind: Kind,
     default: Any = None,
     *,
     help: str,  # noqa: A002 - the word argparse uses, and the reader expects
@@ -89,7 +79,7 @@ def setting(
     Parameters
     ----------
     variable : environment variable and config file key.
-    parse : text to value; refuses with what it accepts.
+    kind : what values it takes, and how they are written.
     default : the value when nothing is set.
     help : one line for the command line and the documentation.
     section : heading it stands under.
@@ -100,7 +90,7 @@ def setting(
     """
     declaration = Declaration(
         variable,
-        parse,
+        kind,
         default,
         help,
         section,
@@ -371,27 +361,25 @@ class Settings:
     # fmt: on
 
     def to_json(self) -> str:
-        """Everything as one JSON object, for a worker process."""
-        return json.dumps({item.name: _plain(getattr(self, item.name)) for item in fields(self)})
+        """Return everything as one JSON object, for a worker process."""
+        return json.dumps({name: getattr(self, name) for name in declarations()}, default=str)
 
     @classmethod
     def from_json(cls, document: str) -> Settings:
         """Rebuild what :meth:`to_json` wrote."""
         raw = json.loads(document)
-        values: dict[str, Any] = {}
-        for item in fields(cls):
-            value = raw[item.name]
-            if value is not None and "Path" in str(item.type):
-                value = Path(value)
-            values[item.name] = tuple(value) if isinstance(value, list) else value
+        values: dict[str, Any] = {
+            name: None if raw[name] is None else item.kind.from_json(raw[name])
+            for name, item in declarations().items()
+        }
         return cls(**values)
 
     def changed_variables(self) -> dict[str, str]:
-        """Every setting that differs from its default, as environment variables."""
+        """Return every setting that differs from its default, as environment variables."""
         return {
-            declaration.variable: _as_variable(getattr(self, name))
-            for name, declaration in declarations().items()
-            if getattr(self, name) != declaration.default
+            item.variable: item.as_variable(getattr(self, name))
+            for name, item in declarations().items()
+            if getattr(self, name) != item.default
         }
 
     @property
@@ -434,24 +422,6 @@ class Settings:
     def develops(self) -> bool:
         """Whether anything is wanted that production does without."""
         return self.debug or self.debug_on_demand or self.reload or self.recorded != "off"
-
-
-def _as_variable(value: Any) -> str:
-    if value is None:
-        return "auto"  # WORKER_COUNT, the one setting whose default is a value and None another
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return number_text(value)  # scripts read WORKER_TIMEOUT with int()
-    if isinstance(value, Path):
-        return str(value.absolute())  # scripts may change their working directory
-    return ",".join(value) if isinstance(value, tuple) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Path):
-        return str(value)
-    return list(value) if isinstance(value, tuple) else value
 
 
 def declarations() -> dict[str, Declaration]:

@@ -223,7 +223,7 @@ class _Reading:
 def parse_value(shown: str, declaration: Declaration, raw: str) -> Any:
     """Turn text into a setting's value, or say what would have been accepted."""
     try:
-        return declaration.parse(raw)
+        return declaration.kind(raw)
     except Refusal as refusal:
         value = MASK if declaration.secret else raw
         raise SettingError(shown, value, str(refusal)) from None

@@ -8,35 +8,75 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
-
-Parser: TypeAlias = Callable[[str], Any]
+from typing import Any
 
 
 class Refusal(ValueError):
     """A kind's refusal; its text says what would have been accepted."""
 
 
-def text(value: str) -> str:
-    """Any text."""
-    return value
+def number_text(value: float) -> str:
+    """Write a number as people do: without a point that it does not need, and no exponent."""
+    return str(int(value)) if value.is_integer() else str(value)
 
 
-def path(value: str) -> Path:
-    """A path; ``~`` is the home folder."""
+@dataclass(frozen=True)
+class Kind:
+    """One kind of value.
+
+    Parameters
+    ----------
+    parse : makes a value of text, or refuses.
+    show : writes a value for people.
+    variable : writes a value for an environment variable.
+    none : what stands for None.
+    from_json : makes a value of what JSON can hold.
+    is_switch : whether its flag may stand alone, for true.
+    """
+
+    parse: Callable[[str], Any]
+    show: Callable[[Any], str] = str
+    variable: Callable[[Any], str] = str
+    none: str = ""
+    from_json: Callable[[Any], Any] = lambda value: value
+    is_switch: bool = False
+
+    def __call__(self, value: str) -> Any:
+        """Make a value of text.
+
+        Raises
+        ------
+        Refusal
+            It is not of this kind.
+        """
+        return self.parse(value)
+
+
+text = Kind(str)
+
+
+def _path(value: str) -> Path:
     try:
         return Path(value).expanduser()
     except RuntimeError:
         raise Refusal("a path; the home folder in this one is not known") from None
 
 
+path = Kind(
+    _path,
+    variable=lambda value: str(value.absolute()),  # scripts may change their working directory
+    from_json=Path,
+)
+"""A path; ``~`` is the home folder."""
+
+
 TRUE_WORDS = frozenset({"true", "1", "yes", "on", "t", "y"})
 FALSE_WORDS = frozenset({"false", "0", "no", "off", "f", "n"})
 
 
-def boolean(value: str) -> bool:
-    """True or false, in the words that people use."""
+def _boolean(value: str) -> bool:
     lowered = value.strip().lower()
     if lowered in TRUE_WORDS:
         return True
@@ -45,13 +85,18 @@ def boolean(value: str) -> bool:
     raise Refusal("true or false (also 1, 0, yes, no, on, off)")
 
 
-def only_true(value: str) -> bool:
-    """True for the word true, false for everything else, as the contract has it for some."""
-    return value.strip().lower() == "true"
+def _truth(value: object) -> str:
+    return "true" if value else "false"
 
 
-def whole(low: int, high: int | None = None) -> Parser:
-    """Make a kind: whole numbers between two bounds."""
+boolean = Kind(_boolean, _truth, _truth, is_switch=True)
+"""True or false, in the words that people use."""
+only_true = Kind(lambda value: value.strip().lower() == "true", _truth, _truth, is_switch=True)
+"""True for the word true, false for everything else, as the contract has it for some."""
+
+
+def whole(low: int, high: int | None = None) -> Kind:
+    """Return the kind of whole numbers between two bounds."""
     bounds = f"from {low} to {high}" if high is not None else f"of at least {low}"
 
     def parse(value: str) -> int:
@@ -63,11 +108,11 @@ def whole(low: int, high: int | None = None) -> Parser:
             raise Refusal(f"a whole number {bounds}")
         return number
 
-    return parse
+    return Kind(parse)
 
 
-def seconds(low: float = 0.0) -> Parser:
-    """Make a kind: durations in seconds."""
+def seconds(low: float = 0.0) -> Kind:
+    """Return the kind of durations in seconds."""
 
     def parse(value: str) -> float:
         try:
@@ -78,14 +123,13 @@ def seconds(low: float = 0.0) -> Parser:
             raise Refusal(f"a number of seconds of at least {low:g}")
         return number
 
-    return parse
+    return Kind(parse, number_text, number_text)  # scripts read WORKER_TIMEOUT with int()
 
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
-def size(value: str) -> int:
-    """A size in bytes; K, M, G and T are powers of 1024."""
+def _size(value: str) -> int:
     match = re.fullmatch(r"\s*([0-9]+)\s*([KMGT]?)(?:i?B)?\s*", value, re.IGNORECASE)
     if match is None:
         raise Refusal("a size in bytes, with or without K, M, G or T (powers of 1024)")
@@ -100,8 +144,12 @@ def as_size(number: int) -> str:
     return str(number)
 
 
-def choice(*accepted: str) -> Parser:
-    """Make a kind: one word out of a few."""
+size = Kind(_size, as_size)
+"""A size in bytes; K, M, G and T are powers of 1024."""
+
+
+def choice(*accepted: str) -> Kind:
+    """Return the kind of one word out of a few."""
 
     def parse(value: str) -> str:
         lowered = value.strip().lower()
@@ -109,15 +157,14 @@ def choice(*accepted: str) -> Parser:
             raise Refusal("one of " + ", ".join(accepted))
         return lowered
 
-    return parse
+    return Kind(parse)
 
 
 MOST_WORKERS = 512
 """More than any machine this was tried on can feed; it catches a slip of the keyboard."""
 
 
-def worker_count(value: str) -> int | None:
-    """A number of scoring workers, or ``auto`` (None) to count CPUs and memory."""
+def _worker_count(value: str) -> int | None:
     if value.strip().lower() == "auto":
         return None
     try:
@@ -126,18 +173,28 @@ def worker_count(value: str) -> int | None:
         raise Refusal(f"a whole number from 1 to {MOST_WORKERS}, or auto") from None
 
 
-def comma_list(value: str) -> tuple[str, ...]:
-    """Names separated by commas."""
+worker_count = Kind(_worker_count, none="auto")
+"""A number of scoring workers, or ``auto`` (None) to count CPUs and memory."""
+
+
+def _comma_list(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+comma_list = Kind(_comma_list, ",".join, ",".join, from_json=tuple)
+"""Names separated by commas."""
 
 
 LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 
 
-def log_level(value: str) -> str:
-    """A level of Python's logging, by name."""
+def _log_level(value: str) -> str:
     upper = value.strip().upper()
     upper = {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(upper, upper)
     if upper not in LEVELS:
         raise Refusal("one of " + ", ".join(LEVELS))
     return upper
+
+
+log_level = Kind(_log_level)
+"""A level of Python's logging, by name."""

@@ -53,7 +53,7 @@ def test_every_default_is_accepted_when_it_is_written_down():
     for item in declarations().values():
         written = item.show(item.default)
         if item.default is not None:
-            assert item.parse(written) == item.default, item.variable
+            assert item.kind(written) == item.default, item.variable
 
 
 def test_defaults_of_the_contract():

@@ -18,7 +18,7 @@ from scorehost.commands import COMMANDS
 from scorehost.errors import UsageError
 from scorehost.names import nearest_flag
 from scorehost.settings import Declaration, declarations
-from scorehost.values import FALSE_WORDS, TRUE_WORDS, boolean, only_true
+from scorehost.values import FALSE_WORDS, TRUE_WORDS
 
 HELP = ("-h", "--help")
 
@@ -195,7 +195,7 @@ def with_dashes(word: str) -> tuple[str, str, str]:
 
 def is_switch(item: Declaration) -> bool:
     """Whether a flag may stand alone, for true."""
-    return item.parse in (boolean, only_true)
+    return item.kind.is_switch
 
 
 def _is_answer(word: str) -> bool:
