@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, Final
+from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
@@ -18,8 +18,6 @@ from scorehost.front.observe.log import Log
 from scorehost.front.observe.metrics import Metrics, Source, exposition, load_prometheus_client
 from scorehost.front.replies import Replies
 from scorehost.front.status import Status
-
-SWAGGER_VERSIONS: Final = ("2", "3", "3.1")
 
 
 class Endpoints:
@@ -126,11 +124,11 @@ class Endpoints:
         if documents is None:
             self._replies.fail(exchange, self._status.refusal())
             return
-        version = _query(exchange).get("version", SWAGGER_VERSIONS[0]).removesuffix(".0")
+        version = _query(exchange).get("version", next(iter(documents))).removesuffix(".0")
         if version in documents:
             self.json(exchange, 200, documents[version])
         else:
-            supported = ", ".join(SWAGGER_VERSIONS)
+            supported = ", ".join(documents)
             text = f"There is no swagger version {version!r}. Supported: {supported}."
             self.json(exchange, 404, {"message": text})
 

@@ -18,8 +18,7 @@ import pathspec
 
 from scorehost.errors import UsageError
 from scorehost.images.text import read_text
-
-MODELS_FOLDER = "azureml-models"
+from scorehost.model_store import MODELS_FOLDER
 
 ALWAYS = (
     ".git/",
