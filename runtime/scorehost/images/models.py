@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from scorehost.errors import UsageError
-from scorehost.images.ignore import MODELS_FOLDER, files_below
+from scorehost.images.ignore import files_below
+from scorehost.model_store import MODELS_FOLDER
 from scorehost.names import nearest
 
 _FORM = re.compile(r"(?P<name>[^:=]+)(?::(?P<version>[^=]*))?=(?P<path>.+)$")

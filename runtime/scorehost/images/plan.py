@@ -10,7 +10,7 @@ from scorehost import __version__
 from scorehost.errors import UsageError
 from scorehost.images.environment import Environment, accepts, find_environment
 from scorehost.images.family import DEFAULT, Family
-from scorehost.images.ignore import IGNORE_FILES, MODELS_FOLDER, find_files
+from scorehost.images.ignore import IGNORE_FILES, find_files
 from scorehost.images.models import Model, read_models
 from scorehost.images.reference import check_base_image, check_tag
 from scorehost.images.requirement_lines import name_of
@@ -18,6 +18,7 @@ from scorehost.images.secret_files import find_secrets
 from scorehost.images.steps import find_steps, read_steps
 from scorehost.images.variables import read_variables
 from scorehost.images.wheels import Sources
+from scorehost.model_store import MODELS_FOLDER
 from scorehost.names import nearest
 
 USUAL_SCRIPTS = ("score.py", "main.py")
