@@ -67,11 +67,12 @@ class Stand:
 
     def dies_with_its_loader(self, *numbers: str) -> list[Action]:
         *children, loader = (self.known[int(number)] for number in numbers)
-        assert self.machine.takes_along(loader) == children
+        assert self.machine.is_ending(loader) == children
         actions = []
         for child in children:
             death = Death("signal", f"{child} died", came_with_loader=True)
-            actions += self.machine.ended(child, death, self.now)
+            expected = child.state == "retiring"
+            actions += self.machine.ended(child, None if expected else death, self.now)
         return actions + self.dies(numbers[-1])
 
     def ends(self, number: str) -> list[Action]:
@@ -306,6 +307,49 @@ def test_a_worker_dies(table: Table):
 )  # fmt: skip
 def test_preload(table: Table):
     follow(Stand(preload=True), table)
+
+
+def test_nothing_is_forked_from_a_loader_that_is_ending():
+    """Its last child was about to go, so there is room, and nobody to fork it from."""
+    settled = (
+        "INFO: 2 scoring workers instead of 3 (WORKER_COUNT=auto): one more would need 300 MiB, "
+        "700 MiB of 1000 MiB are in use, and a tenth is kept free for requests"
+    )
+    follow(
+        Stand(3, preload=True, memory_limit=1000, memory=100),
+        [
+            ("start", ["start loader 1"]),
+            ("loader 1", ["fork 2 from 1"]),
+            ("ready 2", ["serve 2", "INFO: ready to score after 0.00 s (worker pid 102)",
+                         "measure 2"]),
+            ("measured 400 300", ["fork 3 from 1"]),
+            ("+1", []),
+            ("ready 3", ["serve 3", "measure 3"]),
+            ("measured 700 300", [settled]),
+            ("holds 3 150", ["INFO: worker 3 (pid 103) is replaced: it holds 150 MiB of memory",
+                             "retire 3"]),
+            ("dies_with_its_loader 2 3 1",
+             ["died: signal", "ERROR: worker 2 (pid 102) died", "start loader 4", "died: signal", "ERROR: worker 1 died", "fill in 0"]),
+            ("fill", []),
+            ("loader 4", ["fork 5 from 4"]),
+        ],
+    )  # fmt: skip
+
+
+def test_a_reload_after_one_that_failed_does_not_wait_for_what_is_left_of_that():
+    follow(
+        Stand(),
+        [
+            *UP,
+            ("reload", [RELOADING, "start 3", "start 4"]),
+            ("dies 3", ["died: signal", "Report 3", "kill 4", STAYS, "reload failed"]),
+            ("reload", [RELOADING, "start 5", "start 6"]),
+            ("ready 5", []),
+            ("ready 6", ["serve 5", "serve 6", "retire 1", "retire 2",
+                         "INFO: reloaded: 2 new workers serve", "reloaded"]),
+            ("ends 4", []),
+        ],
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

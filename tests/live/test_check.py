@@ -370,3 +370,74 @@ def test_the_child_ends_with_the_command(
 
 def children_of(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+ENDLESS = {
+    "prints in run": "def init(): pass\ndef run(data):\n while True: print('x')\n",
+    "streams": "def init(): pass\ndef run(data):\n while True: yield 'x' * 10\n",
+    "prints in init": "import subprocess\ndef init(): subprocess.run(['yes'])\ndef run(data): pass\n",
+    "another process prints": (
+        "import os, subprocess\ndef init(): subprocess.Popen(['timeout', '20', 'yes'])\n"
+        "def run(data): os._exit(3)\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+def test_what_has_no_end_ends_the_check(tmp_path: Path, what: str) -> None:
+    """However much there is to hear, time is looked at."""
+    fill(tmp_path, {"score.py": ENDLESS[what], "sample.json": "{}"})
+
+    ended = run(
+        tmp_path, "check", "score.py", "--sample", "sample.json", "--worker-timeout", "1",
+        "--scoring-timeout-ms", "500", timeout=30,
+    )  # fmt: skip
+
+    assert ended.status == (0 if what == "streams" else 3)
+
+
+def test_a_script_that_forks_in_init_has_one_answer(tmp_path: Path) -> None:
+    source = "import os\ndef init(): os.fork()\ndef run(data): return 'mine'\n"
+    fill(tmp_path, {"score.py": source, "sample.json": "{}"})
+
+    ended = run(tmp_path, "check", "score.py", "--sample", "sample.json", "--json")
+
+    assert ended.json()["answer"]["body"] == '"mine"'
+    assert [step["step"] for step in ended.json()["steps"]] == STEPS
+
+
+def test_records_of_several_lines_and_of_levels_of_their_own(tmp_path: Path) -> None:
+    source = (
+        "import logging\ndef init():\n logging.getLogger('m').log(35, 'one\\ntwo')\n"
+        "def run(data): pass\n"
+    )
+    fill(tmp_path, {"score.py": source})
+
+    assert run(tmp_path, "check", "score.py", "--json").json()["output"] == [
+        "Level 35 m: one", "two",
+    ]  # fmt: skip
+
+
+def test_a_stream_that_hangs_names_the_step_and_the_last_output(tmp_path: Path) -> None:
+    source = (
+        "import time\ndef init(): pass\ndef run(data):\n print('before')\n yield 'a'\n"
+        " time.sleep(60)\n"
+    )
+    fill(tmp_path, {"score.py": source, "sample.json": "{}"})
+
+    data = failed(
+        run(tmp_path, "check", "score.py", "--sample", "sample.json", "--json",
+            "--scoring-timeout-ms", "500")
+    )  # fmt: skip
+
+    assert data["stage"] == "encode"
+    assert data["report"]["output"] == "before"
+
+
+def test_a_script_that_closes_its_outputs_fails_by_itself(tmp_path: Path) -> None:
+    source = "import os\ndef init():\n os.close(1)\n os.close(2)\ndef run(data): return 1\n"
+    fill(tmp_path, {"score.py": source, "sample.json": "{}"})
+
+    ended = run(tmp_path, "check", "score.py", "--sample", "sample.json", "--json")
+
+    assert ended.json()["answer"]["body"] == "1"

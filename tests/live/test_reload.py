@@ -387,6 +387,19 @@ def test_by_hand_in_debug_mode(own_server: StartServer):
     )
 
 
+def test_by_hand_when_nothing_serves_and_the_script_is_broken(own_server: StartServer):
+    """It served before: the answer is the report, and it comes."""
+    server = serve(own_server, ["--debug", "--debug-port", str(free_port())])
+    (server.folder / "main.py").write_text("def init(:\n")
+    for worker in server.get("/debug/state").json()["workers"]:
+        os.kill(worker["pid"], 9)
+    wait_until(lambda: server.get("/readyz").json().get("last_failure"), what="it cannot start")
+
+    answer = server.post("/-/reload", body=b"")
+
+    assert (answer.status, answer.message) == (500, "The reload failed.")
+
+
 def test_without_debug_mode_there_is_no_reload_by_hand(own_server: StartServer):
     server = serve(own_server, ["--reload"])
 
@@ -476,6 +489,8 @@ def test_what_may_not_be_read_keeps_nothing_from_being_seen(watched: Watched, tm
     (tmp_path / "src" / "score.py").touch()
     (tmp_path / "gone").symlink_to("nowhere")
     (tmp_path / "gone.py").symlink_to("nowhere.py")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "circle.py").symlink_to("circle.py")
 
     assert set(watched.snapshot()) == {str(tmp_path / "src" / "score.py")}
 

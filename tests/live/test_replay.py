@@ -321,7 +321,7 @@ def test_no_request_takes_the_others_down(own_server: StartServer):
     errors = [each["error"] for each in json.loads(worse.stdout)]
     assert "status 7" in errors[0]["message"]
     assert errors[2]["frames"][-1]["code"] == "time.sleep(60)"
-    assert "did not come back" in errors[4]["message"]
+    assert "did not stop" in errors[4]["message"]
     assert (errors[5]["type"], errors[5]["frames"][-1]["function"]) == ("KeyError", "cut")
     assert folder.is_dir()
 

@@ -186,16 +186,16 @@ class Check:
         self._begin("run")
         request = sample_request(sample.body, sample.content_type)
         result = worker.score(request, most_chunks=MOST_CHUNKS)
+        failure = result.failure
+        returned = result.run_ns >= 0 or (failure is not None and failure.stage == "encode")
+        if returned:
+            took = f", run() took {result.run_ns / 1e6:.1f} ms" if result.run_ns >= 0 else ""
+            self._done(sample.origin + took)
+            self._begin("encode")
         if result.is_late:
             return self._failed(self._too_late(result))
         if result.end is not None:
             return self._failed(Report.from_dict(result.end.report))
-        failure = result.failure
-        if failure is not None and failure.stage != "encode":
-            return self._failed(self._report_of(failure))
-        took = f", run() took {result.run_ns / 1e6:.1f} ms" if result.run_ns >= 0 else ""
-        self._done(sample.origin + took)
-        self._begin("encode")
         if failure is not None:
             return self._failed(self._report_of(failure))
         return self._answered(result)
@@ -224,14 +224,12 @@ class Check:
         )
         hint = ""
         if result.end is not None:
-            cause += (
-                f" It did not come back to Python within {settings.interrupt_grace:g} s, and was "
-                "killed."
-            )
+            grace = f"{settings.interrupt_grace:g} s"
+            cause += f" It did not stop within {grace} after that, and was killed."
             hint = str(result.end.report.get("hint", ""))
         return report_death(
-            stage="run", script=settings.script, cause=cause, hint=hint, stacks=result.stacks,
-            app_root=settings.root,
+            stage=self._step, script=settings.script, cause=cause, hint=hint,
+            stacks=result.stacks, output=result.output, app_root=settings.root,
         )  # fmt: skip
 
     # -- telling ------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ ENDING_TAKES: Final = 1.0
 _START_STACKS_TAKE: Final = 0.3
 """Seconds that a process which is not ready in time gets to write its stacks."""
 _FOREVER: Final = float("inf")
+_OF_A_START: Final = frozenset({answers.STAGE, answers.READY, answers.FAILED})
 
 
 class Listener(Protocol):
@@ -85,6 +86,7 @@ class Result:
     failure : why the script failed, or why a stream was cut.
     is_late : the deadline has passed; ``failure`` says where the script was, if it came back.
     stacks : where its threads were then.
+    output : the last lines that the process has written.
     end : why the process ended, when it did.
     """
 
@@ -97,6 +99,7 @@ class Result:
     failure: Failure | None = None
     is_late: bool = False
     stacks: str = ""
+    output: str = ""
     end: End | None = None
 
 
@@ -113,9 +116,10 @@ class _Lines:
         del request_id, pid, always
         if logger == PRINT:
             self.wrote(message)
-        else:
-            name = "root" if logger == SCRIPT else logger.removeprefix(f"{SCRIPT}.")
-            self.wrote(f"{logging.getLevelName(level)} {name}: {message}")
+            return
+        name = "root" if logger == SCRIPT else logger.removeprefix(f"{SCRIPT}.")
+        for line in f"{logging.getLevelName(level)} {name}: {message}".splitlines():
+            self.wrote(line)
 
 
 class OneWorker:
@@ -154,6 +158,7 @@ class OneWorker:
         )
         self._frames: deque[AnswerFrame] = deque()
         self._number = 0
+        self._inside = False
         self._selector = selectors.DefaultSelector()
         self._pid_file = os.pidfd_open(self._process.pid)
         for each in (self._handle.answers.fileno(), self._handle.output, self._pid_file):
@@ -216,6 +221,7 @@ class OneWorker:
         most_chunks : pieces of a stream after which no more are awaited; None for all.
         """
         self._handle.stage = "run"
+        self._inside = True
         self._send(request)
         begun = time.monotonic()
         limit = self._settings.scoring_timeout_ms / 1000
@@ -229,6 +235,8 @@ class OneWorker:
             self._expire(result, most_chunks)
         elif not heard:
             result.end = self._end()
+        self._inside = most_chunks is not None and result.chunks >= most_chunks
+        result.output = "\n".join(self._handle.last_lines)
         return result
 
     def _send(self, request: ScoringRequest) -> None:
@@ -250,6 +258,10 @@ class OneWorker:
     def _hear(self, result: Result, until: float, most_chunks: int | None) -> bool:
         """Take what comes; returns whether the result is complete."""
         while (frame := self._next(until)) is not None:
+            if frame.kind > answers.STREAM_END or frame.number != self._number:
+                continue  # of another process that has the socket too
+            if frame.kind == answers.STREAM_BEGIN:
+                self._handle.stage = "encode"
             if self._take(result, frame):
                 return True
             if most_chunks is not None and result.chunks >= most_chunks:
@@ -268,7 +280,8 @@ class OneWorker:
             reason = frame.body.decode("utf-8", "replace")
             if reason:
                 detail = frame.read_meta() or {}
-                result.failure = Failure(500, "encode", "", reason, "stream", detail=detail)
+                stage = detail.get("stage", "encode")
+                result.failure = Failure(500, stage, "", reason, "stream", detail=detail)
             return True
         if frame.kind == answers.FAILURE:
             result.failure = failure = answers.unpack_failure(frame)
@@ -312,11 +325,19 @@ class OneWorker:
         while not self._frames:
             if self.ended or not self._wait(until):
                 return None
-        self._output.drain()  # what was written before comes first
-        return self._frames.popleft()
+        if time.monotonic() >= until:
+            return None  # however much there is to hear
+        frame = self._frames.popleft()
+        if frame.kind in _OF_A_START:
+            self._output.drain()  # what was written before comes first
+        else:
+            self._output.catch_up()
+        return frame
 
     def _wait(self, until: float) -> bool:
-        """Wait for something; returns whether anything came in time."""
+        """Wait for something; returns False when time is up."""
+        if time.monotonic() >= until:
+            return False
         handle = self._handle
         left = None if until == _FOREVER else max(0.0, until - time.monotonic())
         ready = {key.fd for key, _ in self._selector.select(left)}
@@ -363,6 +384,8 @@ class OneWorker:
 
     def close(self) -> None:
         """End the process: asked first, killed when it goes on."""
+        if not self.ended and self._inside:
+            self._kill("stopped")  # it cannot hear that it should end
         if not self.ended:
             with contextlib.suppress(OSError):
                 self._handle.send_control(STOP)

@@ -280,10 +280,8 @@ def scored(result: Result, settings: Settings) -> Scored:
     if result.is_late:
         text = f"The deadline of {settings.scoring_timeout_ms} ms has passed."
         if result.end is not None:
-            text += (
-                f" It did not come back to Python within {settings.interrupt_grace:g} s, and was "
-                "killed."
-            )
+            grace = f"{settings.interrupt_grace:g} s"
+            text += f" It did not stop within {grace} after that, and was killed."
         return _failed(result, 504, "DeadlineExceeded", text, detail)
     if result.end is not None:
         return _failed(result, 500, "WorkerLost", result.end.report["message"], detail)

@@ -85,7 +85,9 @@ class LiveReload(Observer):
         watched = Watched(self._settings)
         self._config_places = frozenset(watched.config_files)
         self._watcher = Watcher(
-            watched, lambda paths: self._parts.from_thread(self._files_changed, paths)
+            watched,
+            lambda paths: self._parts.from_thread(self._files_changed, paths),
+            lambda text: self._parts.from_thread(self._log.error, text),
         )
         self._watcher.start()
         self.note = f"watching {', '.join(map(str, watched.folders()))}"
@@ -151,13 +153,16 @@ class LiveReload(Observer):
     def reload_by_hand(self, exchange: Exchange) -> None:
         """Reload, and answer when it is over."""
         self._awaiting_reload.append(exchange)
+        lifecycle = self._parts.pool.lifecycle
+        before = lifecycle.last_failure
         self._parts.pool.reload(anew=True)
-        if not self._parts.pool.lifecycle.reloading:
-            self._spawn(self._tell_when_started())
+        if not lifecycle.reloading:
+            self._spawn(self._tell_when_started(before))
 
-    async def _tell_when_started(self) -> None:
+    async def _tell_when_started(self, failure_before: object) -> None:
         """Nothing served before: this is a start, not a reload."""
-        while not (self._parts.dispatcher.serving or self._parts.pool.lifecycle.failed):  # noqa: ASYNC110 - rare, and brief
+        lifecycle, dispatcher = self._parts.pool.lifecycle, self._parts.dispatcher
+        while lifecycle.last_failure is failure_before and not dispatcher.serving:  # noqa: ASYNC110 - rare, and brief
             await asyncio.sleep(0.05)
         self._answer_reloads()
 

@@ -66,7 +66,7 @@ class Watched:
 
     def folders(self) -> list[Path]:
         """Return every folder to watch that is there, each once."""
-        return [each for each in _outermost([*self._code, *self._models]) if each.is_dir()]
+        return [each for each in _outermost([*self._code, *self._models]) if os.path.isdir(each)]  # noqa: PTH112 - raises nothing
 
     def snapshot(self) -> dict[str, Mark]:
         """Return time, size and identity of every file that matters, by its path.
@@ -114,12 +114,19 @@ class Watched:
                 name = entry.name
                 if _TEMPORARY.fullmatch(name):
                     continue
-                if entry.is_dir():
+                if _is_folder(entry):
                     if name not in _NOT_LOOKED_INTO:
                         queue = links if entry.is_symlink() else folders
                         queue.append((entry.path, everything or entry.path in models))
                 elif everything or name.endswith(".py"):
                     _note(entry.path, found)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle, or to where this user may not look
+        return False
 
 
 def _note(path: str, found: dict[str, Mark]) -> None:
@@ -137,10 +144,16 @@ class Watcher:
     ----------
     watched : what belongs to the script.
     changed : called on the thread with the files of each change.
+    failed : called on the thread with what a look has failed of; the next one may not.
     """
 
-    def __init__(self, watched: Watched, changed: Callable[[list[Path]], None]) -> None:
-        self._watched, self._changed = watched, changed
+    def __init__(
+        self,
+        watched: Watched,
+        changed: Callable[[list[Path]], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        self._watched, self._changed, self._failed = watched, changed, failed
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scorehost-reload", daemon=True)
 
@@ -157,14 +170,21 @@ class Watcher:
         pause = LOOK_EVERY
         while not self._stopped.wait(pause):
             began = time.monotonic()
-            now = self._watched.snapshot()
+            try:
+                self._look()
+            except Exception as error:
+                self._failed(f"live reload could not look at the files: {error!r}")
             pause = max(LOOK_EVERY, (time.monotonic() - began) / BUSY)
-            if now != self._before:
-                now = self._after_the_burst(now)
-                changed = {path for path, _ in self._before.items() ^ now.items()}
-                self._before = now
-                if not self._stopped.is_set():
-                    self._changed([Path(path) for path in sorted(changed)])
+
+    def _look(self) -> None:
+        now = self._watched.snapshot()
+        if now == self._before:
+            return
+        now = self._after_the_burst(now)
+        changed = {path for path, _ in self._before.items() ^ now.items()}
+        self._before = now
+        if not self._stopped.is_set():
+            self._changed([Path(path) for path in sorted(changed)])
 
     def _after_the_burst(self, now: dict[str, Mark]) -> dict[str, Mark]:
         until = time.monotonic() + LONGEST_BURST

@@ -115,9 +115,10 @@ class Output:
         if sys.stdout is not own_out or sys.stderr is not own_err:  # the script has others
             _flush(sys.stdout)
             _flush(sys.stderr)
-        if self._marked or self._native_output():
-            _put(mark(END, self._request_id))
-            self._marked = False
+        with contextlib.suppress(OSError):  # the script has closed its outputs
+            if self._marked or self._native_output():
+                _put(mark(END, self._request_id))
+        self._marked = False
         self._request_id = b""
 
     def _native_output(self) -> bool:
@@ -167,7 +168,12 @@ class RecordHandler(logging.Handler):
         """Write the record as one mark on standard error."""
         try:
             document = orjson.dumps(
-                {"level": record.levelname, "logger": record.name, "message": self.format(record)}
+                {
+                    "level": record.levelname,
+                    "number": record.levelno,
+                    "logger": record.name,
+                    "message": self.format(record),
+                }
             )
             sys.stderr.flush()
             sys.__stderr__.buffer.write(mark(RECORD, document))  # type: ignore[union-attr]

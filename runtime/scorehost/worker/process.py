@@ -191,10 +191,12 @@ class Worker:
 
     def announce(self) -> None:
         """Tell the front that this process can score."""
+        self._only_the_parent_goes_on()
         self._channel.send(answers.pack_frame(answers.READY, os.getpid(), self._description))
 
     def _tell_stage(self, stage: str, facts: Mapping[str, Any] | None = None) -> None:
         """Tell which stage begins, and what is known from the one before."""
+        self._only_the_parent_goes_on()
         self._stage = stage
         if self._orders.alone:
             self._output.flush()
@@ -264,8 +266,7 @@ class Worker:
             interrupts.interruptible = 0
         except Interrupted as error:
             outcome = self._interrupted(error)
-        if self._is_a_fork:
-            self.leave(EXIT_FAILED)  # the script forked; only its parent may answer
+        self._only_the_parent_goes_on()
         if type(outcome) is Stream:
             self._stream(number, outcome)
         else:
@@ -337,6 +338,11 @@ class Worker:
         os._exit(status)
 
     # -- forking ------------------------------------------------------------------------------
+
+    def _only_the_parent_goes_on(self) -> None:
+        """End this process if the script has forked it: one process speaks for one worker."""
+        if self._is_a_fork:
+            self.leave(EXIT_FAILED)
 
     def _note_fork(self) -> None:
         self._is_a_fork = True

@@ -240,6 +240,9 @@ class Connection(asyncio.Protocol):
         now = self._context.now()
         if self.active is not None:
             self._enter(SERVED, now)
+        elif self._closing:
+            self._unsent = sys.maxsize
+            self._enter(LINGERING if self.refused else CLOSING, now)
         else:
             self._wait_for_client(now)
             self._context.soon(self._next)

@@ -194,6 +194,7 @@ class Lifecycle:
         self._backoff = backoff or Backoff()
         self._share = planned
         self._index = 0
+        self._newest = 0
         self._refused = 0
         """Generation whose loader must not be forked."""
         self._again = False
@@ -228,7 +229,7 @@ class Lifecycle:
     # -- events: starting ---------------------------------------------------------------------
 
     def start(self, now: float) -> list[Action]:
-        self.generation += 1
+        self._begin_generation()
         self._fill(now)
         return self._taken()
 
@@ -333,11 +334,13 @@ class Lifecycle:
 
     # -- events: ending -----------------------------------------------------------------------
 
-    def takes_along(self, member: Member) -> list[Member]:
-        """Return whom the kernel ends together with a process that is ending: a loader's children.
+    def is_ending(self, member: Member) -> list[Member]:
+        """A process is ending; returns whom the kernel ends with it: a loader's children.
 
-        Nobody else would notice their end, which comes before the loader's own.
+        Nobody else would notice their end, which is told before the loader's own. From now on
+        nothing is forked from it.
         """
+        member.state = RETIRING
         if not member.is_loader or member.refusal:
             return []
         return self.roster.scoring(member.generation)
@@ -415,6 +418,11 @@ class Lifecycle:
         self.roster.members.append(member)
         return member
 
+    def _begin_generation(self) -> None:
+        """Take a new number, never one of a reload that failed: some of it may not have ended."""
+        self._newest += 1
+        self.generation = self._newest
+
     def _any_starting(self) -> bool:
         return any(member.state == STARTING for member in self.counted())
 
@@ -482,7 +490,7 @@ class Lifecycle:
             return
         self._note(logging.INFO, "reloading: new workers are starting beside the old")
         self._kill_those_starting()  # they may be half way through what has just changed
-        self.generation += 1
+        self._begin_generation()
         self.reloading = bool(self.roster.serving())
         # What kept workers out before may not any more.
         self.failed = False

@@ -327,7 +327,7 @@ class Pool:
             death, client_text = self._explain(handle, code, inside)
         for exchange in inside:
             self._listener.lost(exchange, client_text)
-        for child in self.lifecycle.takes_along(member):
+        for child in self.lifecycle.is_ending(member):
             self._handles[child].kill(LOADER_LOST)
             self._processes.ended(self._handles[child], -signal.SIGKILL)
         del self._handles[member]

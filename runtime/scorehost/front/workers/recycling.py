@@ -1,7 +1,7 @@
 """When a worker has served long enough: after a number of requests, or above a memory mark.
 
-This module only says so; ``lifecycle.py`` has the replacement started, warmed up, and then retires
-the old worker between two of its requests.
+This module only says so; ``lifecycle.py`` has the replacement started, and then retires the
+old worker between two of its requests.
 """
 
 from __future__ import annotations

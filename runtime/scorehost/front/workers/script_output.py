@@ -31,6 +31,8 @@ from scorehost.wire import marks
 from scorehost.wire.shared import SharedState
 
 _READ_SIZE: Final = 64 << 10
+_MOST_LEFT: Final = 1 << 20
+"""Bytes: as much as a pipe can hold (pipe(7))."""
 _LONGEST_LINE: Final = 64 << 10
 """Bytes; a longer line is logged in pieces."""
 
@@ -85,17 +87,23 @@ class ScriptOutput:
         return bool(data)
 
     def drain(self, inside: str = "") -> None:
-        """Read everything a process left behind, the request that was in it included."""
-        while True:
+        """Read what a process left behind, the request that was in it included; end its line."""
+        self.catch_up(inside)
+        self._line(self._rest, inside)
+        self._rest = b""
+
+    def catch_up(self, inside: str = "") -> None:
+        """Read what is there now: not for ever, as other processes may write to the pipe too."""
+        left = _MOST_LEFT
+        while left > 0:
             try:
                 data = os.read(self._descriptor, _READ_SIZE)
             except OSError:
-                break
+                return
             if not data:
-                break
+                return
+            left -= len(data)
             self._take(data, inside)
-        self._line(self._rest, inside)
-        self._rest = b""
 
     def _take(self, data: bytes, inside: str) -> None:
         rest = self._rest + data
@@ -159,10 +167,9 @@ class ScriptOutput:
         except orjson.JSONDecodeError:
             self._line(value, "")
             return
-        level = logging.getLevelName(record["level"])
         self._last_lines.append(f"{record['level']}:{record['logger']}: {record['message']}")
         self._log.event(
-            level if isinstance(level, int) else logging.INFO,
+            record["number"],
             SCRIPT if record["logger"] == "root" else f"{SCRIPT}.{record['logger']}",
             record["message"],
             request_id=self._whose,
