@@ -234,8 +234,9 @@ _OUR_DOING: Final = {
     STOPPED: "The process was told to stop",
 }
 _OUR_HINTS: Final = {
-    DEADLINE: "Native code that does not return to Python cannot be interrupted, nor can an except: that "
-    "swallows the interruption. Make run() do less at once, or raise SCORING_TIMEOUT_MS.",
+    DEADLINE: "Native code that does not return to Python cannot be interrupted, nor can an "
+    "except: that swallows the interruption. Make run() do less at once, or raise "
+    "SCORING_TIMEOUT_MS.",
 }
 _MEANINGS: Final[dict[int, str]] = {
     signal.SIGSEGV: "segmentation fault",
