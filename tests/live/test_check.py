@@ -375,7 +375,9 @@ def children_of(pid: int) -> list[str]:
 ENDLESS = {
     "prints in run": "def init(): pass\ndef run(data):\n while True: print('x')\n",
     "streams": "def init(): pass\ndef run(data):\n while True: yield 'x' * 10\n",
-    "prints in init": "import subprocess\ndef init(): subprocess.run(['yes'])\ndef run(data): pass\n",
+    "prints in init": (
+        "import subprocess\ndef init(): subprocess.run(['yes'])\ndef run(data): pass\n"
+    ),
     "another process prints": (
         "import os, subprocess\ndef init(): subprocess.Popen(['timeout', '20', 'yes'])\n"
         "def run(data): os._exit(3)\n"
