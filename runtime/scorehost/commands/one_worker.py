@@ -242,7 +242,9 @@ class OneWorker:
     def _send(self, request: ScoringRequest) -> None:
         self._number += 1
         in_file = len(request.body) >= MEMORY_FILE_FROM
-        packet = pack_scoring_request(self._number, b"", request, in_file=in_file)
+        # With an id the worker marks where its output ends: also a line without its end.
+        identity = b"%d" % self._number
+        packet = pack_scoring_request(self._number, identity, request, in_file=in_file)
         with contextlib.suppress(OSError):  # its end is noticed when it is heard
             if not in_file:
                 self._handle.requests.send(packet)
