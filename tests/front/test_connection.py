@@ -149,6 +149,23 @@ def test_a_client_that_never_takes_the_end_of_its_last_answer_is_let_go(server: 
     assert client.connection.lost
 
 
+def test_one_that_takes_some_of_its_last_answer_and_no_more_is_let_go(server: MemoryServer):
+    """A connection that is closing stays so; it does not become an idle one, which may wait."""
+    client = server.connect()
+    client.transport.room = 0
+    large = b'"' + b"x" * 200_000 + b'"'
+    client.send(request_bytes("POST", "/score", headers=[("Connection", "close")], body=large))
+    client.transport.room = 190_000
+    client.transport.take()
+    client.transport.room = 0
+    server.run()
+    assert not client.connection.lost
+    assert client.connection.writable
+
+    server.pass_by(65)  # under the 75 s of an idle connection
+    assert client.connection.lost
+
+
 def test_one_that_takes_some_of_it_is_waited_for(server: MemoryServer):
     client = server.connect()
     client.transport.room = 0

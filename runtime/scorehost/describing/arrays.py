@@ -98,7 +98,7 @@ def _typed_shape(arguments: tuple[Any, ...]) -> Shape | None:
 
 
 def _stated_shape(item: Any) -> Shape | None:
-    """Lengths out of ``(None, 4)``; None when the item is no shape."""
+    """Lengths out of ``(None, 4)``; None when the item is not a shape."""
     if not isinstance(item, (tuple, list)) or not item:
         return None
     if not all(length is None or isinstance(length, (int, str)) for length in item):

@@ -156,7 +156,7 @@ _COMMON: dict[str, Any] = {"tags": ["Scoring"], "security": [{}, {"Bearer": []}]
 
 
 def _query_parameters(schema: Schema) -> list[dict[str, Any]]:
-    """One parameter for each property; what is no scalar travels as JSON."""
+    """One parameter for each property; what is not a scalar travels as JSON."""
     required = schema.get("required", ())
     parameters = []
     for name, described in schema.get("properties", {}).items():

@@ -65,7 +65,7 @@ def hold_back() -> None:
 
 
 def let_pass() -> None:
-    """After it."""
+    """Let the signals through again, after the fork."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
 
 

@@ -115,9 +115,11 @@ class Output:
         if sys.stdout is not own_out or sys.stderr is not own_err:  # the script has others
             _flush(sys.stdout)
             _flush(sys.stderr)
-        with contextlib.suppress(OSError):  # the script has closed its outputs
+        try:  # not contextlib.suppress, which costs every request a third of a microsecond
             if self._marked or self._native_output():
                 _put(mark(END, self._request_id))
+        except OSError:  # the script has closed its outputs
+            pass
         self._marked = False
         self._request_id = b""
 

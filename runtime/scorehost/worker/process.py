@@ -266,7 +266,8 @@ class Worker:
             interrupts.interruptible = 0
         except Interrupted as error:
             outcome = self._interrupted(error)
-        self._only_the_parent_goes_on()
+        if self._is_a_fork:
+            self.leave(EXIT_FAILED)  # the script forked; only its parent may answer
         if type(outcome) is Stream:
             self._stream(number, outcome)
         else:
