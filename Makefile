@@ -13,9 +13,13 @@ BIN     := $(abspath $(VENV))/bin
 PACKAGE := pyproject.toml $(wildcard tools/*.py)
 NEEDED  := $(wildcard examples/*/requirements.txt)
 
-# Two at a time, each file on one: most tests wait for a server. Those that hold a clock to a bar
-# run alone, after the others; pytest's status 5 says that TESTS has none of a kind.
-PARALLEL ?= -n 2 --dist loadfile
+# Four at a time, each file in one process, the longest first: most tests wait for a server, so two
+# cores are enough. Those that hold a clock to a bar run alone, after the others; pytest's status 5
+# says that TESTS has none of a kind.
+PARALLEL ?= -n 4 --dist loadfile --no-loadscope-reorder
+
+# What the packages that scorehost runs on have a part in.
+OLDEST ?= tests/unit tests/front tests/http tests/live/test_debugger.py
 
 # Programs from outside Python, by Debian's names; .ci/needs installs what is missing.
 TEST_PROGRAMS  := curl chromium
@@ -23,7 +27,7 @@ BENCH_PROGRAMS := wrk
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lint type test images bench bench-peers load docs format clean
+.PHONY: help demo lint type test oldest images bench bench-peers load docs format clean
 
 help: ## This list
 	@echo 'make …'
@@ -47,6 +51,9 @@ test: $(VENV)/.made-dev ## Every test; installs what they need, names what it ca
 	$(BIN)/python -m pytest $(PARALLEL) -m 'not clock' $(TESTS) || [ $$? -eq 5 ] || failed=1; \
 	$(BIN)/python -m pytest -m clock $(TESTS) || [ $$? -eq 5 ] || failed=1; \
 	exit $$failed
+
+oldest: $(VENV)-oldest/.made-test ## The built wheel with the oldest packages that pyproject.toml allows
+	@$(<D)/bin/python -m pytest $(PARALLEL) -m 'not clock' $(if $(TESTS),$(TESTS),$(OLDEST))
 
 images: $(VENV)/.made-dev ## Build the base images, in order; needs docker or podman (IMAGES= for others)
 	$(BIN)/python base-images/build.py $(IMAGES)
@@ -89,6 +96,17 @@ $(VENV)/.made-demo: $(PACKAGE) examples/diabetes/requirements.txt | $(VENV)/.mad
 $(VENV)/.made-dev: $(PACKAGE) $(NEEDED) | $(VENV)/.made-venv
 	@echo 'Installing scorehost and what its tests and examples need into $(VENV) …'
 	@$(BIN)/python -m pip install --quiet --editable '.[dev]' $(addprefix --requirement ,$(NEEDED))
+	@touch $@
+
+# The oldest of what scorehost names itself, the newest of all else that goes with it; no --editable.
+$(VENV)-oldest/.made-test: $(PACKAGE) $(NEEDED) | $(VENV)/.made-dev
+	@echo 'Building the wheel and installing it with its oldest packages into $(@D) …'
+	@rm -rf build # setuptools would pack what an earlier build left there
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(BIN)/uv pip compile --quiet --python $(@D)/bin/python --resolution lowest-direct --only-binary :all: \
+	  --extra all --output-file $(@D)/oldest.txt pyproject.toml
+	@$(BIN)/uv pip install --quiet --python $(@D)/bin/python --constraints $(@D)/oldest.txt \
+	  '.[test]' $(addprefix --requirements ,$(NEEDED))
 	@touch $@
 
 $(VENV)/.made-load: $(VENV)/.made-dev

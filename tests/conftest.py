@@ -25,7 +25,22 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["support.nothing_skipped"]
 
+# A file runs in one process. What takes longest begins first, so that nobody waits for it alone.
+LONGEST = (
+    "images/test_hardened.py",
+    "live/test_debugger.py",
+    "images/test_build.py",
+    "docs/test_documents_run.py",
+    "live/test_plain_asyncio.py",
+)
+
 _logs = pytest.StashKey[list[LiveServer]]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get("/".join(item.path.parts[-2:]), len(places)))
 
 
 @pytest.fixture(scope="module")

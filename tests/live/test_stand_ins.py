@@ -184,6 +184,23 @@ print(line.hash.value == digest.decode(), line.size == len(line.read_binary()))
     assert environment.says(source, app) == "True True"
 
 
+def test_the_wheel_has_every_file(environment: Environment, sources: Path, app: Path) -> None:
+    """Pages, styles and tables too, which setuptools leaves out unless they are named."""
+    source = "from importlib.metadata import files; print(*files('scorehost'), sep='\\n')"
+    runtime = sources / "runtime"
+    ours = {
+        str(file.relative_to(runtime))
+        for package in ("scorehost", "azureml_stand_ins")
+        for file in (runtime / package).rglob("*")
+        if file.is_file()
+    }
+
+    installed = set(environment.says(source, app).splitlines())
+
+    assert len(ours) > 200
+    assert ours - installed == set()
+
+
 def test_python_starts_without_loading_anything(
     environment: Environment, app: Path, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import scorehost
 from scorehost.diagnosis.deaths import (
     REASONS,
     Death,
@@ -21,7 +22,7 @@ from scorehost.diagnosis.deaths import (
 from scorehost.diagnosis.stacks import frames_of_stacks, running_places, without_our_frames
 
 MIB = 1 << 20
-OURS = Path(__file__).parents[2] / "runtime" / "scorehost" / "entry_script.py"
+OURS = Path(scorehost.__file__).with_name("entry_script.py")
 
 STACKS = f"""\
 Fatal Python error: Segmentation fault

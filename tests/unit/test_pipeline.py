@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 import pytest
@@ -808,7 +809,8 @@ def test_a_raw_script_sees_a_target_as_proxies_get_it_resolved(
     run = "from scorehost.api import rawhttp\ndef init(): pass\n@rawhttp\ndef run(r): return r.url"
     sent = request("POST", target, headers=[("Host", "sent")])
 
-    assert json.loads(answer(scripts.pipeline(run).score(sent)).body) == url
+    # Werkzeug 2.2 quotes more of a query than later versions do: the same address.
+    assert unquote(json.loads(answer(scripts.pipeline(run).score(sent)).body)) == url
 
 
 def test_a_raw_script_reads_forms_and_files(scripts: Loader):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import scorehost
 from scorehost.diagnosis.frames import Frame, format_frames, user_frames
 from scorehost.diagnosis.report import (
     OUR_FAULT,
@@ -426,7 +427,7 @@ def test_a_death(tmp_path: Path) -> None:
     """Places come from what faulthandler wrote; the user's source stands beside."""
     script = tmp_path / "score.py"
     script.write_text("import ctypes\n\n\ndef init():\n    ctypes.string_at(0)\n")
-    ours = Path(__file__).parents[2] / "runtime" / "scorehost" / "entry_script.py"
+    ours = Path(scorehost.__file__).with_name("entry_script.py")
 
     report = report_death(
         stage="init()",
