@@ -1,7 +1,7 @@
-"""Whether a worker can score: asks the server of this container's settings for /readyz.
+"""Checks whether a worker can score, by asking this container's server for /readyz.
 
-Docker runs it every few seconds, so it imports little. It goes by the environment and the config
-file; a port that is set on the command line instead must be repeated as SERVER_PORT.
+Docker runs it every few seconds, so it imports little. It reads the settings from the environment
+and the config file; a port that is set on the command line must be repeated as SERVER_PORT.
 """
 
 import os
@@ -17,19 +17,19 @@ SECONDS = 2.0
 
 
 def main() -> int:
-    """0 when it answers 200, else 1, with the answer on standard output for `docker inspect`."""
+    """Print the answer, for `docker inspect`; return 0 if its status is 200, otherwise 1."""
     settings = resolve({}, os.environ).settings
     try:
         answer = ask(settings)
     except OSError as error:
-        print(f"no answer: {error}")
+        print(f"The server does not answer: {error}")
         return 1
     print(answer)
     return 0 if answer.partition(" ")[2].startswith("200") else 1
 
 
 def ask(settings: Settings) -> str:
-    """The answer, without its headers' end."""
+    """The server's answer, as text."""
     with connected(settings) as connection:
         connection.sendall(REQUEST)
         parts = iter(lambda: connection.recv(65536), b"")
@@ -49,13 +49,13 @@ def connected(settings: Settings) -> socket.socket:
     if settings.tls_certificate is None:
         return plain
     context = ssl.create_default_context()
-    context.check_hostname = False  # it is this very container
+    context.check_hostname = False  # the server is in this very container
     context.verify_mode = ssl.CERT_NONE
     return context.wrap_socket(plain)
 
 
 def reachable(host: str) -> str:
-    """The address to ask for one that is listened on."""
+    """The address at which a server that listens on a host can be reached."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
 
 
