@@ -1,12 +1,12 @@
 """Build the family of base images, in order.
 
-    python base-images/build.py                    all that need no GPU (`make images` does this)
-    python base-images/build.py inference-gpu      one, and what it is built from
+    python base-images/build.py                    the images without CUDA (as `make images` does)
+    python base-images/build.py inference-gpu      one image, and those that it is built on
     python base-images/build.py lock               choose the newest versions of all packages
     python base-images/build.py pin                ask the registry for the upstream images' digests
 
-Wheels are fetched here, on the host, checked against the lock files' hashes, and installed in the
-build without a network. What is built depends on the checkout alone, Debian's packages apart.
+Wheels are fetched on the host, checked against the hashes of the lock files, and installed in the
+build without a network. Except for Debian's packages, the result depends on the checkout alone.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from scorehost.images.wheels import Target, download, machine_of, that_apply
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
 TOOLS = ("overlay.py", "sbom.py")
-"""Files of the runtime that also work alone, inside images."""
+"""Files of the runtime that are also used by themselves, inside images."""
 
 GLIBC = 36
 """The oldest C library of the family is 2.36, Debian 12's."""
 
 NO_DATE = "315532800"  # 1980, the first year that a zip file can hold
-"""So that a wheel's bytes say only what is in it, and an unchanged one is found in the cache."""
+"""A wheel's bytes then depend only on its files, and an unchanged one is found in the cache."""
 
 OWN_SOURCES = ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "runtime", "tools")
 
 
 def main() -> int:
-    """Do what was asked; the exit status."""
+    """Run the command line; return the exit status."""
     arguments = parse(read_family())
     family = read_family(namespace=arguments.namespace)
     try:
@@ -72,16 +72,18 @@ def parse(family: Family) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="UPSTREAM=IMAGE",
-        help="Begin with another image: debian=registry.example/debian:bookworm-slim.",
+        help="Build on another image: debian=registry.example/debian:bookworm-slim.",
     )
     parser.add_argument(
-        "--namespace", metavar="NAME", help="Call the images NAME/inference-cpu, …."
+        "--namespace", metavar="NAME", help="Name the images NAME/inference-cpu and so on."
     )
-    parser.add_argument("--engine", metavar="COMMAND", help="docker, podman, or one like them.")
+    parser.add_argument(
+        "--engine", metavar="COMMAND", help="docker, podman, or a compatible command."
+    )
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in names]
     if unknown:
-        parser.error(f"{unknown[0]} is not in the family, which is {', '.join(family.images)}.")
+        parser.error(f"There is no image {unknown[0]}. The images are {', '.join(family.images)}.")
     return arguments
 
 
@@ -89,7 +91,7 @@ def parse(family: Family) -> argparse.Namespace:
 
 
 def build_all(engine: Engine, family: Family, names: list[str], bases: dict[str, str]) -> None:
-    """Build some images, each after the ones it is built from."""
+    """Build some images, each after those that it is built on."""
     order: list[BaseImage] = []
     for name in names:
         line: list[BaseImage] = []
@@ -124,44 +126,44 @@ def build(engine: Engine, family: Family, image: BaseImage, bases: dict[str, str
             on_line=lines.append,
         )
     if status:
-        raise EngineError("\n".join(["the build failed:", *lines[-40:]]))
+        raise EngineError("\n".join(["The build failed:", *lines[-40:]]))
     built = engine.image(image.reference)
     assert built is not None
     added = (built.size - facts.size) / 1e6
-    print(f"  {built.id[:19]}, {built.size / 1e6:.0f} MB, {added:.0f} of them on top of {base}")
+    print(f"  {built.id[:19]}, {built.size / 1e6:.0f} MB, {added:.0f} MB more than {base}")
 
 
 def python_in(engine: Engine, image: str) -> str:
-    """The Python that an image has, in two parts."""
+    """The major and minor version of an image's Python."""
     program = "import sys; print('%d.%d' % sys.version_info[:2])"
     return engine.ask("run", "--rm", "--network", "none", image, "python", "-c", program)
 
 
 def upstream_image(engine: Engine, upstream: Upstream) -> str:
-    """The pinned image; or one of that name that somebody put here on purpose.
+    """The pinned image, or one of that name that was put on this machine on purpose.
 
-    An image without a registry's digest was imported or built on this machine: where no
-    registry can be reached, that is all there is.
+    An image without a registry's digest was imported or built on this machine, as is necessary
+    where no registry can be reached.
     """
     if engine.image(upstream.pinned):
         return upstream.pinned
     here = engine.image(upstream.tagged)
     if here and not here.digests:
-        print(f"note: {upstream.tagged} is one made on this machine, not the pinned one")
+        print(f"note: using {upstream.tagged} made on this machine, not the pinned image")
         return upstream.tagged
     try:
         engine.pull(upstream.pinned)
     except EngineError as error:
         raise EngineError(
-            f"{upstream.pinned} cannot be had. {error}\n"
-            f"Begin with another, '--base {upstream.name}=IMAGE', or see 'Without a registry' in "
-            "base-images/README.md."
+            f"{upstream.pinned} cannot be pulled. {error}\n"
+            f"Build on another image with '--base {upstream.name}=IMAGE', or see 'Without a "
+            "registry' in base-images/README.md."
         ) from error
     return upstream.pinned
 
 
 def options(family: Family, image: BaseImage, base: str) -> list[str]:
-    """What the recipe takes."""
+    """The engine's options for the arguments that the recipe declares."""
     values = {
         "APP_UID": str(family.uid),
         "APP_USER": family.user,
@@ -183,10 +185,10 @@ def recipe(image: BaseImage) -> Path:
 
 
 def revision(image: BaseImage) -> str:
-    """The last commit that changed what the image is made of; nothing while that is being changed.
+    """The last commit that changed the image's sources; "" if they have uncommitted changes.
 
-    Not simply the last commit: a label that changes with every one would make every layer anew
-    that is built on the image.
+    It is not simply the last commit, because a label that changes with every commit would rebuild
+    every layer on top of the image.
     """
     tools = [f"runtime/scorehost/images/{name}" for name in TOOLS]
     parts = ["base-images/images.toml", f"base-images/{image.recipe}", *tools]
@@ -202,11 +204,11 @@ def _output(command: list[str]) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
-# -- What a recipe needs beside it ----------------------------------------------------------
+# -- The context of a build -----------------------------------------------------------------
 
 
 def fill(context: Path, image: BaseImage, target: Target) -> None:
-    """Put recipe, tools, lock file and wheels into a build's folder."""
+    """Put the recipe, tools, lock file and wheels into a build's folder."""
     for file in (HERE / image.recipe).iterdir():
         if file.is_file():
             shutil.copy(file, context / file.name)
@@ -228,22 +230,17 @@ def fill(context: Path, image: BaseImage, target: Target) -> None:
 
 
 def fetch(locked: Path, folder: Path, target: Target) -> None:
-    """Fetch the wheels of a lock file; their hashes are checked."""
-    failed = download(
-        locked,
-        folder,
-        target,
-        options=["--require-hashes"],
-        dependencies=False,
-        environ=os.environ,
-        on_line=lambda _: None,
-    )
+    """Fetch the wheels of a lock file and check their hashes."""
+    options = ["--require-hashes", "--no-deps"]
+    failed = download(locked, folder, target, options=options, environ=os.environ)
     if failed:
-        raise UsageError("\n".join([f"{locked.name}: wheels cannot be fetched", *failed[-10:]]))
+        raise UsageError(
+            "\n".join([f"The wheels of {locked.name} cannot be fetched:", *failed[-10:]])
+        )
 
 
 def own_wheel(folder: Path) -> Path:
-    """Build scorehost's wheel, from a copy: setuptools leaves things behind where it works."""
+    """Build scorehost's wheel, from a copy, because setuptools leaves files behind."""
     with tempfile.TemporaryDirectory(prefix="scorehost-wheel-") as place:
         for name in OWN_SOURCES:
             source = CHECKOUT / name
@@ -266,7 +263,7 @@ def own_wheel(folder: Path) -> Path:
 
 
 def lock() -> int:
-    """Write the lock files anew, with the newest versions that fit, for every architecture."""
+    """Rewrite the lock files with the newest versions that fit, for every architecture."""
     for folder, wanted in (("foundation", ["pip"]), ("inference-cpu", core_requirements())):
         file = HERE / folder / "requirements.lock"
         oldest = min(tuple(map(int, i.python.split("."))) for i in read_family().images.values())
@@ -274,19 +271,19 @@ def lock() -> int:
         command += ["--python-version", ".".join(map(str, oldest)), "--generate-hashes"]
         command += ["--no-header", "--no-annotate", "--upgrade", "--output-file", str(file), "-"]
         subprocess.run(command, input="\n".join(wanted), text=True, check=True)
-        print(f"{file.relative_to(CHECKOUT)} is written")
+        print(f"Wrote {file.relative_to(CHECKOUT)}")
     return 0
 
 
 def core_requirements() -> list[str]:
-    """What the runtime needs, without extras."""
+    """The requirements of the runtime, without extras."""
     from importlib.metadata import requires
 
     return [line for line in requires("scorehost") or () if "extra ==" not in line]
 
 
 def pin(engine: Engine, family: Family) -> int:
-    """Ask for the digests that the upstream tags have now, and write them down."""
+    """Ask for the current digests of the upstream tags, and write them to ``images.toml``."""
     data = HERE / "images.toml"
     text = data.read_text("utf-8")
     for upstream in {

@@ -63,11 +63,11 @@ CASES = {
         {"myenv.yml": "name: x\ndependencies:\n\t- numpy\n"},
     ),
     "an environment without dependencies": Broken(
-        ["has no list 'dependencies:'", "Did you mean it by 'dependecies'"],
+        ["has no list 'dependencies:'", "Is 'dependecies' a misspelling of it?"],
         {"myenv.yml": "name: x\ndependecies: [numpy]\n"},
     ),
     "a package that only conda has": Broken(
-        ["asks for what only conda has", "ffmpeg: not a Python package", "Dockerfile.steps"],
+        ["lists packages that only conda has", "ffmpeg: not a Python package", "Dockerfile.steps"],
         {"myenv.yml": "dependencies: [numpy, ffmpeg]\n"},
     ),
     "a package that nobody has": Broken(
@@ -91,23 +91,23 @@ CASES = {
         {"myenv.yml": "dependencies: [python=3.6.2, numpy]\n"},
     ),
     "packages that do not fit together": Broken(
-        ["do not fit together", "idna==3.7", "idna==3.10"],
+        ["The packages conflict", "idna==3.7", "idna==3.10"],
         {"requirements.txt": "idna==3.7\nidna==3.10\n"},
     ),
     "a pin against the server's own needs": Broken(
-        ["do not fit together", "requested flask==1.1.4\n", "scorehost needs flask>="],
+        ["The packages conflict", "requested flask==1.1.4\n", "scorehost needs flask>="],
         {"requirements.txt": "flask==1.1.4\n"},
     ),
     "a requirement that is none": Broken(
-        ["requirements.txt, line 2", "'numpy=1.26' is not a requirement", "name==version"],
+        ["requirements.txt, line 2", "'numpy=1.26' is not a valid requirement", "name==version"],
         {"requirements.txt": "idna\nnumpy=1.26\n"},
     ),
     "source code for a package": Broken(
-        ["line 1", "is source code to be built", "--wheelhouse"],
+        ["line 1", "is source code", "--wheelhouse"],
         {"requirements.txt": "git+https://git.example/x.git\n"},
     ),
     "a model that is not there": Broken(
-        ["--model m=model.pkl: model.pkl is not there"],
+        ["--model m=model.pkl: model.pkl does not exist"],
         arguments=["--model", "m=model.pkl"],
     ),
     "a step that fails": Broken(
@@ -124,14 +124,19 @@ CASES = {
         ["has a FROM", "--base-image"], {"Dockerfile.steps": "FROM debian\nRUN true\n"}
     ),
     "a secret": Broken(
-        ["look like secrets", ".env: variables", "id_rsa: a private key", "--allow-secret .env"],
+        [
+            "look like secrets",
+            ".env: environment variables",
+            "id_rsa: a private key",
+            "--allow-secret .env",
+        ],
         {".env": "PASSWORD=x", "keys/id_rsa": "x"},
     ),
     "a script that an ignore list names": Broken(
-        ["The entry script score.py does not go into the image"], {".dockerignore": "*.py\n"}
+        ["The entry script score.py would be missing from the image"], {".dockerignore": "*.py\n"}
     ),
     "a base image that is not here": Broken(
-        ["The base image localhost:9/nobody/nothing:1 cannot be had.", "not reach the registry"],
+        ["The base image localhost:9/nobody/nothing:1 cannot be pulled.", "reach the registry"],
         arguments=["--base-image", "localhost:9/nobody/nothing:1"],
         status=1,
     ),
@@ -141,7 +146,7 @@ CASES = {
         status=1,
     ),
     "an engine that does not answer": Broken(
-        ["No container engine answers.", "systemctl start docker"],
+        ["The container engine is not running", "systemctl start docker"],
         arguments=["--engine", "docker --host unix:///nowhere.sock"],
         status=1,
     ),

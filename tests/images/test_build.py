@@ -69,7 +69,7 @@ def test_twice_is_nothing(inference: str, tmp_path: Path, tag: str):
 
     again = scorehost_build(tmp_path / "app", tag)
 
-    assert f"Nothing has changed: {tag} is what it was" in again.out
+    assert f"Nothing has changed: {tag} is still" in again.out
     assert inspect("image", tag)["Id"] == id_
 
     fill(tmp_path / "app", {"score.py": ECHO + "# new\n"})

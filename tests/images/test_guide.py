@@ -95,7 +95,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def build(folder: Path, tag: str, *arguments: str) -> str:
     model = f"my-best-model={folder.parent / 'model.txt'}"
     said = scorehost_build(folder, tag, "--model", model, *arguments)
-    assert "azureml-defaults==1.0.17 is replaced" in said.out
+    assert "azureml-defaults==1.0.17 is not installed" in said.out
     return tag
 
 

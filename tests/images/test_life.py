@@ -134,14 +134,14 @@ def test_a_port_that_is_taken(echo: str, start: StartContainer):
         )
 
     assert refused.status != 0
-    assert f"The port {port} is taken" in explain(refused.err, "docker")
+    assert f"The port {port} is already in use" in explain(refused.err, "docker")
 
 
 def test_an_image_that_is_not_here():
     """Likewise; the registry is on this machine, and there is none."""
     refused = docker("run", "--rm", "localhost:9/nobody/nothing:1", check=False)
 
-    assert re.search(r"does not reach the registry|mind the tag", explain(refused.err, "docker"))
+    assert re.search(r"cannot reach the registry|check the tag", explain(refused.err, "docker"))
 
 
 def test_settings_from_outside(echo: str, start: StartContainer):

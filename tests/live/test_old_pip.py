@@ -108,7 +108,7 @@ def test_pins_without_wheels(pip: dict[str, str], index: Path, tmp_path: Path):
         fetch(pip, index.as_uri(), tmp_path, *wanted)
 
     head, numpy, thing, sources = str(refused.value).splitlines()
-    assert head == "Not every package can be had for the image's Python 3.11."
+    assert head == "Some packages are not available for the image's Python 3.11."
     assert numpy == (
         "  numpy==1.15.4 has no wheel for Python 3.11. The nearest version that has one is 1.26.4: "
         "numpy==1.26.4"
@@ -123,7 +123,7 @@ def test_packages_that_do_not_fit(pip: dict[str, str], index: Path, tmp_path: Pa
         fetch(pip, index.as_uri(), tmp_path, "thing==1.0", "thing==2.0")
 
     assert str(refused.value) == (
-        "The packages do not fit together; pip found no versions for all.\n"
+        "The packages conflict: no set of versions meets all requirements.\n"
         "  The user requested thing==1.0\n"
         "  The user requested thing==2.0"
     )
@@ -134,7 +134,7 @@ def test_an_index_that_is_not_reached(pip: dict[str, str], tmp_path: Path):
     with pytest.raises(UsageError) as refused:
         fetch(pip, "http://127.0.0.1:9/", tmp_path, "thing")
 
-    assert "an index is not reached" in str(refused.value)
+    assert "an index cannot be reached" in str(refused.value)
     assert "Connection refused" in str(refused.value)
     assert "no package of that name" not in str(refused.value)
 

@@ -95,9 +95,9 @@ def test_a_build_string(entry: str, build: str):
     ("entry", "said"),
     [
         ("numpy=1.20|1.21", "Name one version, or a range"),
-        ("numpy>=a b c", "is not understood"),
-        ("=1.2", "is not a dependency"),
-        ("dask[complete]", "extras are pip's, below 'pip:'"),
+        ("numpy>=a b c", "cannot be parsed"),
+        ("=1.2", "is not a valid dependency"),
+        ("dask[complete]", "extras belongs below 'pip:'"),
     ],
 )
 def test_a_dependency_that_is_none(entry: str, said: str):
@@ -113,7 +113,7 @@ def test_the_guides_file(tmp_path: Path):
 
     assert environment.lines.requirements == ["ptvsd", "numpy==1.26.4", "scikit-learn==1.5.0"]
     assert environment.python == "==3.11.*"
-    assert any("azureml-defaults==1.0.17 is replaced" in note for note in environment.notes)
+    assert any("azureml-defaults==1.0.17 is not installed" in note for note in environment.notes)
 
 
 def test_names_of_condas(tmp_path: Path):
@@ -123,8 +123,8 @@ def test_names_of_condas(tmp_path: Path):
     environment = read_conda(file)
 
     assert environment.lines.requirements == ["torch==2.1.*", "xgboost"]
-    assert "pytorch is torch for pip" in environment.notes
-    assert "setuptools=60: left out, the image brings its own" in environment.notes
+    assert "pytorch is called torch by pip" in environment.notes
+    assert "setuptools=60 is ignored: the image has its own installer" in environment.notes
 
 
 def test_only_conda_has_it(tmp_path: Path):
@@ -135,11 +135,11 @@ def test_only_conda_has_it(tmp_path: Path):
         read_conda(file)
 
     message = str(refused.value)
-    assert "asks for what only conda has" in message
-    assert "mkl: a library of conda's own" in message
-    assert "install -y --no-install-recommends ffmpeg' into Dockerfile.steps" in message
+    assert "lists packages that only conda has" in message
+    assert "mkl: a library that conda packages separately" in message
+    assert "install -y --no-install-recommends ffmpeg' to Dockerfile.steps" in message
     assert "cudatoolkit: part of CUDA" in message
-    assert "r-ggplot2: a package for R" in message
+    assert "r-ggplot2: an R package" in message
     assert "numpy:" not in message
 
 
@@ -183,7 +183,7 @@ def test_pips_list(tmp_path: Path):
         "https://wheels.example/more.html",
     ]
     assert environment.notes == [
-        f"{tmp_path / 'myenv.yml'}, pip's list, line 6: --progress-bar is left out"
+        f"{tmp_path / 'myenv.yml'}, pip's list, line 6: --progress-bar is ignored"
     ]
 
 
@@ -199,24 +199,24 @@ def test_variables(tmp_path: Path):
     [
         ("dependencies:\n\t- numpy", r"is not YAML: .* at line 2, column 1"),
         ("dependencies: [numpy", r"is not YAML: .* at line 1"),
-        ("", "holds nothing, not keys"),
-        ("- numpy", "holds a list, not keys"),
-        ("name: x\ndependancies: [numpy]", "Did you mean it by 'dependancies'"),
-        ("name: x\nchannels: []", "It has name, channels"),
-        ("dependencies: numpy", "holds a str; it takes a list"),
+        ("", "is empty, and must have keys"),
+        ("- numpy", "is a list, and must have keys"),
+        ("name: x\ndependancies: [numpy]", "Is 'dependancies' a misspelling of it"),
+        ("name: x\nchannels: []", "Keys found: name, channels"),
+        ("dependencies: numpy", "is a string; it must be a list"),
         ("dependencies:\n- pip: numpy", "'pip:' with a list below it"),
-        ("dependencies:\n- npm: [left-pad]", "'npm:' among the dependencies is not understood"),
-        ("dependencies:\n- pip: ['numpy==']", "pip's list, line 1: .* is not a requirement"),
-        ("dependencies:\n- pip: [-e .]", "is source code to be built"),
-        ("dependencies:\n- pip: [-r myenv.yml]", "is read by itself"),
-        ("dependencies:\n- pip: [-r gone.txt]", "gone.txt is not there"),
-        ("dependencies:\n- pip: [numpy, null]", "a dependency holds nothing"),
-        ("dependencies: [numpy, 1.5]", "a dependency holds a float"),
-        ("variables: [A=1]\ndependencies: []", "'variables' holds a list; .* 'NAME: value'"),
-        ("variables: A=1\ndependencies: []", "'variables' holds a str; .* 'NAME: value'"),
-        ("variables: {A: }\ndependencies: []", "variable A holds nothing; it takes a text"),
-        ("variables: {A: [1]}\ndependencies: []", "variable A holds a list"),
-        ("variables: {MY VAR: 1}\ndependencies: []", "'MY VAR' is not a variable name"),
+        ("dependencies:\n- npm: [left-pad]", "'npm:' among the dependencies is not supported"),
+        ("dependencies:\n- pip: ['numpy==']", "pip's list, line 1: .* is not a valid requirement"),
+        ("dependencies:\n- pip: [-e .]", "is source code, and images"),
+        ("dependencies:\n- pip: [-r myenv.yml]", "includes itself"),
+        ("dependencies:\n- pip: [-r gone.txt]", "gone.txt does not exist"),
+        ("dependencies:\n- pip: [numpy, null]", "a dependency is empty"),
+        ("dependencies: [numpy, 1.5]", "a dependency is a number, 1.5"),
+        ("variables: [A=1]\ndependencies: []", "'variables' is a list; .* 'NAME: value'"),
+        ("variables: A=1\ndependencies: []", "'variables' is a string; .* 'NAME: value'"),
+        ("variables: {A: }\ndependencies: []", "variable A is empty; it must be a string"),
+        ("variables: {A: [1]}\ndependencies: []", "variable A is a list"),
+        ("variables: {MY VAR: 1}\ndependencies: []", "'MY VAR' is not a valid variable name"),
         ('variables: {A: "1\\nRUN id"}\ndependencies: []', "variable A: .* more than one line"),
     ],
 )
@@ -231,7 +231,7 @@ def test_bytes_that_are_no_text(tmp_path: Path):
     file = tmp_path / "myenv.yml"
     file.write_bytes(b"dependencies: [\xff]")
 
-    with pytest.raises(UsageError, match="is not text in UTF-8"):
+    with pytest.raises(UsageError, match="is not UTF-8 text"):
         read_environment(file)
 
 
@@ -276,12 +276,12 @@ def test_a_requirements_file(tmp_path: Path):
     assert lines.constraints == ["numpy<2.3"]
     assert lines.options == ["--index-url", "https://mirror.example/simple", "--pre"]
     assert len(lines.notes) == 1
-    assert "--progress-bar is left out" in lines.notes[0]
+    assert "--progress-bar is ignored" in lines.notes[0]
 
 
 @pytest.mark.parametrize("line", ["-e .", "--editable=src", ".", "./library", "/opt/library"])
 def test_a_folder_is_no_package(tmp_path: Path, line: str):
-    with pytest.raises(UsageError, match=r"line 1: .* is source code to be built"):
+    with pytest.raises(UsageError, match=r"line 1: .* is source code, and images"):
         read_requirements(written(tmp_path, line, "requirements.txt"))
 
 
@@ -294,7 +294,7 @@ def test_a_folder_is_no_package(tmp_path: Path, line: str):
     ],
 )
 def test_a_repository_is_no_package(tmp_path: Path, line: str):
-    with pytest.raises(UsageError, match="give it with --wheelhouse"):
+    with pytest.raises(UsageError, match="use them with --wheelhouse"):
         read_requirements(written(tmp_path, line, "requirements.txt"))
 
 
@@ -313,7 +313,7 @@ def test_a_repository_is_no_package(tmp_path: Path, line: str):
 )
 def test_a_wheel_by_its_path(tmp_path: Path, line: str):
     """The build does not have it: it is said where wheels go, before anything is fetched."""
-    with pytest.raises(UsageError, match=r"a wheel by its path.*name==version.*--wheelhouse"):
+    with pytest.raises(UsageError, match=r"the path of a wheel.*name==version.*--wheelhouse"):
         read_requirements(written(tmp_path, line, "requirements.txt"))
 
 
@@ -334,13 +334,13 @@ def test_the_address_of_a_wheel(tmp_path: Path, line: str):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("numpy=1.26", "pip's form is name==version"),
+        ("numpy=1.26", "Write name==version"),
         ("two words", "line 1: 'two words'"),
-        ("legit+tools==1", "is not a requirement"),
-        ("legit+tools @ https://e.org/x-1.whl", "is not a requirement"),
-        ("-r '/x", "line 1: .* is not understood: No closing quotation"),
-        ("-r", "line 1: --requirement has no value"),
-        ("--index-url --pre", "line 1: --index-url has no value"),
+        ("legit+tools==1", "is not a valid requirement"),
+        ("legit+tools @ https://e.org/x-1.whl", "is not a valid requirement"),
+        ("-r '/x", "line 1: .* cannot be parsed: No closing quotation"),
+        ("-r", "line 1: --requirement needs a value"),
+        ("--index-url --pre", "line 1: --index-url needs a value"),
     ],
 )
 def test_no_requirement(tmp_path: Path, line: str, said: str):
@@ -351,7 +351,7 @@ def test_no_requirement(tmp_path: Path, line: str, said: str):
 def test_files_in_a_circle(tmp_path: Path):
     written(tmp_path, "-r a.txt", "b.txt")
 
-    with pytest.raises(UsageError, match="is read by itself"):
+    with pytest.raises(UsageError, match="includes itself"):
         read_requirements(written(tmp_path, "-r b.txt", "a.txt"))
 
 
@@ -359,12 +359,12 @@ def test_a_circle_whose_paths_grow(tmp_path: Path):
     """A file is itself by whatever path."""
     (tmp_path / "sub").mkdir()
 
-    with pytest.raises(UsageError, match="is read by itself"):
+    with pytest.raises(UsageError, match="includes itself"):
         read_requirements(written(tmp_path / "sub", "-r ../sub/a.txt", "a.txt"))
 
 
 def test_a_file_that_is_not_there(tmp_path: Path):
-    with pytest.raises(UsageError, match=r"gone\.txt is not there"):
+    with pytest.raises(UsageError, match=r"gone\.txt does not exist"):
         read_requirements(written(tmp_path, "-r gone.txt", "a.txt"))
 
 
@@ -388,7 +388,7 @@ def test_pyproject(tmp_path: Path):
 
     assert environment.lines.requirements == ["numpy<3"]
     assert environment.python == ">=3.9"
-    assert "scorehost>=0.1 is replaced: the base image has it" in environment.notes
+    assert "scorehost>=0.1 is not installed: the base image already has it" in environment.notes
 
 
 @pytest.mark.parametrize(
@@ -397,8 +397,8 @@ def test_pyproject(tmp_path: Path):
         ("[project", "is not TOML"),
         ("[tool.poetry]", r"has no \[project\] table"),
         ("[project]\ndynamic = ['dependencies']", "Export them to a requirements.txt"),
-        ("[project]\ndependencies = 'numpy'", "holds 'numpy'; it takes a list of texts"),
-        ("[project]\ndependencies = [1]", r"holds \[1\]; it takes a list of texts"),
+        ("[project]\ndependencies = 'numpy'", "is 'numpy'; it must be a list of strings"),
+        ("[project]\ndependencies = [1]", r"is \[1\]; it must be a list of strings"),
     ],
 )
 def test_a_pyproject_that_is_none(tmp_path: Path, text: str, said: str):
@@ -414,7 +414,7 @@ def test_what_a_pyproject_leaves_out(tmp_path: Path):
 
     assert environment.lines.requirements == []
     assert "pyproject.toml lists no dependencies" in environment.notes[0]
-    assert "optional dependencies are left out: gpu, dev" in environment.notes[1]
+    assert "optional dependencies are not installed: gpu, dev" in environment.notes[1]
 
 
 def test_which_file(tmp_path: Path):
@@ -427,7 +427,7 @@ def test_which_file(tmp_path: Path):
 
     assert environment.source == "myenv.yml"
     assert environment.lines.requirements == ["numpy"]
-    assert environment.notes[0].startswith("myenv.yml is used; requirements.txt is not")
+    assert environment.notes[0].startswith("using myenv.yml, ignoring requirements.txt")
     assert other.lines.requirements == ["scipy"]
 
 
@@ -436,7 +436,7 @@ def test_no_file(tmp_path: Path):
 
     assert environment.lines.requirements == []
     assert "only scorehost and numpy" in environment.notes[0]
-    with pytest.raises(UsageError, match=r"env\.yml is not there"):
+    with pytest.raises(UsageError, match=r"env\.yml does not exist"):
         find_environment(tmp_path, tmp_path / "env.yml")
 
 

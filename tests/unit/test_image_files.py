@@ -290,8 +290,8 @@ def test_a_model_in_this_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ("a:=m.pkl", "'' is not a whole number"),
         ("a:²=m.pkl", "'²' is not a whole number"),
         ("a=n.pkl", "Did you mean .*m.pkl"),
-        ("a=empty", "holds no file"),
-        ("a=gone/m.pkl", "Nor is gone"),
+        ("a=empty", "contains no files"),
+        ("a=gone/m.pkl", "Neither does gone"),
     ],
 )
 def test_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, said: str):

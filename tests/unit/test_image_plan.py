@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,8 @@ import pytest
 
 from scorehost import cli
 from scorehost.errors import UsageError
-from scorehost.images.build import recipe_of
 from scorehost.images.context import Context
-from scorehost.images.dockerfile import Recipe, render
+from scorehost.images.dockerfile import render
 from scorehost.images.family import read_family
 from scorehost.images.plan import Plan, Wishes, make_plan
 from scorehost.images.wheels import Sources
@@ -56,7 +56,7 @@ def test_the_usual_folder(app: Path):
     assert [str(place) for _, place in made.files] == ["helper.py", "myenv.yml", "score.py"]
     assert [str(place) for _, place in made.model_files] == ["azureml-models/m/1/m.pkl"]
     assert made.steps == "RUN true"
-    assert ".dockerignore leaves out 1 file" in made.notes
+    assert ".dockerignore excludes 1 file" in made.notes
 
 
 def test_main_py_is_a_script_too(tmp_path: Path):
@@ -116,23 +116,23 @@ def test_a_secret_that_is_named(app: Path):
         ({}, {"tag": "My-Model:1"}, "Did you mean my-model:1"),
         ({}, {"tag": "a b"}, "is not a valid image name"),
         ({}, {"entry_script": "scor.py"}, "Did you mean --entry-script score.py"),
-        ({}, {"entry_script": "../score.py"}, "must lie in the folder"),
-        ({}, {"docker_file": Path("steps")}, "--docker-file steps is not there"),
+        ({}, {"entry_script": "../score.py"}, "must be in the folder"),
+        ({}, {"docker_file": Path("steps")}, "--docker-file steps does not exist"),
         ({"Dockerfile.steps": "FROM debian\nRUN true"}, {}, "has a FROM"),
         ({"Dockerfile.steps": "RUN a \\\n  b\n\n  from debian"}, {}, "has a FROM"),
         ({"Dockerfile.steps": "RUN <<EOF\na\nEOF\nFROM debian"}, {}, "has a FROM"),
         ({"Dockerfile.steps": "\ufeffFROM debian"}, {}, "has a FROM"),
         ({"myenv.yml": "dependencies: ['python=3.6.2']"}, {}, r"3\.11 \(inference-cpu\), 3\.12"),
-        ({".dockerignore": "score.py"}, {}, "The entry script score.py does not go into"),
-        ({}, {"sample": "request.json"}, "The sample request.json does not go into"),
-        ({".env": "PASSWORD=x"}, {}, r"\.env: variables.*(\n.*)*--allow-secret \.env"),
+        ({".dockerignore": "score.py"}, {}, "The entry script score.py would be missing from"),
+        ({}, {"sample": "request.json"}, "The sample request.json would be missing from"),
+        ({".env": "PASSWORD=x"}, {}, r"\.env: environment variables.*(\n.*)*--allow-secret \.env"),
         ({}, {"variables": ["A"]}, "--env A is not of the form"),
         ({}, {"variables": ["A-B=1"]}, "--env A-B=1 is not of the form"),
         ({}, {"variables": ["A=1\n2"]}, "more than one line"),
         ({}, {"variables": ["A=1\r2"]}, "more than one line"),
-        ({}, {"models": ["m=nowhere.pkl"]}, "nowhere.pkl is not there"),
-        ({}, {"base_image": ""}, "--base-image '' is not the name of an image"),
-        ({}, {"base_image": "base:1\nRUN id"}, "is not the name of an image"),
+        ({}, {"models": ["m=nowhere.pkl"]}, "nowhere.pkl does not exist"),
+        ({}, {"base_image": ""}, "--base-image '' is not a valid image name"),
+        ({}, {"base_image": "base:1\nRUN id"}, "is not a valid image name"),
     ],
 )
 def test_what_cannot_be_planned(
@@ -148,9 +148,9 @@ def test_what_cannot_be_planned(
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({"predict.py": ""}, "has no score.py. It has predict.py: name one"),
+        ({"predict.py": ""}, "has no score.py. It has predict.py: choose one"),
         ({"scores.py": ""}, "Did you mean --entry-script scores.py"),
-        ({"readme.txt": ""}, "no Python file at all"),
+        ({"readme.txt": ""}, "no Python files"),
     ],
 )
 def test_no_script(tmp_path: Path, files: dict[str, str], said: str):
@@ -162,10 +162,10 @@ def test_no_script(tmp_path: Path, files: dict[str, str], said: str):
 
 def test_a_file_for_a_folder(app: Path):
     with pytest.raises(
-        UsageError, match=r"takes the folder it lies in: .* --entry-script score.py"
+        UsageError, match=r"takes the folder that contains it: .* --entry-script score.py"
     ):
         plan(app / "score.py")
-    with pytest.raises(UsageError, match="is not there"):
+    with pytest.raises(UsageError, match="does not exist"):
         plan(app / "nowhere")
 
 
@@ -221,54 +221,54 @@ def instructions(text: str) -> list[str]:
 
 def test_the_whole_dockerfile(app: Path):
     """What changes seldom comes first, the script last; root only until the app is copied."""
-    recipe = Recipe(
-        base="base:1",
-        owner="10001:0",
-        entry_script="score.py",
-        source="myenv.yml",
-        has_packages=True,
-        has_models=True,
-        steps="RUN apt-get update\n",
-        variables={"SCOREHOST_DEBUG": "1"},
-        labels={"title": "app"},
-        sample="request.json",
+    fill(
+        app,
+        {
+            "myenv.yml": "dependencies: [scipy]",
+            "azureml-models/m/1/m.pkl": "x",
+            "Dockerfile.steps": "RUN apt-get update\n",
+            "request.json": "{}",
+        },
     )
+    made = plan(app, base_image="base:1", variables=["A=1"], sample="request.json")
+    made = replace(made, labels={"title": "app"})
 
-    assert render(recipe).partition("\n\n")[2] == (
-        "# Packages are installed in a stage that is thrown away; only what is new goes on.\n"
+    assert render(made, "10001:0", on_host=True).partition("\n\n")[2] == (
+        "# Packages are installed in a stage that is discarded; only their files are kept.\n"
         "FROM base:1 AS packages\n"
         "USER root\n"
         "COPY .scorehost/packages/ /tmp/packages/\n"
         "COPY .scorehost/wheels/ /tmp/wheels/\n"
         'RUN ["python", "/tmp/packages/overlay.py", "/overlay", "--no-index", "--find-links", '
-        '"/tmp/wheels", "--requirement", "/tmp/packages/requirements.txt"]\n'
+        '"/tmp/wheels", "--constraint", "/tmp/packages/constraints.txt", "--requirement", '
+        '"/tmp/packages/requirements.txt"]\n'
         "\n"
         "FROM base:1\n"
         "USER root\n"
         "\n"
-        "# myenv.yml, a layer of its own: a new script leaves it as it is.\n"
+        "# The packages of myenv.yml, in a layer that a new script reuses.\n"
         "COPY --from=packages /overlay/ /\n"
         "RUN xargs --arg-file=/opt/scorehost/replaced --delimiter='\\n' --no-run-if-empty rm -rf\n"
         'RUN ["python", "-m", "pip", "check"]\n'
         "\n"
-        "# Dockerfile.steps, as they are.\n"
+        "# Dockerfile.steps, unchanged.\n"
         "RUN apt-get update\n"
         "USER root\n"
         "\n"
-        "# What is in here now.\n"
+        "# The list of the installed packages.\n"
         'RUN ["python", "/opt/scorehost/sbom.py", "/opt/scorehost/sbom.cdx.json"]\n'
         "\n"
-        "# How it runs.\n"
+        "# How the container runs.\n"
         'ENV AZUREML_ENTRY_SCRIPT="score.py" \\\n'
-        '    SCOREHOST_DEBUG="1"\n'
+        '    A="1"\n'
         "WORKDIR /var/azureml-app\n"
         "USER 10001\n"
         "\n"
-        "# What changes most comes last.\n"
+        "# What changes most often comes last.\n"
         "COPY --chown=10001:0 .scorehost/models/ /var/azureml-app/\n"
         "COPY --chown=10001:0 .scorehost/app/ /var/azureml-app/\n"
         "\n"
-        "# Does it load, find its models and start?\n"
+        "# Check that the script loads, finds its models and starts.\n"
         'RUN ["env", "PYTHONDONTWRITEBYTECODE=1", "scorehost", "check", "--sample", '
         '"request.json"]\n'
         "\n"
@@ -276,18 +276,19 @@ def test_the_whole_dockerfile(app: Path):
     )
 
 
-def test_the_smallest_dockerfile():
+def test_the_smallest_dockerfile(app: Path):
     """No packages: one stage. No models, no check: neither is mentioned."""
-    text = render(Recipe(base="base:1", owner="1:0", entry_script="score.py", check=False))
+    text = render(plan(app, check=False), "1:0", on_host=True)
 
-    assert instructions(text) == ["FROM", "USER", "RUN", "ENV", "WORKDIR", "USER", "COPY"]
+    assert instructions(text) == ["FROM", "USER", "RUN", "ENV", "WORKDIR", "USER", "COPY", "LABEL"]
 
 
-def test_packages_from_an_index():
+def test_packages_from_an_index(app: Path):
     """pip asks in the build; the certificates stay in the stage that is thrown away."""
-    recipe = Recipe("b", "1:0", "score.py", has_packages=True, from_wheels=False, ca_bundle=True)
+    fill(app, {"requirements.txt": "scipy"})
+    made = plan(app, base_image="b", sources=Sources(ca_bundle=Path("/etc/bundle.pem")))
 
-    stage, final = render(recipe).split("\nFROM b\n")
+    stage, final = render(made, "1:0", on_host=False).split("\nFROM b\n")
 
     assert '"--only-binary=:all:"' in stage
     assert '"--cert", "/tmp/ca-bundle.pem"' in stage
@@ -304,9 +305,9 @@ def test_packages_from_an_index():
         ("ü ', x", '"ü \', x"'),
     ],
 )
-def test_values_are_taken_as_they_are(value: str, written: str):
+def test_values_are_taken_as_they_are(app: Path, value: str, written: str):
     """The builder replaces nothing in them."""
-    text = render(Recipe("b", "1:0", "score.py", variables={"A": value}))
+    text = render(plan(app, variables=[f"A={value}"]), "1:0", on_host=True)
 
     assert f"A={written}\n" in text
 
@@ -316,8 +317,8 @@ def test_index_options_of_a_requirements_file(app: Path):
     fill(app, {"requirements.txt": "--index-url https://mirror.example/simple\nscipy"})
     made = plan(app, sources=Sources(index_url="https://other.example/simple"))
 
-    on_host = render(recipe_of(made, "1:0", on_host=True))
-    in_build = render(recipe_of(made, "1:0", on_host=False))
+    on_host = render(made, "1:0", on_host=True)
+    in_build = render(made, "1:0", on_host=False)
 
     assert "mirror.example" not in on_host
     assert '"--index-url", "https://mirror.example/simple"' in in_build

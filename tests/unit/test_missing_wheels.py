@@ -146,9 +146,8 @@ def test_a_range_without_a_wheel():
     """There is no nearest one then, but a range."""
     (problem,) = problems_of(["numpy<1.20"], BOOKWORM, lambda _: ["1.26.4", "1.23.2", "1.9a1x"])
 
-    assert (
-        problem == "numpy<1.20 has no wheel for Python 3.11. There are wheels of 1.23.2 to 1.26.4."
-    )
+    assert problem.startswith("numpy<1.20 has no wheel for Python 3.11.")
+    assert problem.endswith(" There are wheels for versions 1.23.2 to 1.26.4.")
 
 
 def test_a_folder_as_an_index(tmp_path: Path):
@@ -177,7 +176,7 @@ def test_no_versions():
 def test_versions_that_do_not_fit(said: str):
     """The conflict in pip's words, and only it."""
     assert explain_failure([], said.splitlines(), "3.11") == (
-        "The packages do not fit together; pip found no versions for all.\n"
+        "The packages conflict: no set of versions meets all requirements.\n"
         "  The user requested numpy==1.15.4\n"
         "  scorehost needs numpy==2.4.0"
     )
@@ -187,7 +186,7 @@ def test_versions_that_do_not_fit(said: str):
 def test_a_missing_wheel_comes_first(said: str):
     """Whatever pip makes of it: what cannot be had is no conflict."""
     assert explain_failure(["numpy==1.15.4 …"], said.splitlines(), "3.11") == (
-        "Not every package can be had for the image's Python 3.11.\n  numpy==1.15.4 …"
+        "Some packages are not available for the image's Python 3.11.\n  numpy==1.15.4 …"
     )
 
 
@@ -205,7 +204,7 @@ def test_an_index_that_is_not_reached(warning: str, explained: str):
     """No package is missed before an index has answered."""
     message = explain_failure(["x: no package of that name"], given_up(warning), "3.11")
 
-    assert message.startswith("The packages cannot be fetched: an index is not reached.\n")
+    assert message.startswith("The packages cannot be fetched: an index cannot be reached.\n")
     assert explained in message
     assert "no package" not in message
     assert "object at 0x" not in message

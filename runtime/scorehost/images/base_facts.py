@@ -1,4 +1,4 @@
-"""What is in a base image, asked of the image itself: its Python, its platform, its packages."""
+"""The Python, platform and packages of a base image, which the image itself reports."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class BaseFacts:
-    """What is in a base image.
+    """The Python, platform and packages of a base image.
 
     Parameters
     ----------
-    image : it, as the engine knows it.
+    image : its id.
     python, release : Python's version, in two and in three parts.
-    machine, glibc : for which wheels must be.
-    packages : of Python, with their versions.
+    machine, glibc : the platform, as in :class:`Target`.
+    packages : the Python packages, with their versions.
     """
 
     image: str
@@ -50,37 +50,31 @@ class BaseFacts:
 
 
 def look_into(engine: Engine, image: Image, reference: str, cache: Path) -> BaseFacts:
-    """Ask an image, or remember what it said: an image never changes."""
+    """The facts about an image, from the cache if it was asked before: an image never changes.
+
+    Raises
+    ------
+    EngineError
+        The image runs no Python, or has no scorehost.
+    """
     remembered = cache / "bases" / f"{image.id.rpartition(':')[2]}.json"
-    facts = recall(remembered)
-    if facts is not None:
-        return facts
+    try:
+        return BaseFacts(**json.loads(remembered.read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        pass  # it was never asked, or only a part of its answer was kept
     try:
         words = ("run", "--rm", "--network", "none", "--entrypoint", "python", image.id)
-        said = engine.ask(*words, "-c", PROGRAM)
-        facts = BaseFacts(image=image.id, **json.loads(said))
+        facts = BaseFacts(image=image.id, **json.loads(engine.ask(*words, "-c", PROGRAM)))
     except (EngineError, ValueError) as error:
-        raise EngineError(f"Python does not run in {reference}: {error}") from error
+        raise EngineError(f"Python cannot be run in {reference}: {error}") from error
     if "scorehost" not in facts.packages:
         raise EngineError(
-            f"scorehost is not installed in {reference}. Start from an image of the family, or "
-            "from one that is built on it."
+            f"scorehost is not installed in {reference}. Use inference-cpu, inference-gpu, or an "
+            "image that is built on one of them."
         )
-    remember(facts, remembered)
-    return facts
-
-
-def recall(file: Path) -> BaseFacts | None:
-    """What was remembered; None when nothing was, or only a part of it."""
-    try:
-        return BaseFacts(**json.loads(file.read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def remember(facts: BaseFacts, file: Path) -> None:
-    """Keep it; whoever reads at the same time reads all or nothing."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile("w", dir=file.parent, suffix=".new", delete=False) as stream:
+    remembered.parent.mkdir(parents=True, exist_ok=True)
+    # Replaced in one step, so that a build that reads the file meanwhile gets all or nothing.
+    with NamedTemporaryFile("w", dir=remembered.parent, suffix=".new", delete=False) as stream:
         json.dump(asdict(facts), stream)
-    Path(stream.name).replace(file)
+    Path(stream.name).replace(remembered)
+    return facts

@@ -1,6 +1,6 @@
-"""Following a build: which step it is at, what it said there, and the whole of it in a file.
+"""Follows a build: its current step, the output of that step, and all output in a file.
 
-Understands what docker's classic builder, BuildKit (in plain form) and podman print.
+The output may be that of docker's classic builder, BuildKit (in plain form) or podman.
 """
 
 from __future__ import annotations
@@ -9,33 +9,28 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 
 CLASSIC = re.compile(r"Step (?P<at>\d+)/(?P<of>\d+) : (?P<what>.*)")
 PODMAN = re.compile(r"(\[\d+/\d+\] )?STEP (?P<at>\d+)/(?P<of>\d+): (?P<what>.*)")
 BUILDKIT = re.compile(r"#(?P<id>\d+) \[(?:\S+ )?\s*(?P<at>\d+)/(?P<of>\d+)\] (?P<what>.*)")
 BUILDKIT_ERROR = re.compile(r"#(?P<id>\d+) ERROR")
 BUILDKIT_OUTPUT = re.compile(r"#(?P<id>\d+) (?:[\d.]+ )?(?P<text>.*)")
-CACHED = re.compile(r" ---> Using cache|--> Using cache .*|#\d+ CACHED")
 
 NOISE = re.compile(
     r" --->|-->|Removing intermediate container|#\d+ (DONE|CACHED|sha256:|extracting|transferring)"
 )
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
-"""The classic builder colours what steps write to standard error, whoever reads it."""
+"""The classic builder colours what steps write to standard error, even outside a terminal."""
 
 KEPT_LINES = 400
 
 
 @dataclass
 class Step:
-    """A step of a build, and what was said during it."""
+    """A step of a build, and its output."""
 
     what: str
     said: list[str] = field(default_factory=list)
-
-    def last_words(self, count: int) -> list[str]:
-        return self.said[-count:]
 
 
 class BuildLog:
@@ -43,8 +38,8 @@ class BuildLog:
 
     Parameters
     ----------
-    file : gets every line.
-    on_step : told each step as it begins: its number, of how many, and its text.
+    file : every line is written to it.
+    on_step : called when a step begins, with its number, the number of steps, and its text.
     """
 
     def __init__(self, file: Path, on_step: Callable[[int, int, str], None]) -> None:
@@ -52,19 +47,13 @@ class BuildLog:
         self.path = file
         self._stream = file.open("w", encoding="utf-8")
         self._on_step = on_step
-        self._by_id: dict[str, Step] = {}  # BuildKit's steps run beside each other
+        self._by_id: dict[str, Step] = {}  # BuildKit runs steps in parallel
         self.step = Step("")
-        self.cached = 0
 
     def __enter__(self) -> BuildLog:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stream.close()
 
     def line(self, text: str) -> None:
@@ -74,8 +63,6 @@ class BuildLog:
         found = CLASSIC.match(text) or PODMAN.match(text) or BUILDKIT.match(text)
         if found:
             self._begin(found)
-        elif CACHED.match(text):
-            self.cached += 1
         elif failed := BUILDKIT_ERROR.match(text):
             self.step = self._by_id.get(failed["id"], self.step)
         else:
@@ -84,7 +71,7 @@ class BuildLog:
     def _begin(self, found: re.Match[str]) -> None:
         number = found.groupdict().get("id")
         if number in self._by_id:
-            return  # BuildKit names a step again, before more of its output
+            return  # BuildKit repeats a step's name before more of its output
         self.step = Step(found["what"])
         if number:
             self._by_id[number] = self.step
@@ -99,5 +86,5 @@ class BuildLog:
 
 
 def name_for(tag: str) -> str:
-    """A file name for an image's name."""
+    """A file name made from an image's name."""
     return re.sub(r"[^\w.-]+", "-", tag).strip("-") or "image"

@@ -1,16 +1,14 @@
 """conda's environment files (``myenv.yml``), read as requirements for pip.
 
-What is understood: ``dependencies`` with ``name``, ``name=version``, ``channel::name>=1,<2``,
+Supported are ``dependencies`` with ``name``, ``name=version``, ``channel::name>=1,<2``,
 ``python=…`` and a nested ``pip:`` list, whose lines are those of a requirements file. Channels and
-build strings mean nothing to pip and are left out; packages that only conda has are refused, all of
+build strings mean nothing to pip and are ignored; packages that only conda has are refused, all of
 them at once, each with what to do.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ import yaml
 
 from scorehost.errors import UsageError
 from scorehost.images.conda_names import SETUP_TOOLS, pip_name, remedy
-from scorehost.images.requirement_lines import RequirementLines, checked, read_entries
+from scorehost.images.requirement_lines import Environment, checked, read_entries
 from scorehost.images.text import read_text
 from scorehost.images.variables import check_variable
 from scorehost.names import nearest
@@ -36,34 +34,16 @@ _IN_BRACKETS = re.compile(
 _CONSTRAINT = re.compile(r"(?P<operator>==|!=|>=|<=|~=|=|>|<)?\s*(?P<version>[\w.!*+]+)$")
 
 
-@dataclass
-class CondaEnvironment:
-    """What a file asks for.
-
-    Parameters
-    ----------
-    lines : requirements for pip, in the file's order, and the options of its ``pip:`` list.
-    python : version constraint for Python, "" when there is none.
-    variables : environment variables that the environment sets.
-    notes : what was left out or renamed, for the person to hear.
-    """
-
-    lines: RequirementLines = field(default_factory=RequirementLines)
-    python: str = ""
-    variables: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-
-def read_conda(file: Path) -> CondaEnvironment:
-    """Read a file.
+def read_conda(file: Path) -> Environment:
+    """Read an environment file.
 
     Raises
     ------
     UsageError
-        It is not YAML, not an environment, or asks for what only conda has.
+        The file is not YAML, not an environment, or lists packages that only conda has.
     """
     data = _load(file)
-    environment = CondaEnvironment(variables=_variables(file, data))
+    environment = Environment(variables=_variables(file, data))
     refused: list[str] = []
     for entry in _dependencies(file, data):
         if isinstance(entry, dict):
@@ -71,7 +51,10 @@ def read_conda(file: Path) -> CondaEnvironment:
         else:
             _add(environment, refused, file, _text(file, entry))
     if refused:
-        raise UsageError(_refusal(file, refused))
+        listed = "\n".join(f"  {line}" for line in refused)
+        raise UsageError(
+            f"{file} lists packages that only conda has; images are built with pip.\n{listed}"
+        )
     environment.notes += environment.lines.notes
     return environment
 
@@ -84,33 +67,34 @@ def _load(file: Path) -> dict[str, Any]:
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "an unknown place"
         raise UsageError(
             f"{file} is not YAML: {error.problem} at {place}. "
-            "Indent with blanks, two for each level, and never with tabs."
+            "Indent with spaces, two per level, and never with tabs."
         ) from error
     except yaml.YAMLError as error:
         raise UsageError(f"{file} is not YAML: {error}.") from error
     if not isinstance(data, dict):
         raise UsageError(
-            f"{file} is not a conda environment file: it holds {_kind(data)}, not keys such as "
-            "'dependencies:'."
+            f"{file} is not a conda environment file: it is {_kind(data)}, and must have keys such "
+            "as 'dependencies:'."
         )
     return data
 
 
 def _kind(value: object) -> str:
-    return "nothing" if value is None else f"a {type(value).__name__}"
+    """What YAML made of a value, in words."""
+    name = type(value).__name__
+    words = {"NoneType": "empty", "str": "a string", "dict": "a mapping"}
+    return words.get(name, f"a number, {value}" if name in {"int", "float"} else f"a {name}")
 
 
 def _variables(file: Path, data: dict[str, Any]) -> dict[str, str]:
     given = data.get("variables") or {}
     if not isinstance(given, dict):
-        raise UsageError(
-            f"{file}: 'variables' holds {_kind(given)}; it takes 'NAME: value', one a line."
-        )
+        raise UsageError(f"{file}: 'variables' is {_kind(given)}; it must be 'NAME: value' lines.")
     variables = {}
     for name, value in given.items():
         if value is None or isinstance(value, dict | list):
             raise UsageError(
-                f"{file}: the variable {name} holds {_kind(value)}; it takes a text, '' for none."
+                f"{file}: the variable {name} is {_kind(value)}; it must be a string ('' for none)."
             )
         check_variable(str(name), str(value), f"{file}, variable {name}")
         variables[str(name)] = str(value)
@@ -121,11 +105,12 @@ def _dependencies(file: Path, data: dict[str, Any]) -> list[Any]:
     entries = data.get("dependencies")
     if entries is None:
         near = next((key for key in data if nearest(str(key), ["dependencies"])), None)
-        hint = f" Did you mean it by {near!r}?" if near else f" It has {', '.join(map(str, data))}."
-        raise UsageError(f"{file} has no list 'dependencies:'.{hint}")
+        found = ", ".join(map(str, data))
+        hint = f"Is {near!r} a misspelling of it?" if near else f"Keys found: {found or 'none'}."
+        raise UsageError(f"{file} has no list 'dependencies:'. {hint}")
     if not isinstance(entries, list):
         raise UsageError(
-            f"{file}: 'dependencies' holds {_kind(entries)}; it takes a list, one '- name' a line."
+            f"{file}: 'dependencies' is {_kind(entries)}; it must be a list of '- name' lines."
         )
     return entries
 
@@ -134,48 +119,43 @@ def _pip_list(file: Path, entry: dict[str, Any]) -> list[str]:
     lines = entry.get("pip")
     if set(entry) != {"pip"} or not isinstance(lines, list | type(None)):
         raise UsageError(
-            f"{file}: '{next(iter(entry), '')}:' among the dependencies is not understood. Only "
-            "'pip:' with a list below it may stand there."
+            f"{file}: '{next(iter(entry), '')}:' among the dependencies is not supported. Only "
+            "'pip:' with a list below it is possible there."
         )
     return [_text(file, line) for line in lines or ()]
 
 
 def _text(file: Path, entry: object) -> str:
     if not isinstance(entry, str):
-        raise UsageError(f"{file}: a dependency holds {_kind(entry)}; it takes '- name', a text.")
+        raise UsageError(f"{file}: a dependency is {_kind(entry)}; it must be a string: '- name'.")
     return entry
 
 
-def _add(environment: CondaEnvironment, refused: list[str], file: Path, entry: str) -> None:
+def _add(environment: Environment, refused: list[str], file: Path, entry: str) -> None:
     name, constraint, build = parse(entry, file)
     if name == "python":
         environment.python = constraint
     elif name in SETUP_TOOLS:
-        environment.notes.append(f"{entry}: left out, the image brings its own")
+        environment.notes.append(f"{entry} is ignored: the image has its own installer")
     elif (what_to_do := remedy(name)) is not None:
         refused.append(f"{name}: {what_to_do}")
     else:
         environment.lines.requirements.append(checked(pip_name(name) + constraint, str(file)))
         if pip_name(name) != name:
-            environment.notes.append(f"{name} is {pip_name(name)} for pip")
+            environment.notes.append(f"{name} is called {pip_name(name)} by pip")
         if build:
-            environment.notes.append(f"{entry}: the build {build} is conda's; left out")
-
-
-def _refusal(file: Path, refused: Sequence[str]) -> str:
-    listed = "\n".join(f"  {line}" for line in refused)
-    return f"{file} asks for what only conda has; images are made with pip.\n{listed}"
+            environment.notes.append(f"{entry}: conda's build string {build} is ignored")
 
 
 def parse(entry: str, file: Path) -> tuple[str, str, str]:
     """A dependency's name, its version for pip, and its build string.
 
-    ``numpy=1.26`` means any 1.26, as it does to conda, and ``numpy==1.26.4`` that very one.
+    ``numpy=1.26`` means any 1.26, as it does to conda, and ``numpy==1.26.4`` exactly that version.
     """
     found = _SPEC.match(entry.strip())
     if found is None:
         raise UsageError(
-            f"{file}: {entry!r} is not a dependency. Write '- name' or '- name=version'."
+            f"{file}: {entry!r} is not a valid dependency. Write '- name' or '- name=version'."
         )
     version, build = _without_build(found["rest"].strip())
     inside = _in_brackets(found["brackets"] or "", entry, file)
@@ -190,17 +170,17 @@ def parse(entry: str, file: Path) -> tuple[str, str, str]:
 
 
 def _in_brackets(text: str, entry: str, file: Path) -> dict[str, str]:
-    """``version='>=1,<2', build=py*`` by key."""
+    """The values of ``version='>=1,<2', build=py*`` by key."""
     if _IN_BRACKETS.sub("", text).strip():
         raise UsageError(
-            f"{file}: [{text}] in {entry!r} is not understood. conda's form is "
-            "name[version='>=1,<2']; extras are pip's, below 'pip:'."
+            f"{file}: [{text}] in {entry!r} cannot be parsed. conda's form is "
+            "name[version='>=1,<2']; a package with extras belongs below 'pip:'."
         )
     return {found["key"]: found["value"] for found in _IN_BRACKETS.finditer(text)}
 
 
 def _without_build(text: str) -> tuple[str, str]:
-    """``=1.2=py311_0`` and ``1.2 py311_0`` end in a build string."""
+    """Split off the build string of ``=1.2=py311_0`` or ``1.2 py311_0``."""
     match = re.fullmatch(r"(={0,2}[\w*][\w.*+!]*)(?:=|\s+)([\w.*+]+)", text)
     return (match[1], match[2]) if match else (text, "")
 
@@ -208,7 +188,7 @@ def _without_build(text: str) -> tuple[str, str]:
 def _for_pip(part: str, entry: str, file: Path) -> str:
     found = _CONSTRAINT.match(part)
     if found is None:
-        raise UsageError(f"{file}: the version in {entry!r} is not understood: {part!r}.")
+        raise UsageError(f"{file}: the version {part!r} in {entry!r} cannot be parsed.")
     operator, version = found["operator"] or "=", found["version"]
     if operator in {"=", "=="} and version.endswith("*"):
         return "==" + version.rstrip("*").rstrip(".") + ".*"

@@ -1,7 +1,7 @@
-"""What conda's packages are called where pip gets them, and which are not to be had there.
+"""The names that pip has for conda's packages, and the packages that only conda has.
 
-A small table: the packages of machine learning whose names differ. A name that is not in it is
-taken to be the same for both, which holds for most.
+The tables are small: they hold the packages used in machine learning whose names differ. Any
+other name is taken to be the same for both, which is true of most.
 """
 
 from __future__ import annotations
@@ -42,49 +42,17 @@ PIP_NAMES = {
     "torchvision-cpu": "torchvision",
     "xgboost-cpu": "xgboost",
 }
-"""By conda's name, those that pip knows by another."""
+"""pip's names of packages, by the different names that conda has for them."""
 
 OWN_PARTS = frozenset(
-    {
-        "_libgcc_mutex",
-        "_openmp_mutex",
-        "anaconda",
-        "blas",
-        "bzip2",
-        "ca-certificates",
-        "conda",
-        "icc_rt",
-        "intel-openmp",
-        "ld_impl_linux-64",
-        "libblas",
-        "libcblas",
-        "libffi",
-        "libgcc-ng",
-        "libgfortran-ng",
-        "libgomp",
-        "liblapack",
-        "libstdcxx-ng",
-        "libuuid",
-        "llvm-openmp",
-        "mkl",
-        "mkl-service",
-        "mkl_fft",
-        "mkl_random",
-        "ncurses",
-        "nomkl",
-        "openblas",
-        "openssl",
-        "python_abi",
-        "readline",
-        "sqlite",
-        "tbb",
-        "tk",
-        "tzdata",
-        "xz",
-        "zlib",
-    }
+    """
+    _libgcc_mutex _openmp_mutex anaconda blas bzip2 ca-certificates conda icc_rt intel-openmp
+    ld_impl_linux-64 libblas libcblas libffi libgcc-ng libgfortran-ng libgomp liblapack
+    libstdcxx-ng libuuid llvm-openmp mkl mkl-service mkl_fft mkl_random ncurses nomkl openblas
+    openssl python_abi readline sqlite tbb tk tzdata xz zlib
+    """.split()  # noqa: SIM905 - quoted, they would take a line each
 )
-"""Libraries of conda's own. Wheels and Debian bring theirs."""
+"""Libraries that conda packages by themselves. Wheels and Debian bring their own."""
 
 DEBIAN_NAMES = {
     "cmake": "cmake",
@@ -107,34 +75,34 @@ DEBIAN_NAMES = {
     "vim": "vim",
     "wget": "wget",
 }
-"""Programs and libraries that are not Python's, with the Debian package that has them."""
+"""Programs and libraries that are not Python packages, with the Debian packages that have them."""
 
 CUDA = re.compile(r"(cudatoolkit|cudnn|nccl|cuda-.+|libcu[a-z]+|pytorch-cuda|cuda)$")
 R_PACKAGE = re.compile(r"r-.+$")
 COMPILER = re.compile(r"(.*_linux-64|.*_linux-aarch64|gcc|gxx|compilers|c-compiler|cxx-compiler)$")
 
 SETUP_TOOLS = frozenset({"pip", "setuptools", "wheel"})
-"""They install packages; the image has its own pip, and needs the others for nothing."""
+"""They install packages; the image has its own pip, and needs neither of the others."""
 
 
 def pip_name(name: str) -> str:
-    """What pip calls a package of conda's."""
+    """The name that pip has for a conda package."""
     return PIP_NAMES.get(name, name)
 
 
 def remedy(name: str) -> str | None:
-    """What to do about a package that only conda has; None for one that pip may have."""
+    """What a package that only conda has is, and what to do; None for one that pip may have."""
     if name in OWN_PARTS:
-        return "a library of conda's own; wheels bring theirs. Remove the line."
+        return "a library that conda packages separately; wheels include theirs. Remove the line."
     if name in DEBIAN_NAMES:
         return (
-            f"not a Python package. Remove the line, and put 'RUN apt-get update && apt-get "
-            f"install -y --no-install-recommends {DEBIAN_NAMES[name]}' into Dockerfile.steps."
+            "not a Python package. Remove the line, and add 'RUN apt-get update && apt-get "
+            f"install -y --no-install-recommends {DEBIAN_NAMES[name]}' to Dockerfile.steps."
         )
     if CUDA.fullmatch(name):
-        return "part of CUDA. Remove the line, and build on --base-image inference-gpu."
+        return "part of CUDA. Remove the line, and use --base-image inference-gpu."
     if R_PACKAGE.fullmatch(name):
-        return "a package for R, which an entry script in Python cannot use. Remove the line."
+        return "an R package, which an entry script in Python cannot use. Remove the line."
     if COMPILER.fullmatch(name):
-        return "a compiler; images have none, and wheels need none. Remove the line."
+        return "a compiler; images have none, and wheels do not need one. Remove the line."
     return None

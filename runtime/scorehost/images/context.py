@@ -1,8 +1,8 @@
 """The folder that is sent to the engine: the app, its models, wheels, and the Dockerfile.
 
-Modes are set rather than copied, so that neither this machine's umask nor an editor that
-rewrites files makes a layer anew: whoever runs the container can read everything, and the user
-and group 0 can write it.
+Modes are set rather than copied, so that neither this machine's umask nor an editor that rewrites
+files changes a layer: any user of the container can read everything, and the user and group 0 can
+write it.
 """
 
 from __future__ import annotations
@@ -23,65 +23,57 @@ DOCKERFILE = PurePosixPath(PLACE, "Dockerfile")
 
 
 class Context:
-    """A build's folder, being filled.
-
-    Parameters
-    ----------
-    folder : an empty one.
-    """
+    """The context of one build, in a folder that is empty at first."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-
-    @property
-    def dockerfile(self) -> Path:
-        return self.folder / DOCKERFILE
+        self.dockerfile = folder / DOCKERFILE
 
     def add_files(self, place: str, files: Iterable[tuple[Path, PurePosixPath]]) -> None:
-        """Copy files below a folder of ours."""
+        """Copy files below a folder of scorehost's."""
         for source, target in files:
             copy(source, self.folder / PLACE / place / target)
 
     def add_packages(self, requirements: Sequence[str], constraints: Sequence[str]) -> None:
-        """Write the list of packages, and put the installer beside it."""
+        """Write the list of packages, and copy the installer next to it."""
         place = self.folder / PLACE / "packages"
         copy(OVERLAY, place / OVERLAY.name)
         write(place / "requirements.txt", "".join(f"{line}\n" for line in requirements))
         write(place / "constraints.txt", "".join(f"{line}\n" for line in constraints))
 
     def add_wheels(self, folder: Path) -> None:
-        """Put the wheels of a folder in."""
+        """Copy the wheels of a folder; there may be none."""
         (self.folder / PLACE / "wheels").mkdir(parents=True)
-        for wheel in sorted(folder.glob("*.whl")):
-            copy(wheel, self.folder / PLACE / "wheels" / wheel.name)
+        self.add_files(
+            "wheels", ((file, PurePosixPath(file.name)) for file in folder.glob("*.whl"))
+        )
 
     def add_ca_bundle(self, file: Path) -> None:
-        """Put a certificate bundle in."""
+        """Copy a certificate bundle."""
         copy(file, self.folder / PLACE / "ca-bundle.pem")
 
     def add_dockerfile(self, text: str) -> None:
         write(self.dockerfile, text)
 
     def add_for_steps(self, steps: str, files: Iterable[tuple[Path, PurePosixPath]]) -> None:
-        """Put the app where the user's own COPY and ADD look for it, if there are any."""
+        """Copy the app to where the user's own COPY and ADD look for it, if there are any."""
         if re.search(r"^\s*(COPY|ADD)\s", steps, re.IGNORECASE | re.MULTILINE):
             for source, target in files:
                 copy(source, self.folder / target)
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file, with a mode of ours; a hard link would change the mode of the user's own."""
+    """Copy a file and set its mode; with a hard link, the user's file would get that mode."""
     _make_folder(target.parent)
     try:
         shutil.copyfile(source, target)
     except OSError as error:
         raise UsageError(f"{source} cannot be copied: {error.strerror}.") from error
-    program = os.access(source, os.X_OK)
-    target.chmod(PROGRAM_MODE if program else FILE_MODE)
+    target.chmod(PROGRAM_MODE if os.access(source, os.X_OK) else FILE_MODE)
 
 
 def write(target: Path, text: str) -> None:
-    """Write a file, with a mode of ours."""
+    """Write a file and set its mode."""
     _make_folder(target.parent)
     target.write_text(text, "utf-8")
     target.chmod(FILE_MODE)

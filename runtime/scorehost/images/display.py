@@ -1,6 +1,6 @@
-"""What a person sees of a build: a line for each thing that is done.
+"""What a person sees of a build: one line for each action.
 
-On a terminal one line more, which moves while something is being done.
+On a terminal there is one more line, with a spinner, while an action is in progress.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ class Display:
         self.stream = stream
 
     def say(self, text: str) -> None:
-        """One thing that is done or known."""
+        """Report a result."""
         print(text, file=self.stream, flush=True)
 
     def note(self, text: str) -> None:
-        """Something that may surprise."""
+        """Report something that may surprise the user."""
         self.say(f"  note: {text}")
 
     def doing(self, text: str) -> None:
         self.say(f"  {text}")
 
     def close(self) -> None:
-        """Nothing goes on any more."""
+        """End the display; no action is in progress any more."""
 
 
 class TerminalDisplay(Display):
-    """With a line that moves."""
+    """Lines with colours, and a spinner below them."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
@@ -44,15 +44,12 @@ class TerminalDisplay(Display):
         self._status: Status | None = None
 
     def say(self, text: str) -> None:
-        """One thing that is done or known, above the moving line."""
         self._console.print(text, markup=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
-        """Something that may surprise."""
         self._console.print(f"  note: {text}", style="yellow", markup=False, soft_wrap=True)
 
     def doing(self, text: str) -> None:
-        """What is going on now, in the moving line."""
         from rich.markup import escape
 
         short = escape(text if len(text) < 90 else text[:89] + "…")
@@ -69,6 +66,6 @@ class TerminalDisplay(Display):
 
 
 def make_display(stream: TextIO | None) -> Display:
-    """The one that suits a stream."""
+    """The display that suits a stream; standard output by default."""
     stream = stream or sys.stdout
     return TerminalDisplay(stream) if stream.isatty() else Display(stream)

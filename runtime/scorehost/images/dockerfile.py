@@ -1,131 +1,101 @@
 """The Dockerfile of an app, from top to bottom.
 
-What changes seldom comes first: packages, the user's own steps, models, then the app. Written for
-every builder: no mounts, no heredocs, and no ``# syntax`` line, which would be fetched.
+What changes least comes first: packages, the user's own steps, models, then the app. Every builder
+understands it: there are no mounts, no heredocs, and no ``# syntax`` line, which would be fetched.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 
 from scorehost import __version__
+from scorehost.images.plan import Plan
 
 APP_ROOT = "/var/azureml-app"
 TOOLS = "/opt/scorehost"
 PLACE = ".scorehost"
-"""The folder in a build's context that holds what scorehost adds to the user's files."""
+"""The folder of a build's context that holds what scorehost adds to the user's files."""
 
 CHECK = ("scorehost", "check")
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """What a Dockerfile is made of.
+def render(plan: Plan, owner: str, *, on_host: bool) -> str:
+    """Write the Dockerfile.
 
     Parameters
     ----------
-    base : the image it begins with.
+    plan : what the image holds.
     owner : user and group of the app's files; containers run as the user.
-    source : the file that names the packages.
-    entry_script : relative to the app root.
-    has_packages, has_models : whether there are any.
-    pip_options : for the installation, besides the list of requirements.
-    from_wheels : whether wheels lie in the context; otherwise pip fetches them in the build.
-    ca_bundle : whether a certificate bundle lies in the context, for that.
-    steps : the user's own, as they are; "" for none.
-    variables : environment of the image.
-    labels : of the image.
-    check : whether the script is checked, and with which sample ("" for none).
+    on_host : whether the wheels are in the context; otherwise pip fetches them in the build.
     """
-
-    base: str
-    owner: str
-    entry_script: str
-    source: str = ""
-    has_packages: bool = False
-    has_models: bool = False
-    pip_options: Sequence[str] = ()
-    from_wheels: bool = True
-    ca_bundle: bool = False
-    steps: str = ""
-    variables: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    check: bool = True
-    sample: str = ""
-
-
-def render(recipe: Recipe) -> str:
-    """Write the Dockerfile."""
-    parts = [_head(recipe)]
-    if recipe.has_packages:
-        parts.append("\n".join(_packages_stage(recipe)))
-    parts.append("\n".join(_final_stage(recipe)))
+    source = plan.environment.source
+    parts = [f"# Made by scorehost {__version__}{f' from {source}' if source else ''}."]
+    if plan.environment.lines.requirements:
+        parts.append("\n".join(_packages_stage(plan, on_host)))
+    parts.append("\n".join(_final_stage(plan, owner)))
     return "\n\n".join(parts) + "\n"
 
 
-def _head(recipe: Recipe) -> str:
-    made = f"# Made by scorehost {__version__} build"
-    return made + (f" from {recipe.source}." if recipe.source else ".")
-
-
-def _packages_stage(recipe: Recipe) -> Iterator[str]:
-    yield "# Packages are installed in a stage that is thrown away; only what is new goes on."
-    yield f"FROM {recipe.base} AS packages"
+def _packages_stage(plan: Plan, on_host: bool) -> Iterator[str]:
+    yield "# Packages are installed in a stage that is discarded; only their files are kept."
+    yield f"FROM {plan.base} AS packages"
     yield "USER root"
     yield f"COPY {PLACE}/packages/ /tmp/packages/"
-    if recipe.from_wheels:
+    if on_host:
         yield f"COPY {PLACE}/wheels/ /tmp/wheels/"
-    if recipe.ca_bundle:
+    elif plan.sources.ca_bundle is not None:
         yield f"COPY {PLACE}/ca-bundle.pem /tmp/ca-bundle.pem"
-    words = ["python", "/tmp/packages/overlay.py", "/overlay", *_pip_words(recipe)]
-    yield f"RUN {_exec(words)}"
+    words = ["python", "/tmp/packages/overlay.py", "/overlay", *_pip_words(plan, on_host)]
+    yield f"RUN {_exec(*words)}"
 
 
-def _pip_words(recipe: Recipe) -> Iterator[str]:
-    if recipe.from_wheels:
+def _pip_words(plan: Plan, on_host: bool) -> Iterator[str]:
+    options, sources = plan.environment.lines.options, plan.sources
+    if on_host:
         yield from ("--no-index", "--find-links", "/tmp/wheels")
     else:
         yield from ("--only-binary=:all:", "--progress-bar", "off")
-        if recipe.ca_bundle:
+        if sources.ca_bundle is not None:
             yield from ("--cert", "/tmp/ca-bundle.pem")
-    yield from recipe.pip_options
+    yield from ("--constraint", "/tmp/packages/constraints.txt")
+    if not on_host:
+        yield from options
+        if sources.index_url is not None:
+            yield from ("--index-url", sources.index_url)
+    elif "--pre" in options:
+        yield "--pre"
     yield from ("--requirement", "/tmp/packages/requirements.txt")
 
 
-def _final_stage(recipe: Recipe) -> Iterator[str]:
-    yield f"FROM {recipe.base}"
+def _final_stage(plan: Plan, owner: str) -> Iterator[str]:
+    yield f"FROM {plan.base}"
     yield "USER root"
-    if recipe.has_packages:
-        yield f"\n# {recipe.source}, a layer of its own: a new script leaves it as it is."
+    if plan.environment.lines.requirements:
+        yield f"\n# The packages of {plan.environment.source}, in a layer that a new script reuses."
         yield "COPY --from=packages /overlay/ /"
-        yield f"RUN {_forget_replaced()}"
-        yield f"RUN {_exec(['python', '-m', 'pip', 'check'])}"
-    if recipe.steps:
-        yield f"\n# Dockerfile.steps, as they are.\n{recipe.steps.strip()}\nUSER root"
-    yield "\n# What is in here now."
-    yield f"RUN {_exec(['python', f'{TOOLS}/sbom.py', f'{TOOLS}/sbom.cdx.json'])}"
-    yield "\n# How it runs."
-    yield _pairs("ENV", {"AZUREML_ENTRY_SCRIPT": recipe.entry_script, **recipe.variables})
+        # The files of versions that were replaced, which COPY alone would leave.
+        replaced = f"--arg-file={TOOLS}/replaced --delimiter='\\n' --no-run-if-empty"
+        yield f"RUN xargs {replaced} rm -rf"
+        yield f"RUN {_exec('python', '-m', 'pip', 'check')}"
+    if plan.steps:
+        yield f"\n# Dockerfile.steps, unchanged.\n{plan.steps.strip()}\nUSER root"
+    yield "\n# The list of the installed packages."
+    yield f"RUN {_exec('python', f'{TOOLS}/sbom.py', f'{TOOLS}/sbom.cdx.json')}"
+    yield "\n# How the container runs."
+    yield _pairs("ENV", {"AZUREML_ENTRY_SCRIPT": plan.entry_script, **plan.variables})
     yield f"WORKDIR {APP_ROOT}"
-    yield f"USER {recipe.owner.partition(':')[0]}"
-    yield "\n# What changes most comes last."
-    if recipe.has_models:
-        yield f"COPY --chown={recipe.owner} {PLACE}/models/ {APP_ROOT}/"
-    yield f"COPY --chown={recipe.owner} {PLACE}/app/ {APP_ROOT}/"
-    if recipe.check:
-        yield "\n# Does it load, find its models and start?"
-        words = [*CHECK, *(["--sample", recipe.sample] if recipe.sample else [])]
-        yield f"RUN {_exec(['env', 'PYTHONDONTWRITEBYTECODE=1', *words])}"
-    if recipe.labels:  # after the layers: the same app in another folder is the same layers
-        yield "\n" + _pairs("LABEL", recipe.labels)
-
-
-def _forget_replaced() -> str:
-    """Remove the files of versions that were replaced, which COPY alone would leave."""
-    listing = f"{TOOLS}/replaced"
-    return f"xargs --arg-file={listing} --delimiter='\\n' --no-run-if-empty rm -rf"
+    yield f"USER {owner.partition(':')[0]}"
+    yield "\n# What changes most often comes last."
+    if plan.model_files:
+        yield f"COPY --chown={owner} {PLACE}/models/ {APP_ROOT}/"
+    yield f"COPY --chown={owner} {PLACE}/app/ {APP_ROOT}/"
+    if plan.check:
+        yield "\n# Check that the script loads, finds its models and starts."
+        words = [*CHECK, *(["--sample", plan.sample] if plan.sample else [])]
+        yield f"RUN {_exec('env', 'PYTHONDONTWRITEBYTECODE=1', *words)}"
+    # After the layers, so that the same app in another folder has the same layers.
+    yield "\n" + _pairs("LABEL", plan.labels)
 
 
 def _pairs(instruction: str, values: Mapping[str, str]) -> str:
@@ -134,10 +104,10 @@ def _pairs(instruction: str, values: Mapping[str, str]) -> str:
 
 
 def _quoted(value: str) -> str:
-    """A value in which the builder replaces nothing."""
+    """A value in quotes, in which the builder replaces nothing."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
     return f'"{escaped}"'
 
 
-def _exec(words: Sequence[str]) -> str:
-    return json.dumps(list(words))
+def _exec(*words: str) -> str:
+    return json.dumps(words)

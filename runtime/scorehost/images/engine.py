@@ -1,8 +1,8 @@
-"""The container engine, through its command: ``docker``, or one that takes the same words.
+"""The container engine, through its command: ``docker``, or one that takes the same arguments.
 
-What the engine refuses becomes an :class:`~scorehost.errors.EngineError` that says what to do.
-The command finds its engine by itself, with the environment that is handed on: ``DOCKER_HOST``,
-contexts and credentials work as they do when it is typed.
+A refusal of the engine becomes an :class:`~scorehost.errors.EngineError` that says what to do.
+The command gets the environment and finds its engine itself: ``DOCKER_HOST``, contexts and
+credentials work as they do when the command is typed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +20,25 @@ from scorehost.errors import EngineError
 from scorehost.images.engine_problems import explain
 
 COMMANDS = ("docker", "podman")
-"""Looked for in this order when none is named."""
+"""The commands to look for, in this order, when none is named."""
 
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy")
-"""Builds may have these without declaring them, and leave no trace of them in the image."""
+"""Build arguments that need no declaration and leave no trace in the image."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image that is here.
+    """An image that the engine has.
 
     Parameters
     ----------
     id : its digest.
-    user : whom its containers run as.
-    layers : digests of its file system's layers.
+    user : the user its containers run as.
+    digests : its references by digest; none if it was built or imported on this machine.
     """
 
     id: str
     user: str
-    layers: tuple[str, ...]
-    labels: Mapping[str, str] = field(default_factory=dict)
     architecture: str = ""
     size: int = 0
     digests: tuple[str, ...] = ()
@@ -51,13 +49,13 @@ class Engine:
 
     Parameters
     ----------
-    command : what is typed for it, with options if need be: ``docker --context far``.
-    environ : the environment its command gets.
+    command : its command, possibly with options: ``docker --context far``.
+    environ : the environment of the command.
     """
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
         self.command = tuple(command)
-        # BuildKit's display redraws itself unless told not to; we read it line by line.
+        # BuildKit's display redraws itself unless told otherwise; it is read here line by line.
         self.environ = {**environ, "BUILDKIT_PROGRESS": "plain"}
 
     @property
@@ -66,23 +64,23 @@ class Engine:
 
     @property
     def is_podman(self) -> bool:
-        """Whether it is podman, which differs in a few words."""
+        """Whether it is podman, a few of whose arguments differ."""
         return self.name.startswith("podman")
 
     def check(self) -> str:
-        """The engine's version, once it has answered."""
+        """The engine's version; an :class:`EngineError` when the engine does not answer."""
         wanted = "{{.Client.Version}}" if self.is_podman else "{{.Server.Version}}"
         return self.ask("version", "--format", wanted)
 
     def ask(self, *arguments: str) -> str:
-        """Run a command; its standard output, stripped."""
+        """Run a command of the engine; return its standard output, stripped."""
         done = self._run(arguments)
         if done.returncode:
             raise EngineError(explain(done.stderr, self.name), done.stderr)
         return done.stdout.strip()
 
     def image(self, reference: str) -> Image | None:
-        """Look at an image; None when it is not here."""
+        """Inspect an image; None when the engine does not have it."""
         done = self._run(("image", "inspect", reference))
         if done.returncode:
             if re.search(r"no such image|not known|not found", done.stderr, re.IGNORECASE):
@@ -95,7 +93,7 @@ class Engine:
         self.ask("pull", "--quiet", reference)
         found = self.image(reference)
         if found is None:
-            raise EngineError(f"{reference} was pulled, and is not here.")
+            raise EngineError(f"{reference} was pulled, but the engine does not list it.")
         return found
 
     def build(
@@ -107,9 +105,12 @@ class Engine:
         options: Sequence[str] = (),
         on_line: Callable[[str], None],
     ) -> int:
-        """Build an image, handing on each line that is printed; the exit status."""
+        """Build an image, passing on each line that is printed; return the exit status."""
         arguments = ["build", "--tag", tag, "--file", str(dockerfile), *options]
-        arguments += self._proxies()
+        for name in PROXY_VARIABLES:
+            for variable in (name, name.upper()):
+                if variable in self.environ:
+                    arguments += ["--build-arg", variable]
         if self.is_podman:  # its own format has no place for a health check
             arguments += ["--format", "docker"]
         with subprocess.Popen(
@@ -122,12 +123,6 @@ class Engine:
             for line in lines_of(process.stdout or ()):
                 on_line(line)
             return process.wait()
-
-    def _proxies(self) -> Iterator[str]:
-        for name in PROXY_VARIABLES:
-            for variable in (name, name.upper()):
-                if variable in self.environ:
-                    yield from ("--build-arg", variable)
 
     def _run(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -142,40 +137,35 @@ class Engine:
 
 
 def find_engine(wanted: str | None, environ: Mapping[str, str]) -> Engine:
-    """The engine that was named, or the first of those we know that is installed.
+    """The engine that is named, or the first known one that is installed.
 
     Raises
     ------
     EngineError
-        There is no such command.
+        The command is not installed.
     """
-    search = environ.get("PATH")
     for words in [wanted.split()] if wanted else [[name] for name in COMMANDS]:
-        found = shutil.which(words[0], path=search)
-        if found:
+        if found := shutil.which(words[0], path=environ.get("PATH")):
             return Engine([found, *words[1:]], environ)
-    name = f"The command {wanted.split()[0]}" if wanted else "Neither docker nor podman"
+    neither = "Neither docker nor podman is installed here."
+    problem = f"The command {wanted.split()[0]} is not installed here." if wanted else neither
     raise EngineError(
-        f"{name} is {'not' if wanted else ''} installed here. ".replace("  ", " ")
-        + "Images need a container engine: on Debian and Ubuntu 'apt-get install docker.io', "
-        "elsewhere Docker Desktop or podman; '--engine COMMAND' names another."
+        f"{problem} A container engine is needed: on Debian and Ubuntu 'apt-get install "
+        "docker.io', elsewhere Docker Desktop or podman; --engine COMMAND chooses another."
     )
 
 
 def lines_of(stream: Any) -> Iterator[str]:
-    """Lines as they come; a carriage return ends one too, as progress bars have it."""
+    """Lines as they arrive; a carriage return ends a line too, as in progress bars."""
     for raw in stream:
         for line in raw.decode("utf-8", "replace").rstrip("\r\n").split("\r"):
             yield line.rstrip()
 
 
 def _as_image(facts: Mapping[str, Any]) -> Image:
-    config = facts.get("Config") or {}
     return Image(
         id=str(facts["Id"]),
-        user=str(config.get("User") or ""),
-        layers=tuple((facts.get("RootFS") or {}).get("Layers") or ()),
-        labels=config.get("Labels") or {},
+        user=str((facts.get("Config") or {}).get("User") or ""),
         architecture=str(facts.get("Architecture") or ""),
         size=int(facts.get("Size") or 0),
         digests=tuple(facts.get("RepoDigests") or ()),

@@ -1,7 +1,7 @@
 """What container engines say when they refuse, and what to do about it.
 
-The words are those of docker's client and daemon (20 to 28), BuildKit and podman. What matches
-nothing here is shown as it is.
+The patterns match docker's client and daemon (20 to 28), BuildKit and podman. Output that matches
+none of them is shown unchanged.
 """
 
 from __future__ import annotations
@@ -13,55 +13,57 @@ PROBLEMS: Sequence[tuple[str, str]] = (
     (
         r"permission denied while trying to connect|"
         r"dial unix \S+: connect: permission denied",
-        "This user may not talk to the container engine. Join its group, then log in again: "
-        "'sudo usermod -aG docker $USER' (who is in it can become root); or use a rootless "
-        "engine, as podman is.",
+        "This user is not allowed to use the container engine. Join its group and log in again: "
+        "'sudo usermod -aG docker $USER' (members of that group can become root); or use a "
+        "rootless engine such as podman.",
     ),
     (
         r"cannot connect to the docker daemon|failed to connect to the docker api|"
         r"error during connect|cannot connect to podman|connection refused.*docker\.sock",
-        "No container engine answers. Start it: 'sudo systemctl start docker', or Docker "
-        "Desktop. If it runs elsewhere, DOCKER_HOST or 'docker context' names the place.",
+        "The container engine is not running or cannot be reached. Start it with 'sudo systemctl "
+        "start docker' or Docker Desktop. If it runs on another machine, set DOCKER_HOST or select "
+        "it with 'docker context use'.",
     ),
     (
         r"no space left on device|not enough (free )?space",
-        "The engine's disk is full. 'docker system df' shows what takes it, "
-        "'docker system prune' frees what nothing uses.",
+        "The engine's disk is full. 'docker system df' shows what uses the space, and 'docker "
+        "system prune' removes what is no longer used.",
     ),
     (
         r"bind for (?P<port>\S+) failed: port is already allocated|"
         r"listen tcp\S* (?P<address>\S+): bind: address already in use|"
         r"port is already allocated|address already in use",
-        "The port {port} is taken on this machine, by another container ('docker ps') or program. "
-        "End that, or publish another: -p 8001:5001.",
+        "The port {port} is already in use on this machine, by another container (see 'docker ps') "
+        "or another program. Stop it, or publish another port: -p 8001:5001.",
     ),
     (
         r"container name \"?/?(?P<name>[\w.-]+)\"? is already in use|"
         r"name \"?(?P<other>[\w.-]+)\"? is in use",
-        "There is a container named {name} already. Remove it, 'docker rm -f {name}', or choose "
+        "A container named {name} already exists. Remove it with 'docker rm -f {name}', or choose "
         "another name.",
     ),
     (
         r"toomanyrequests|rate limit",
-        "The registry has had enough requests from here for now. 'docker login' raises the "
-        "limit; or try later.",
+        "The registry's rate limit is exceeded. Raise it by logging in with 'docker login', or try "
+        "again later.",
     ),
     (
         r"no basic auth credentials|unauthorized: authentication required|"
         r"denied: requested access|authentication is required",
-        "The registry asks who you are: 'docker login REGISTRY', then again. Logins expire.",
+        "The registry requires a login, and logins expire. Run 'docker login REGISTRY' and try "
+        "again.",
     ),
     (
         r"dial tcp|no such host|tls handshake timeout|i/o timeout|"
         r"network is unreachable|context deadline exceeded",
-        "The engine does not reach the registry. Is there a network, and does the engine (not "
-        "only the shell) know the proxy?",
+        "The engine cannot reach the registry. Check the network, and that the proxy is configured "
+        "for the engine and not only in the shell.",
     ),
     (
         r"pull access denied|manifest (for \S+ )?(not found|unknown)|no such image|"
         r"repository does not exist|image not known|failed to resolve reference",
-        "The image is not here and its registry does not have it. 'docker images' lists what is "
-        "here; mind the tag.",
+        "The image was found neither on this machine nor in its registry. 'docker images' lists "
+        "the images on this machine; check the tag.",
     ),
     (
         r"invalid reference format|invalid argument \S+ for \"-t, --tag\"|repository name must be",
@@ -73,32 +75,24 @@ PROBLEMS: Sequence[tuple[str, str]] = (
 
 
 def explain(output: str, command: str) -> str:
-    """What to say about an engine's refusal: its own last words, and the advice if we know one."""
-    for pattern, advice in PROBLEMS:
-        found = re.search(pattern, output, re.IGNORECASE)
-        if found:
-            return f"{_filled(advice, found)} {command} said: {last_words(output)}"
-    return f"{command} refused: {last_words(output)}"
+    """The message for an engine's refusal: its own last words, and the advice if there is any."""
+    if advice := advice_for(output):
+        return f"{advice} {command} said: {last_words(output)}"
+    return f"{command} failed: {last_words(output)}"
 
 
 def advice_for(output: str) -> str:
-    """Only the advice; "" when we know none."""
+    """What to do about an engine's refusal; "" when no pattern matches."""
     for pattern, advice in PROBLEMS:
-        found = re.search(pattern, output, re.IGNORECASE)
-        if found:
-            return _filled(advice, found)
+        if found := re.search(pattern, output, re.IGNORECASE):
+            word = next((value for value in found.groupdict().values() if value), "").strip('"')
+            port = word.rpartition(":")[2]
+            return advice.replace("{port} ", f"{port} " if port else "").replace("{name}", word)
     return ""
 
 
 def last_words(output: str) -> str:
-    """The last line that says something."""
+    """The last line that is neither empty nor a hint about the command's help."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     telling = [line for line in lines if not line.lower().startswith(("see ", "run '"))]
-    return (telling or lines or ["nothing"])[-1]
-
-
-def _filled(advice: str, found: re.Match[str]) -> str:
-    names = [value for value in found.groupdict().values() if value]
-    word = names[0].strip('"') if names else ""
-    port = word.rpartition(":")[2]
-    return advice.replace("{port} ", f"{port} " if port else "").replace("{name}", word)
+    return (telling or lines or ["(no output)"])[-1]

@@ -1,160 +1,122 @@
-"""Which packages an app needs, from whatever file says so.
+"""Which packages an app needs, read from the file that lists them.
 
-Looked for in this order: ``myenv.yml`` and conda's other usual names, ``requirements.txt``,
-``pyproject.toml``. The packages of other scoring servers are replaced by scorehost.
+The files looked for are, in this order, ``myenv.yml`` and conda's other usual names,
+``requirements.txt`` and ``pyproject.toml``. scorehost replaces the packages of other scoring
+servers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from scorehost.errors import UsageError
-from scorehost.images import toml
 from scorehost.images.conda import read_conda
-from scorehost.images.requirement_lines import RequirementLines, checked, name_of, read_requirements
-from scorehost.images.text import read_text
-
-CONDA_FILES = (
-    "myenv.yml",
-    "myenv.yaml",
-    "environment.yml",
-    "environment.yaml",
-    "conda.yml",
-    "conda.yaml",
-    "conda_dependencies.yml",
+from scorehost.images.requirement_lines import (
+    Environment,
+    RequirementLines,
+    checked,
+    name_of,
+    read_requirements,
 )
-FILES = (*CONDA_FILES, "requirements.txt", "pyproject.toml")
+from scorehost.images.text import read_toml
+
+FILES = (
+    *("myenv.yml", "myenv.yaml", "environment.yml", "environment.yaml"),
+    *("conda.yml", "conda.yaml", "conda_dependencies.yml"),
+    *("requirements.txt", "pyproject.toml"),
+)
+"""The files that are looked for, in this order."""
+
+ONLY_OURS = "the image has only scorehost and numpy"
 
 REPLACED = {
-    "azureml-defaults": "scorehost has what it is for: the server, and Model.get_model_path",
-    "azureml-inference-server-http": "scorehost is the server, and azmlinfsrv its command",
+    "azureml-defaults": "scorehost has its server and Model.get_model_path",
+    "azureml-inference-server-http": "scorehost has its server and the command azmlinfsrv",
     "azureml-contrib-services": "scorehost has AMLRequest, AMLResponse and rawhttp",
-    "scorehost": "the base image has it",
+    "scorehost": "the base image already has it",
 }
-"""Packages that are left out, and why nothing is missing without them."""
-
-
-@dataclass
-class Environment:
-    """The packages of an image.
-
-    Parameters
-    ----------
-    source : the file it came from, "" when there is none.
-    lines : requirements, constraints and options, for pip.
-    python : constraint on Python's version, "" when any will do.
-    variables : environment variables that it sets.
-    notes : what was replaced, renamed or left out, for the person to hear.
-    """
-
-    source: str = ""
-    lines: RequirementLines = field(default_factory=RequirementLines)
-    python: str = ""
-    variables: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+"""Packages that are not installed, and why nothing is missing without them."""
 
 
 def find_environment(folder: Path, named: Path | None) -> Environment:
-    """The environment of a folder: the file that is named, or the first of the usual ones."""
+    """The environment of a folder, from the file named or else from the first usual one."""
     if named is not None:
         if not named.is_file():
-            raise UsageError(f"The environment file {named} is not there.")
+            raise UsageError(f"The environment file {named} does not exist.")
         return read_environment(named)
     there = [name for name in FILES if (folder / name).is_file()]
     if not there:
-        nothing = "no myenv.yml, requirements.txt or pyproject.toml: only scorehost and numpy"
-        return Environment(notes=[nothing])
+        nothing = "the folder has no myenv.yml, requirements.txt or pyproject.toml"
+        return Environment(notes=[f"{nothing}; {ONLY_OURS}"])
     environment = read_environment(folder / there[0])
     if there[1:]:
-        note = f"{there[0]} is used; {', '.join(there[1:])} is not (--environment names another)"
+        note = f"using {there[0]}, ignoring {', '.join(there[1:])}; --environment chooses another"
         environment.notes.insert(0, note)
     return environment
 
 
 def read_environment(file: Path) -> Environment:
-    """Read one file, by its kind."""
+    """Read a file of one of the kinds, which its suffix tells."""
     if file.suffix in {".yml", ".yaml"}:
-        environment = _from_conda(file)
+        environment = read_conda(file)
     elif file.suffix == ".toml":
         environment = _from_pyproject(file)
     else:
         lines = read_requirements(file)
         environment = Environment(lines=lines, notes=lines.notes)
     environment.source = file.name
-    _replace(environment)
+    requirements = environment.lines.requirements
+    for line in [line for line in requirements if name_of(line) in REPLACED]:
+        requirements.remove(line)
+        environment.notes.append(f"{line} is not installed: {REPLACED[name_of(line)]}")
     return environment
 
 
-def _from_conda(file: Path) -> Environment:
-    read = read_conda(file)
-    return Environment("", read.lines, read.python, read.variables, read.notes)
-
-
 def _from_pyproject(file: Path) -> Environment:
-    try:
-        data = toml.loads(read_text(file))
-    except toml.NotToml as error:
-        raise UsageError(f"{file} is not TOML: {error}.") from error
-    project = data.get("project")
+    project = read_toml(file).get("project")
     if not isinstance(project, dict):
         raise UsageError(
-            f"{file} has no [project] table, so its dependencies are not known. Write them there, "
+            f"{file} has no [project] table, so its dependencies are not known. List them there, "
             "or export them to a requirements.txt (poetry, pdm and uv can)."
         )
-    requirements = [checked(line, str(file)) for line in _dependencies(file, project)]
+    notes = []
+    if "dependencies" not in project:
+        notes.append(f"{file.name} lists no dependencies in [project]; {ONLY_OURS}")
+    optional = project.get("optional-dependencies")
+    if optional and isinstance(optional, dict):
+        notes.append(
+            f"optional dependencies are not installed: {', '.join(optional)}; list those that the "
+            "image needs under 'dependencies'"
+        )
+    lines = RequirementLines([checked(line, str(file)) for line in _dependencies(file, project)])
     python = str(project.get("requires-python", ""))
-    return Environment(
-        "", RequirementLines(requirements), python, notes=list(_pyproject_notes(file, project))
-    )
+    return Environment(lines=lines, python=python, notes=notes)
 
 
 def _dependencies(file: Path, project: Mapping[str, Any]) -> list[str]:
     dynamic = project.get("dynamic")
     if isinstance(dynamic, list) and "dependencies" in dynamic:
         raise UsageError(
-            f"{file} has 'dependencies' among 'dynamic': only its build tool knows them. Export "
-            "them to a requirements.txt (poetry, pdm and uv can): beside this file, it is taken."
+            f"{file} lists 'dependencies' under 'dynamic', so only its build tool knows them. "
+            "Export them to a requirements.txt (poetry, pdm and uv can); next to this file, it "
+            "takes precedence."
         )
     listed = project.get("dependencies", [])
     if not isinstance(listed, list) or not all(isinstance(line, str) for line in listed):
         raise UsageError(
-            f"{file}: 'dependencies' of [project] holds {listed!r}; it takes a list of texts: "
+            f"{file}: 'dependencies' in [project] is {listed!r}; it must be a list of strings: "
             'dependencies = ["numpy<3"].'
         )
     return listed
 
 
-def _pyproject_notes(file: Path, project: Mapping[str, Any]) -> Iterator[str]:
-    if "dependencies" not in project:
-        yield f"{file.name} lists no dependencies in [project]: only scorehost and numpy"
-    optional = project.get("optional-dependencies")
-    if optional and isinstance(optional, dict):
-        named = ", ".join(optional)
-        yield (
-            f"optional dependencies are left out: {named}; what the image needs is to be listed "
-            "under 'dependencies'"
-        )
-
-
-def _replace(environment: Environment) -> None:
-    kept = []
-    for line in environment.lines.requirements:
-        reason = REPLACED.get(name_of(line))
-        if reason is None:
-            kept.append(line)
-        else:
-            environment.notes.append(f"{line} is replaced: {reason}")
-    environment.lines.requirements[:] = kept
-
-
 def accepts(constraint: str, python: str) -> bool:
-    """Whether a Python, major and minor, is one that is asked for.
+    """Whether a Python, by its major and minor version, satisfies a constraint.
 
     Its patch release does not count: Debian has one, with the security fixes of later ones.
     """
@@ -166,6 +128,6 @@ def accepts(constraint: str, python: str) -> bool:
         accepted = SpecifierSet(constraint)
     except InvalidSpecifier:
         raise UsageError(
-            f"'python{constraint}' is not a Python version that scorehost understands."
+            f"'python{constraint}' is not a valid constraint on Python's version, as >=3.10 is."
         ) from None
     return any(accepted.contains(f"{python}.{patch}") for patch in (0, 99))

@@ -1,4 +1,4 @@
-"""The family of base images, as ``images.toml`` has it: which there are, and what they hold.
+"""The family of base images, as ``images.toml`` describes it.
 
 The file lies in ``base-images/`` of the repository, and beside this one in an installed package.
 """
@@ -8,20 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from scorehost import __version__
-from scorehost.images import toml
+from scorehost.images.text import read_toml
 
 DATA = Path(__file__).with_name("images.toml")
 
 DEFAULT = "inference-cpu"
-"""What ``scorehost build`` starts from unless told otherwise."""
+"""The base image of ``scorehost build`` unless another is named."""
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """An image of somebody else's, where ours begin."""
+    """Somebody else's image, on which ours are built."""
 
     name: str
     image: str
@@ -35,22 +34,21 @@ class Upstream:
 
     @property
     def pinned(self) -> str:
-        """Exactly this one; where no digest is known, whatever has the tag."""
+        """The reference with its digest; only the tag where no digest is known."""
         return f"{self.tagged}@{self.digest}" if self.digest else self.tagged
 
 
 @dataclass(frozen=True)
 class BaseImage:
-    """One of ours.
+    """One of our base images.
 
     Parameters
     ----------
-    name : what the family calls it.
+    name : its short name in the family.
     reference : its name and tag for the engine.
-    parent : the one it is built from, None for the first.
-    upstream : where its line begins.
+    parent : the image it is built from; None for the first.
+    upstream : somebody else's image, on which the first of the line is built.
     recipe : folder below ``base-images/``.
-    description : in a few words.
     """
 
     name: str
@@ -62,63 +60,46 @@ class BaseImage:
 
     @property
     def python(self) -> str:
-        """Its Python, major and minor."""
+        """The major and minor version of its Python."""
         return self.upstream.python
 
     @property
     def serves(self) -> bool:
+        """Whether it has scorehost, so that ``scorehost build`` can build on it."""
         return self.name.startswith("inference")
 
 
 @dataclass(frozen=True)
 class Family:
-    """All of them, parents before children."""
+    """All base images, parents before children."""
 
     images: Mapping[str, BaseImage]
     user: str
     uid: int
 
     def pythons(self) -> Mapping[str, str]:
-        """Each Python there is, with the image that has it."""
+        """The Python versions of the family, each with the first image that has it."""
         found: dict[str, str] = {}
-        for image in self.serving():
-            found.setdefault(image.python, image.name)
+        for image in self.images.values():
+            if image.serves:
+                found.setdefault(image.python, image.name)
         return found
 
-    def serving(self) -> list[BaseImage]:
-        """Those that ``scorehost build`` can start from, the usual one first."""
-        return [image for image in self.images.values() if image.serves]
-
     def reference(self, name: str) -> str:
-        """What the engine calls an image: the family's by their short names, others as given."""
+        """The engine's name for an image: a short name is looked up, any other is returned."""
         return self.images[name].reference if name in self.images else name
 
 
 def read_family(file: Path = DATA, namespace: str | None = None) -> Family:
-    """Read the data; the images are called as it says, or by another namespace."""
-    data = toml.loads(file.read_text("utf-8"))
+    """Read ``images.toml``; a namespace replaces the one it names."""
+    data = read_toml(file)
     namespace = namespace or data["namespace"]
     upstream = {name: Upstream(name, **facts) for name, facts in data["upstream"].items()}
     images: dict[str, BaseImage] = {}
     for name, facts in data["image"].items():
         reference = f"{namespace}/{name}:{__version__}"
-        images[name] = _base_image(name, reference, facts, upstream, images)
+        parent = images.get(facts["from"])
+        first = parent.upstream if parent else upstream[facts["from"]]
+        described = facts["recipe"], facts["description"]
+        images[name] = BaseImage(name, reference, parent, first, *described)
     return Family(images, data["user"]["name"], data["user"]["uid"])
-
-
-def _base_image(
-    name: str,
-    reference: str,
-    facts: Mapping[str, Any],
-    upstream: Mapping[str, Upstream],
-    images: Mapping[str, BaseImage],
-) -> BaseImage:
-    parent = images.get(facts["from"])
-    return BaseImage(
-        name,
-        reference,
-        parent,
-        parent.upstream if parent else upstream[facts["from"]],
-        facts["recipe"],
-        facts["description"],
-    )

@@ -2,8 +2,8 @@
 
 Three kinds of list are honoured: ``.dockerignore`` (docker's rules: every pattern begins at the
 top), and ``.amlignore``, or where there is none ``.gitignore`` (git's rules). Caches, version
-control and virtual environments stay out in any case. What git must not have is often what the
-image needs, so ``.gitignore`` never leaves out ``azureml-models/``.
+control and virtual environments always stay out. Files that are too large for git are often those
+that the image needs, so ``.gitignore`` never excludes ``azureml-models/``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeAlias
+from typing import NoReturn, TypeAlias
 
 import pathspec
 
@@ -34,11 +34,11 @@ ALWAYS = (
     ".scorehost/",
     ".DS_Store",
 )
-"""Left out without being asked."""
-
-Rule: TypeAlias = Callable[[PurePosixPath], bool]
+"""Patterns, in git's form, of what is always excluded."""
 
 IGNORE_FILES = (".dockerignore", ".amlignore", ".gitignore")
+
+Rule: TypeAlias = Callable[[PurePosixPath], bool]
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Found:
 
     Parameters
     ----------
-    kept : what goes into the image, relative, sorted.
-    left_out : how many files each ignore list took, by its name; not those of ``ALWAYS``.
+    kept : those that go into the image; relative and sorted.
+    left_out : how many files each ignore list excluded, by its name; not those of ``ALWAYS``.
     """
 
     kept: Sequence[PurePosixPath]
@@ -58,10 +58,9 @@ class Found:
 def find_files(folder: Path) -> Found:
     """Sort a folder's files into those that go into the image and those that don't."""
     lists = dict(ignore_lists(folder))
-    always = pathspec.GitIgnoreSpec.from_lines(ALWAYS)
     kept: list[PurePosixPath] = []
     left_out = dict.fromkeys(lists, 0)
-    for file in walk(folder, always):
+    for file in walk(folder):
         name = next((name for name, leaves_out in lists.items() if leaves_out(file)), None)
         if name is None:
             kept.append(file)
@@ -71,7 +70,7 @@ def find_files(folder: Path) -> Found:
 
 
 def ignore_lists(folder: Path) -> Iterator[tuple[str, Rule]]:
-    """The lists that count here, by name, each as a rule that says whether a file is left out."""
+    """The lists that apply here, by name, each as a rule that says whether it excludes a file."""
     names = [name for name in IGNORE_FILES if (folder / name).is_file()]
     if ".amlignore" in names and ".gitignore" in names:
         names.remove(".gitignore")
@@ -84,7 +83,7 @@ def ignore_lists(folder: Path) -> Iterator[tuple[str, Rule]]:
 
 
 def git_list(lines: Iterable[str], *, keeps_models: bool) -> Rule:
-    """A list that is read as git reads it."""
+    """The rule of a list, by git's rules."""
     rules = pathspec.GitIgnoreSpec.from_lines(lines)
 
     def leaves_out(file: PurePosixPath) -> bool:
@@ -95,10 +94,10 @@ def git_list(lines: Iterable[str], *, keeps_models: bool) -> Rule:
 
 
 def docker_list(lines: Iterable[str]) -> Rule:
-    """A list that is read as docker reads it.
+    """The rule of a list, by docker's rules.
 
-    The last pattern counts that matches the file or a folder it is in, so that files can be
-    taken back out of a folder that is left out.
+    The last pattern that matches the file or a folder above it decides, so that single files of an
+    excluded folder can be included again.
     """
     patterns = list(pathspec.PathSpec.from_lines("gitignore", docker_rules(lines)).patterns)
 
@@ -114,7 +113,7 @@ def docker_list(lines: Iterable[str]) -> Rule:
 
 
 def docker_rules(lines: Iterable[str]) -> Iterator[str]:
-    """Docker's patterns as git writes them: ``*.pyc`` is only those at the top, ``/*.pyc``."""
+    """Docker's patterns in git's form: ``*.pyc``, which means only the top, is ``/*.pyc``."""
     for line in lines:
         pattern = line.strip()
         if not pattern or pattern.startswith("#"):
@@ -125,8 +124,9 @@ def docker_rules(lines: Iterable[str]) -> Iterator[str]:
             yield f"{sign}/{path}"
 
 
-def walk(folder: Path, always: pathspec.PathSpec[Any]) -> Iterator[PurePosixPath]:
+def walk(folder: Path) -> Iterator[PurePosixPath]:
     """The files of an app, relative to its folder."""
+    always = pathspec.GitIgnoreSpec.from_lines(ALWAYS)
 
     def stays_out(path: str) -> bool:
         is_venv = path.endswith("/") and (folder / path / "pyvenv.cfg").is_file()
@@ -138,26 +138,29 @@ def walk(folder: Path, always: pathspec.PathSpec[Any]) -> Iterator[PurePosixPath
 def files_below(
     folder: Path, stays_out: Callable[[str], bool] = lambda _: False
 ) -> Iterator[PurePosixPath]:
-    """Every file, relative to the folder; links are followed, but not round in circles.
+    """Every file, relative to the folder; links are followed, but never in circles.
 
-    ``stays_out`` is asked about paths as git writes them: a folder's ends in a slash.
+    ``stays_out`` is asked about paths in git's form: that of a folder ends in a slash.
     """
-    for place, folders, files in os.walk(folder, followlinks=True, onerror=_unreadable):
-        here = PurePosixPath(Path(place).relative_to(folder).as_posix())
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not stays_out(f"{here / name}/") and not _leads_up(Path(place, name), folder)
-        )
-        for name in sorted(files):
-            if not stays_out(str(here / name)) and _is_file(Path(place, name)):
-                yield here / name
+    try:
+        for place, folders, files in os.walk(folder, followlinks=True, onerror=_raise):
+            here = PurePosixPath(Path(place).relative_to(folder).as_posix())
+            folders[:] = sorted(
+                name
+                for name in folders
+                if not stays_out(f"{here / name}/") and not _leads_up(Path(place, name), folder)
+            )
+            for name in sorted(files):
+                if not stays_out(str(here / name)) and Path(place, name).is_file():
+                    yield here / name
+    except OSError as error:  # a folder, or the target of a link, that this user may not read
+        raise UsageError(f"{error.filename} cannot be read: {error.strerror}.") from error
 
 
 def _leads_up(folder: Path, top: Path) -> bool:
-    """Whether a link leads to a folder that it lies in.
+    """Whether a link leads to a folder that contains it.
 
-    Folders are compared and not their paths, of which those behind another link have several.
+    The folders are compared, not their paths: a folder behind another link has several.
     """
     if not folder.is_symlink():
         return False
@@ -165,16 +168,5 @@ def _leads_up(folder: Path, top: Path) -> bool:
     return any(folder.samefile(each) for each in (*passed, *top.resolve().parents))
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError as error:  # a link to where this user may not look
-        raise _cannot_be_read(error) from error
-
-
-def _unreadable(error: OSError) -> None:
-    raise _cannot_be_read(error) from error
-
-
-def _cannot_be_read(error: OSError) -> UsageError:
-    return UsageError(f"{error.filename} cannot be read: {error.strerror}.")
+def _raise(error: OSError) -> NoReturn:
+    raise error

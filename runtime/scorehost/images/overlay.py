@@ -1,17 +1,17 @@
 """Install packages with pip and set aside only what that changed.
 
-Runs inside a build, in a stage that is thrown away::
+Runs inside a build, in a stage that is discarded::
 
     python overlay.py FOLDER [pip's arguments…]
 
-Installs into the Python that runs it, and copies every file that is new or different since then
-to FOLDER, under the path it has. The next stage copies FOLDER over its root: one layer that holds
-the packages and neither wheels nor pip's traces, nor a second copy of what the base has. What
-pip took away (the files of a version that was replaced) is listed in ``opt/scorehost/replaced``
-in there, one path a line, for that stage to remove.
+It installs into the Python that runs it, and copies every file that is new or different
+afterwards to FOLDER, under its own path. The next stage copies FOLDER over its root: one layer
+that holds the packages and neither wheels nor pip's traces, nor a second copy of what the base
+has. The files that pip removed (those of a version that was replaced) are listed in FOLDER's
+``opt/scorehost/replaced``, one path per line, for that stage to remove.
 
-It needs nothing but Python, and does not follow what an installation does outside Python's own
-folder.
+It needs only the standard library, and does not notice what an installation changes outside
+Python's own folder.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from pathlib import Path
 from typing import TypeAlias
 
 REPLACED = Path("opt/scorehost/replaced")
-"""Where the list of what is gone lies, below the root of an image."""
+"""The list of removed files, below the root of an image."""
 
 State: TypeAlias = "tuple[int, int, int]"
-"""What tells a file from the one it was: inode, size and time of change."""
+"""Inode, size and time of change: a changed file differs in one of them."""
 
 
 def main(arguments: list[str]) -> int:
-    """Install, then set aside; pip's exit status."""
+    """Install the packages and set their files aside; return pip's exit status."""
     folder, *pip_arguments = arguments
     prefix = Path(sys.prefix)
     before = snapshot(prefix)
-    # Compiled below, on all processors: pip would take one, and most of its time.
+    # Compiled below, on all processors: pip would use one, and spend most of its time on it.
     command = [sys.executable, "-m", "pip", "install", "--no-compile", *pip_arguments]
-    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}  # of pip itself
+    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}  # for pip's own modules
     status = subprocess.run(command, env=environ, check=False).returncode
     if status == 0:
-        # What cannot be compiled is no error: packages carry examples for other Pythons.
+        # A file that cannot be compiled is no error: packages carry examples for other Pythons.
         compileall.compile_dir(prefix, quiet=2, workers=0)
         after = snapshot(prefix)
         set_aside(changed(before, after), Path(folder))
@@ -67,7 +67,7 @@ def changed(before: Mapping[Path, State], after: Mapping[Path, State]) -> list[P
 
 
 def gone(before: Iterable[Path], after: Iterable[Path]) -> list[Path]:
-    """What is there no more: a folder of which nothing is left, else its files."""
+    """The paths that were removed: a folder of which nothing is left, or else single files."""
     left = set(after)
     kept = {parent for file in left for parent in file.parents}
     lost = set()
@@ -78,7 +78,7 @@ def gone(before: Iterable[Path], after: Iterable[Path]) -> list[Path]:
 
 
 def set_aside(files: Iterable[Path], folder: Path) -> None:
-    """Copy files, with their times and modes, to below a folder."""
+    """Copy files, with their times and modes, below a folder."""
     for file in files:
         target = folder / file.relative_to("/")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ def set_aside(files: Iterable[Path], folder: Path) -> None:
 
 
 def list_replaced(paths: Iterable[Path], folder: Path) -> None:
-    """Write the list of what is gone, an empty one too."""
+    """Write the list of removed paths, even if it is empty."""
     listing = folder / REPLACED
     listing.parent.mkdir(parents=True, exist_ok=True)
     listing.write_text("".join(f"{path}\n" for path in paths), "utf-8")

@@ -1,4 +1,4 @@
-"""What will be built: everything that can be known, and refused, before an engine is asked."""
+"""The plan of a build: all that can be found out, and refused, before an engine is asked."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path, PurePosixPath
 
 from scorehost import __version__
 from scorehost.errors import UsageError
-from scorehost.images.environment import Environment, accepts, find_environment
+from scorehost.images.environment import accepts, find_environment
 from scorehost.images.family import DEFAULT, Family
 from scorehost.images.ignore import IGNORE_FILES, find_files
-from scorehost.images.models import Model, read_models
+from scorehost.images.models import read_models
 from scorehost.images.reference import check_base_image, check_tag
-from scorehost.images.requirement_lines import name_of
+from scorehost.images.requirement_lines import Environment, name_of
 from scorehost.images.secret_files import find_secrets
 from scorehost.images.steps import find_steps, read_steps
 from scorehost.images.variables import read_variables
@@ -23,25 +23,25 @@ from scorehost.names import nearest
 
 USUAL_SCRIPTS = ("score.py", "main.py")
 
-DEBUG_REQUIREMENTS = ("debugpy",)
+DEBUGGER = "debugpy"
 DEBUG_VARIABLES = {"SCOREHOST_DEBUG": "1", "SCOREHOST_RELOAD": "1"}
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What was typed, as values.
+    """The arguments of ``scorehost build``, as values.
 
     Parameters
     ----------
     folder : holds the app.
     tag : the image's name.
     entry_script, environment, docker_file : files, when they are not the usual ones.
-    models : ``NAME[:VERSION]=PATH`` each.
-    base_image : one of the family by its short name, or any other.
-    debug : add the extras for debugging, and switch them on.
+    models : each ``NAME[:VERSION]=PATH``.
+    base_image : one of the family by its short name, or any other image.
+    debug : install the debugging tools and enable them.
     check, sample : whether the last step checks the script, and with which request.
-    variables : ``NAME=VALUE`` each, for the image.
-    allowed_secrets : files that may go into the image though they look like secrets.
+    variables : those of the image, each ``NAME=VALUE``.
+    allowed_secrets : files that may go into the image although they look like secrets.
     sources : where wheels come from.
     """
 
@@ -66,15 +66,15 @@ class Plan:
 
     Parameters
     ----------
-    tag, entry_script, sample, check, debug : as wished, or as found.
-    base : the engine's name of the base image.
-    base_python : its Python, major and minor, when it is one of ours; else "".
-    environment : packages.
-    files : the app's, each with its place below the app root.
+    tag, entry_script, sample, check : as wished, or as found; "" for no sample.
+    base : the engine's name for the base image.
+    base_python : its Python, major and minor, when it is one of the family; otherwise "".
+    environment : the packages.
+    files : those of the app, each with its place below the app root.
     model_files : likewise, for the layer below.
-    steps : the user's own.
-    variables, labels : of the image.
-    notes : for the person to hear.
+    steps : the user's own; "" for none.
+    variables, labels : those of the image.
+    notes : messages for the user.
     """
 
     tag: str
@@ -94,29 +94,26 @@ class Plan:
 
     @property
     def is_of_family(self) -> bool:
-        """Whether the base image is one of ours, which no registry has."""
+        """Whether the base image is one of the family, which no registry has."""
         return bool(self.base_python)
-
-    @property
-    def size(self) -> int:
-        """Bytes of the app and its models."""
-        return sum(file.stat().st_size for file, _ in (*self.files, *self.model_files))
 
 
 def make_plan(wishes: Wishes, family: Family) -> Plan:
-    """Look at everything that was given.
+    """Make a plan from the arguments and the app's folder.
 
     Raises
     ------
     UsageError
-        Something cannot be used; the message says what to do.
+        An argument or a file cannot be used; the message says what to do.
     """
     folder = existing_folder(wishes.folder)
     check_tag(wishes.tag)
     check_base_image(wishes.base_image)
     entry_script = find_script(folder, wishes.entry_script)
     environment = find_environment(folder, wishes.environment)
-    check_python(environment, wishes.base_image, family)
+    base, ours = family.reference(wishes.base_image), family.images.get(wishes.base_image)
+    if ours is not None:  # the build asks any other image
+        check_python(environment, ours.name, ours.python, family)
     if wishes.debug:
         add_debugging(environment)
     models = read_models(wishes.models, folder)
@@ -129,9 +126,10 @@ def make_plan(wishes: Wishes, family: Family) -> Plan:
     if wishes.sample is not None:
         check_kept(wishes.sample, kept, "The sample")
     app = [(folder / file, file) for file in kept]
-    variables = read_variables(wishes.variables)
-    extra = DEBUG_VARIABLES if wishes.debug else {}
-    base, ours = family.reference(wishes.base_image), family.images.get(wishes.base_image)
+    in_folder = [pair for pair in app if pair[1].parts[0] == MODELS_FOLDER]
+    debugging = DEBUG_VARIABLES if wishes.debug else {}
+    left_out = found.left_out.items()
+    excluded = [f"{name} excludes {n} file{'s' if n != 1 else ''}" for name, n in left_out]
     return Plan(
         tag=wishes.tag,
         base=base,
@@ -139,92 +137,77 @@ def make_plan(wishes: Wishes, family: Family) -> Plan:
         entry_script=entry_script,
         environment=environment,
         files=[pair for pair in app if pair[1].parts[0] != MODELS_FOLDER],
-        model_files=[*(pair for pair in app if pair[1].parts[0] == MODELS_FOLDER), *_files(models)],
+        model_files=[*in_folder, *(pair for model in models for pair in model.files())],
         steps=read_steps(steps_file),
-        variables={**environment.variables, **extra, **variables},
+        variables={**environment.variables, **debugging, **read_variables(wishes.variables)},
         labels=labels(folder, base),
         check=wishes.check,
         sample=wishes.sample or "",
         sources=wishes.sources,
-        notes=[*environment.notes, *left_out(found.left_out)],
+        notes=[*environment.notes, *excluded],
     )
 
 
-def _files(models: Iterable[Model]) -> list[tuple[Path, PurePosixPath]]:
-    return [pair for model in models for pair in model.files()]
-
-
 def existing_folder(folder: Path) -> Path:
-    """The folder, which is one."""
+    """The folder, if there is one; otherwise a :class:`UsageError` says what to do."""
     if folder.is_file():
         raise UsageError(
-            f"{folder} is a file. scorehost build takes the folder it lies in: "
+            f"{folder} is a file. scorehost build takes the folder that contains it: "
             f"scorehost build {folder.parent} --entry-script {folder.name} -t NAME"
         )
     if not folder.is_dir():
-        raise UsageError(f"The folder {folder} is not there.")
+        raise UsageError(f"The folder {folder} does not exist.")
     return folder
 
 
 def find_script(folder: Path, named: str | None) -> str:
     """The entry script, relative to the folder."""
-    if named is not None:
-        script = PurePosixPath(named)
-        if script.is_absolute() or ".." in script.parts:
-            raise UsageError(f"--entry-script {named} must lie in the folder, {folder}.")
-        if not (folder / script).is_file():
-            raise UsageError(f"{folder} has no {named}.{_scripts(folder, named)}")
-        return str(script)
-    for name in USUAL_SCRIPTS:
-        if (folder / name).is_file():
-            return name
-    raise UsageError(f"{folder} has no score.py.{_scripts(folder, 'score.py')}")
+    if named is None:
+        usual = (name for name in USUAL_SCRIPTS if (folder / name).is_file())
+        named = next(usual, USUAL_SCRIPTS[0])
+    script = PurePosixPath(named)
+    if script.is_absolute() or ".." in script.parts:
+        raise UsageError(f"--entry-script {named} must be in the folder {folder}.")
+    if not (folder / script).is_file():
+        raise UsageError(f"{folder} has no {named}.{_scripts(folder, named)}")
+    return str(script)
 
 
 def _scripts(folder: Path, wanted: str) -> str:
     names = sorted(str(file.relative_to(folder)) for file in folder.glob("*.py"))
-    near = nearest(wanted, names, like=0.6)
-    if near:
+    if near := nearest(wanted, names, like=0.6):
         return f" Did you mean --entry-script {near}?"
     if names:
-        return f" It has {', '.join(names[:8])}: name one with --entry-script."
-    return " It has no Python file at all; is it the right folder?"
+        return f" It has {', '.join(names[:8])}: choose one with --entry-script."
+    return " It has no Python files; is it the right folder?"
 
 
-def check_python(environment: Environment, base_image: str, family: Family) -> None:
-    """Refuse a Python that the base image does not have; others' images are asked later."""
-    image = family.images.get(base_image)
-    if image is None or not environment.python or accepts(environment.python, image.python):
+def check_python(environment: Environment, base_image: str, python: str, family: Family) -> None:
+    """Refuse a base image whose Python the environment does not accept."""
+    if not environment.python or accepts(environment.python, python):
         return
-    raise UsageError(no_such_python(environment, image.python, image.name, family))
-
-
-def no_such_python(environment: Environment, python: str, base_image: str, family: Family) -> str:
-    """What to say about a Python that the image does not have."""
     there = [f"{version} ({name})" for version, name in family.pythons().items()]
-    return (
-        f"{environment.source} asks for python{environment.python}, and {base_image} has {python}. "
-        f"There are base images with Python {', '.join(there)}. Ask for one of these, or leave "
-        "the version out; packages of that time may need newer versions too."
+    raise UsageError(
+        f"{environment.source} asks for python{environment.python}, but {base_image} has {python}. "
+        f"There are base images with Python {', '.join(there)}. Ask for one of these, or omit the "
+        "version; pinned packages may need newer versions as well."
     )
 
 
 def add_debugging(environment: Environment) -> None:
-    """Have the debugger and the file watcher installed."""
-    lines = environment.lines
-    named = {name_of(line) for line in lines.requirements}
-    missing = [name for name in DEBUG_REQUIREMENTS if name not in named]
-    if missing and any(" --hash" in line for line in lines.requirements):
-        # pip's hash-checking mode takes all or nothing.
-        raise UsageError(
-            f"{environment.source} has hashes, so pip takes nothing without one, and --debug adds "
-            f"{' and '.join(missing)}. List them there with their hashes, or name a file for "
-            "debugging that has none: --environment FILE."
-        )
-    lines.requirements += missing
+    """Add the debugger to the requirements, unless it is among them."""
+    requirements = environment.lines.requirements
+    if DEBUGGER not in map(name_of, requirements):
+        if any(" --hash" in line for line in requirements):
+            raise UsageError(
+                f"{environment.source} has hashes, so pip installs nothing without one, and "
+                f"--debug adds {DEBUGGER}. Add it there with its hashes, or use a file without "
+                "hashes for debugging: --environment FILE."
+            )
+        requirements.append(DEBUGGER)
     environment.source = environment.source or "--debug"
     environment.notes.append(
-        "--debug: debugger and live reload are switched on in this image; never deploy it"
+        "--debug: the debugger and live reload are enabled in this image; never deploy it"
     )
 
 
@@ -237,33 +220,25 @@ def check_secrets(folder: Path, files: Iterable[PurePosixPath], allowed: Sequenc
     listed = "\n".join(f"  {file}: {reason}" for file, reason in found)
     named = " ".join(f"--allow-secret {file}" for file, _ in found)
     raise UsageError(
-        f"These look like secrets, and anyone who has the image could read them.\n{listed}\n"
-        "Leave them out (a line each in .dockerignore) and hand them over when the container "
-        f"starts; or, if they are not secrets: {named}"
+        f"These files look like secrets, and anyone who has the image could read them.\n{listed}\n"
+        "Exclude them (one line each in .dockerignore) and provide them when the container "
+        f"starts; or, if they are not secrets, allow them: {named}"
     )
 
 
 def check_kept(file: str, kept: Sequence[PurePosixPath], what: str) -> None:
-    """Refuse when a file that the image needs is left out, or was never there."""
+    """Refuse a file that the image needs but that is excluded or missing."""
     if PurePosixPath(file) not in kept:
         raise UsageError(
-            f"{what} {file} does not go into the image: it is not in the folder, or one of "
-            f"{', '.join(IGNORE_FILES)} leaves it out."
+            f"{what} {file} would be missing from the image: it is not in the folder, or one of "
+            f"{', '.join(IGNORE_FILES)} excludes it."
         )
 
 
 def labels(folder: Path, base: str) -> dict[str, str]:
-    """What the image says of itself; nothing that changes from one build to the next."""
+    """The image's labels, none of which changes from one build to the next."""
     return {
         "org.opencontainers.image.title": folder.resolve().name,
         "org.opencontainers.image.description": f"Served by scorehost {__version__}",
         "org.opencontainers.image.base.name": base,
     }
-
-
-def left_out(counts: Mapping[str, int]) -> list[str]:
-    """One line for each list that took something."""
-    return [
-        f"{name} leaves out {count} file{'s' if count != 1 else ''}"
-        for name, count in counts.items()
-    ]

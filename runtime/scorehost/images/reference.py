@@ -1,7 +1,7 @@
-"""Names of images, by the grammar that every engine goes by.
+"""Names of images, by the grammar that every engine uses.
 
-See https://github.com/distribution/reference. What has a dot or a colon before the
-first slash is a registry's address, which may have capital letters; nothing else may.
+See https://github.com/distribution/reference. A part before the first slash that has a dot or a
+colon is a registry's address, which may have capital letters; nothing else may.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _REFERENCE = re.compile(_REPOSITORY + _TAG + _DIGEST)
 _ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 
 LONGEST = 255
-"""Characters that a name may have, its registry among them and its tag not."""
+"""How many characters a name may have, including its registry and without its tag."""
 
 WITHOUT_REGISTRY, WITHOUT_FOLDER = 10, 8
-"""Characters that engines put before a name which has no registry, or no folder either."""
+"""How many characters engines prepend to a name without a registry, or also without a folder."""
 
 
 def is_name(text: str) -> bool:
-    """Whether an image can be called that: a name and perhaps a tag, and nobody's digest."""
+    """Whether an image can have this name: with or without a tag, and never a digest."""
     found = _NAME.fullmatch(text)
     if found is None or _ID.fullmatch(text):
         return False
@@ -45,15 +45,16 @@ def check_tag(tag: str) -> None:
         lowered = tag.lower()
         hint = f" Did you mean {lowered}?" if is_name(lowered) else ""
         raise UsageError(
-            f"-t {tag} is not a valid image name. Use lower-case letters and digits, joined by "
-            f"one . or _, by __ or by -; folders with /; then a colon and a tag: my-model:1.{hint}"
+            f"-t {tag} is not a valid image name. Use lower-case letters and digits, joined by a "
+            "single . or _, by __ or by -; separate folders with /; end with a colon and a tag: "
+            f"my-model:1.{hint}"
         )
 
 
 def check_base_image(reference: str) -> None:
-    """Refuse what no engine can look for."""
+    """Refuse a base image's name that no engine accepts."""
     if not _REFERENCE.fullmatch(reference) and not _ID.fullmatch(reference):
         raise UsageError(
-            f"--base-image {reference!r} is not the name of an image. Give inference-cpu, "
-            "inference-gpu, or the name and tag of an image that is built on one."
+            f"--base-image {reference!r} is not a valid image name. Use inference-cpu, "
+            "inference-gpu, or the name and tag of an image built on one of them."
         )

@@ -1,8 +1,8 @@
 """Requirements files, and single requirements, as pip reads them.
 
-Files that are referred to (``-r``, ``-c``) are read too, so that what comes out needs no other
-file. What an image's build cannot have is refused by file and line: editable installs, folders,
-and repositories, which need a checkout, a compiler or git.
+Files that are referred to (``-r``, ``-c``) are read too, so that the result needs no other file.
+Requirements that the build of an image cannot install are refused by file and line: editable
+installs, folders and repositories, which need a checkout, a compiler or git.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _ADDRESS = re.compile(rf"{_REPOSITORY.pattern}|\w+://|file:|[./~]|\S*{_WHEEL.pat
 
 @dataclass
 class RequirementLines:
-    """What requirements files ask for, in order.
+    """The lines of requirements files, in order.
 
     Parameters
     ----------
-    requirements : one a line, hashes with them.
+    requirements : one per line, with their hashes.
     constraints : likewise.
-    options : for pip: indexes, and whether early versions may be taken.
-    notes : what was left out.
+    options : for pip: indexes, and whether pre-releases are allowed.
+    notes : what was ignored.
     """
 
     requirements: list[str] = field(default_factory=list)
@@ -53,42 +53,59 @@ class RequirementLines:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass
+class Environment:
+    """The packages of an image.
+
+    Parameters
+    ----------
+    source : the file it came from, "" when there is none.
+    lines : requirements, constraints and options, for pip.
+    python : constraint on Python's version, "" for any.
+    variables : environment variables that it sets.
+    notes : what was replaced, renamed or ignored, to be shown to the user.
+    """
+
+    source: str = ""
+    lines: RequirementLines = field(default_factory=RequirementLines)
+    python: str = ""
+    variables: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
 def read_requirements(file: Path) -> RequirementLines:
-    """Read a requirements file, and those that it names."""
+    """Read a requirements file, and the files that it names."""
     lines = RequirementLines()
     _Reader(lines).read(file, lines.requirements)
     return lines
 
 
 def read_entries(entries: Iterable[str], file: Path, lines: RequirementLines) -> None:
-    """Read lines that stand in a file of another kind, as those below conda's ``pip:``."""
+    """Read lines from within a file of another kind, such as those below conda's ``pip:``."""
     text = "\n".join(entries)
     _Reader(lines, file).read_text(text, file, lines.requirements, f"{file}, pip's list")
 
 
 class _Reader:
-    """Reads files, and those that they name.
+    """Reads files and those that they name into one :class:`RequirementLines`.
 
-    Parameters
-    ----------
-    lines : gets what they ask for.
-    opened : the files that are being read, each named by the one before.
+    ``opened`` are the files that are being read, each named by the one before.
     """
 
     def __init__(self, lines: RequirementLines, *opened: Path) -> None:
         self.lines, self.opened = lines, list(opened)
 
     def read(self, file: Path, into: list[str]) -> None:
-        """Read a file; its requirements go into one of the lists."""
+        """Read a file; its requirements are added to ``into``."""
         if any(file.resolve() == each.resolve() for each in self.opened):
             circle = " -> ".join(map(str, (*self.opened, file)))
-            raise UsageError(f"{file} is read by itself: {circle}.")
+            raise UsageError(f"{file} includes itself: {circle}.")
         self.opened.append(file)
         self.read_text(read_text(file), file, into, str(file))
         self.opened.pop()
 
     def read_text(self, text: str, file: Path, into: list[str], place: str) -> None:
-        """Read lines; files that they name lie beside this one."""
+        """Read lines; the files that they name are relative to this one's folder."""
         for number, line in logical_lines(text):
             here = f"{place}, line {number}"
             if not line.startswith("-"):
@@ -97,7 +114,10 @@ class _Reader:
             for option, value in options_of(line, here):
                 if option in {"--requirement", "--constraint"}:
                     other = into if option == "--requirement" else self.lines.constraints
-                    self.read(_named(file.parent / value, here), other)
+                    named = file.parent / value
+                    if not named.is_file():
+                        raise UsageError(f"{here}: {named} does not exist.")
+                    self.read(named, other)
                 else:
                     self._add_option(option, value, file, here)
 
@@ -111,17 +131,11 @@ class _Reader:
         elif option in ALONE:
             self.lines.options.append(option)
         else:
-            self.lines.notes.append(f"{place}: {option} is left out")
-
-
-def _named(file: Path, place: str) -> Path:
-    if not file.is_file():
-        raise UsageError(f"{place}: {file} is not there.")
-    return file
+            self.lines.notes.append(f"{place}: {option} is ignored")
 
 
 def logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines with those that continue them, without comments, and where each begins."""
+    """Lines joined with those that continue them, without comments, with their first number."""
     collected, begin = "", 0
     for number, raw in enumerate([*text.splitlines(), ""], 1):
         line = re.sub(r"(^|\s)#.*$", "", raw).strip()
@@ -136,11 +150,11 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def options_of(line: str, place: str) -> Iterator[tuple[str, str]]:
-    """The options of a line, each with its long name and its value."""
+    """The options of a line, each by its long name and with its value."""
     try:
         words = shlex.split(line)
     except ValueError as error:
-        raise UsageError(f"{place}: {line!r} is not understood: {error}.") from error
+        raise UsageError(f"{place}: {line!r} cannot be parsed: {error}.") from error
     while words:
         word = words.pop(0)
         name, _, value = word.partition("=") if word.startswith("--") else (word[:2], "", word[2:])
@@ -148,12 +162,12 @@ def options_of(line: str, place: str) -> Iterator[tuple[str, str]]:
         if not value and name not in ALONE and words and not words[0].startswith("-"):
             value = words.pop(0)
         if not value and name in (*INDEX_OPTIONS, *SHORT.values()):
-            raise UsageError(f"{place}: {name} has no value.")
+            raise UsageError(f"{place}: {name} needs a value.")
         yield name, value
 
 
 def checked(line: str, place: str) -> str:
-    """A requirement that pip will understand and a build can have."""
+    """The line, if pip accepts it and the build of an image can install it."""
     text = line.partition(" --hash")[0]
     try:
         requirement = Requirement(text)
@@ -163,40 +177,43 @@ def checked(line: str, place: str) -> str:
         if not _ADDRESS.match(address):
             problem = str(error).splitlines()[0]
             raise UsageError(
-                f"{place}: {text!r} is not a requirement ({problem}). pip's form is name==version."
+                f"{place}: {text!r} is not a valid requirement ({problem}). Write name==version."
             ) from error
     if address is None or (_WHEEL.search(address) and _WEB.match(address)):
         return line
     if _WHEEL.search(address) and not _REPOSITORY.match(address):
         raise UsageError(
-            f"{place}: {line!r} is a wheel by its path. Write name==version instead, and give the "
-            "folder that has it, with the wheels of all other packages, with --wheelhouse."
+            f"{place}: {line!r} is the path of a wheel, which does not exist in the build. Write "
+            "name==version instead, and name a folder that holds this wheel and those of all other "
+            "packages with --wheelhouse."
         )
     raise UsageError(_no_source(place, line))
 
 
 def _no_source(place: str, line: str) -> str:
     return (
-        f"{place}: {line!r} is source code to be built, and images are made of wheels. Make one "
-        "('pip wheel -w wheels …' for all requirements) and give it with --wheelhouse wheels; or "
-        "copy the code into the folder, beside the script."
+        f"{place}: {line!r} is source code, and images are built from wheels only. Build wheels of "
+        "all requirements ('pip wheel -w wheels …') and use them with --wheelhouse wheels; or copy "
+        "the code into the folder, next to the script."
     )
+
+
+def parsed(line: str) -> Requirement | None:
+    """A line as a requirement, without its hashes; None for an address."""
+    try:
+        return Requirement(line.partition(" --hash")[0])
+    except InvalidRequirement:
+        return None
 
 
 def name_of(line: str) -> str:
     """A requirement's name as indexes compare it; "" for an address."""
-    try:
-        name = Requirement(line.partition(" --hash")[0]).name
-    except InvalidRequirement:
-        return ""
-    return canonicalize_name(name)
+    requirement = parsed(line)
+    return canonicalize_name(requirement.name) if requirement else ""
 
 
 def pinned_version(line: str) -> str | None:
     """The version of ``name==version``; None for anything looser."""
-    try:
-        specifiers = list(Requirement(line.partition(" --hash")[0]).specifier)
-    except InvalidRequirement:
-        return None
+    specifiers = requirement.specifier if (requirement := parsed(line)) else ()
     exact = [each.version for each in specifiers if each.operator in {"==", "==="}]
     return exact[0] if len(exact) == 1 else None

@@ -1,12 +1,12 @@
 """The packages of an image, Debian's and Python's, as a CycloneDX document.
 
-Runs inside the image, as a step of its build or later, and needs nothing but Python::
+Runs inside the image, as a step of its build or later, with the standard library alone::
 
     python sbom.py [FILE]
 
-Two runs over the same packages write the same bytes: no date, and a serial number made from the
-content. Not listed: files that no package brought (the app, models, what a ``curl`` in
-Dockerfile.steps left).
+Two runs over the same packages write the same bytes: there is no date, and the serial number is
+made from the content. Files that no package brought are not listed (the app, models, what a
+``curl`` in Dockerfile.steps left).
 """
 
 from __future__ import annotations
@@ -23,9 +23,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote, urlencode
 
-SPECIFICATION = "1.5"
-INSTALLED = "install ok installed"
-
 Component: TypeAlias = "dict[str, Any]"
 
 
@@ -40,12 +37,12 @@ def main(arguments: list[str]) -> int:
 
 
 def document(root: Path, distributions: Iterable[metadata.Distribution]) -> dict[str, Any]:
-    """Put together what is installed.
+    """The document about a file system and its Python.
 
     Parameters
     ----------
     root : the folder that holds ``etc/os-release`` and ``var/lib/dpkg``.
-    distributions : what Python finds; the first of a name counts, as it does for import.
+    distributions : those that Python finds; the first of a name counts, as it does for import.
     """
     system = os_release(root / "etc/os-release")
     components = [operating_system(system)]
@@ -55,28 +52,24 @@ def document(root: Path, distributions: Iterable[metadata.Distribution]) -> dict
     content = json.dumps(components, sort_keys=True)
     return {
         "bomFormat": "CycloneDX",
-        "specVersion": SPECIFICATION,
+        "specVersion": "1.5",
         "serialNumber": uuid.uuid5(uuid.NAMESPACE_OID, content).urn,
         "version": 1,
         "metadata": {
             "component": {"type": "container", "bom-ref": "image", "name": "image"},
-            "tools": {"components": [_this_tool()]},
+            "tools": {"components": [{"type": "application", "name": "scorehost"}]},
         },
         "components": components,
     }
 
 
 def as_text(bom: Mapping[str, Any]) -> str:
-    """The document as it is written."""
+    """The document as text, as it is written to files."""
     return json.dumps(bom, indent=1, ensure_ascii=False) + "\n"
 
 
-def _this_tool() -> Component:
-    return {"type": "application", "name": "scorehost"}
-
-
 def operating_system(system: Mapping[str, str]) -> Component:
-    """What the image calls its system."""
+    """The component for the operating system, named as the image names it."""
     name = system.get("ID", platform.system().lower())
     version = system.get("VERSION_ID", "")
     return {
@@ -89,7 +82,7 @@ def operating_system(system: Mapping[str, str]) -> Component:
 
 
 def os_release(file: Path) -> dict[str, str]:
-    """Read ``/etc/os-release``; nothing where there is none."""
+    """Read ``/etc/os-release``; empty where there is no such file."""
     if not file.is_file():
         return {}
     pairs = (line.partition("=") for line in file.read_text("utf-8").splitlines())
@@ -100,31 +93,25 @@ def os_release(file: Path) -> dict[str, str]:
 
 
 def debian_components(status: Path, system: Mapping[str, str]) -> Iterator[Component]:
-    """Each package that dpkg has installed."""
+    """The component of each package that dpkg has installed."""
     distribution = f"{system.get('ID', 'debian')}-{system.get('VERSION_ID', '')}".rstrip("-")
     for entry in debian_packages(status):
         name, version = entry["Package"], entry["Version"]
         qualifiers = {"arch": entry["Architecture"], "distro": distribution}
         purl = _purl("deb", system.get("ID", "debian"), name, version, qualifiers)
-        component: Component = {
-            "type": "library",
-            "bom-ref": purl,
-            "name": name,
-            "version": version,
-            "purl": purl,
-        }
+        component = _library(name, version, purl)
         if "Maintainer" in entry:
             component["supplier"] = {"name": entry["Maintainer"]}
         yield component
 
 
 def debian_packages(status: Path) -> Iterator[Mapping[str, str]]:
-    """The entries of dpkg's database that are installed; none where there is no dpkg."""
+    """The installed packages of dpkg's database; none where there is no dpkg."""
     if not status.is_file():
         return
     for paragraph in re.split(r"\n\n+", status.read_text("utf-8", "replace").strip()):
         entry = dict(HeaderParser().parsestr(paragraph).items())
-        if entry.get("Status") == INSTALLED:
+        if entry.get("Status") == "install ok installed":
             yield entry
 
 
@@ -132,7 +119,7 @@ def debian_packages(status: Path) -> Iterator[Mapping[str, str]]:
 
 
 def python_components(distributions: Iterable[metadata.Distribution]) -> Iterator[Component]:
-    """Each distribution, once."""
+    """The component of each distribution, once."""
     seen = set()
     for distribution in distributions:
         name = canonical(distribution.metadata["Name"] or "")
@@ -142,23 +129,16 @@ def python_components(distributions: Iterable[metadata.Distribution]) -> Iterato
 
 
 def python_component(name: str, distribution: metadata.Distribution) -> Component:
-    """One distribution, with the licence it names."""
+    """The component of one distribution, with the licence it names."""
     purl = _purl("pypi", None, name, distribution.version)
-    component: Component = {
-        "type": "library",
-        "bom-ref": purl,
-        "name": name,
-        "version": distribution.version,
-        "purl": purl,
-    }
-    licence = licence_of(distribution.metadata)
-    if licence:
+    component = _library(name, distribution.version, purl)
+    if licence := licence_of(distribution.metadata):
         component["licenses"] = [licence]
     return component
 
 
 def licence_of(headers: metadata.PackageMetadata) -> dict[str, Any] | None:
-    """The licence as CycloneDX writes it: an expression, or whatever name there is."""
+    """The licence as CycloneDX writes it: an expression, or else the first name given."""
     (expression,) = (headers.get_all("License-Expression") or [""])[:1]
     if expression:
         return {"expression": expression}
@@ -174,14 +154,14 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def _library(name: str, version: str, purl: str) -> Component:
+    return {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
+
+
 def _purl(
-    kind: str,
-    namespace: str | None,
-    name: str,
-    version: str,
-    qualifiers: Mapping[str, str] = {},
+    kind: str, namespace: str | None, name: str, version: str, qualifiers: Mapping[str, str] = {}
 ) -> str:
-    """A package URL, which names a package across tools."""
+    """A package URL, which identifies a package to every tool."""
     path = "/".join(quote(part, safe="") for part in (namespace, name) if part)
     suffix = f"?{urlencode(qualifiers)}" if qualifiers else ""
     return f"pkg:{kind}/{path}@{quote(version, safe=':')}{suffix}"

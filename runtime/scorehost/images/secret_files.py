@@ -1,8 +1,8 @@
 """Files that look like secrets, which an image must not carry by accident.
 
-Whoever can pull an image can read every file that is in it. Names are looked at, and the
-beginnings of files for the forms that keys have. Not found: passwords in a script, keys of
-services we do not know, and anything in an archive.
+Anyone who can pull an image can read every file in it. The search looks at names, and at the
+beginnings of files for the forms that keys have. It does not find passwords in a script, keys of
+services that are not listed here, or anything in an archive.
 """
 
 from __future__ import annotations
@@ -13,82 +13,70 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 LOOKED_AT = 256 << 10
-"""Bytes at the beginning of a file in which keys are looked for."""
+"""How many bytes at the beginning of a file are searched for keys."""
 
 HARMLESS = ("*.example", "*.sample", "*.template", "*.dist", "*.pub")
 
 NAMES = {
-    ".env": "variables, usually passwords",
-    ".env.*": "variables, usually passwords",
-    "*.env": "variables, usually passwords",
-    "*.key": "a private key",
-    "*.kdbx": "a password store",
-    "*.jks": "a key store",
-    "*.p12": "a private key",
-    "*.pfx": "a private key",
-    "*.publishsettings": "a subscription's credentials",
-    "*.tfstate": "Terraform's state, with its passwords",
-    ".git-credentials": "git's passwords",
-    ".htpasswd": "passwords",
-    ".netrc": "passwords",
-    ".pgpass": "a database's password",
-    ".pypirc": "an index's password",
-    "accesstokens.json": "Azure's tokens",
-    "credentials": "a cloud's credentials",
-    "credentials.json": "credentials",
-    "id_dsa": "a private key",
-    "id_ecdsa": "a private key",
-    "id_ed25519": "a private key",
-    "id_rsa": "a private key",
-    "kubeconfig": "a cluster's credentials",
-    "secrets.*": "secrets, by its name",
+    "environment variables, which often hold passwords": (".env", ".env.*", "*.env"),
+    "a private key": ("*.key", "*.p12", "*.pfx", "id_dsa", "id_ecdsa", "id_ed25519", "id_rsa"),
+    "a password store": ("*.kdbx",),
+    "a key store": ("*.jks",),
+    "Azure subscription credentials": ("*.publishsettings",),
+    "Terraform state, including its passwords": ("*.tfstate",),
+    "git passwords": (".git-credentials",),
+    "passwords": (".htpasswd", ".netrc"),
+    "a database password": (".pgpass",),
+    "a package index password": (".pypirc",),
+    "Azure tokens": ("accesstokens.json",),
+    "cloud credentials": ("credentials",),
+    "credentials": ("credentials.json",),
+    "cluster credentials": ("kubeconfig",),
+    "secrets, judging by its name": ("secrets.*",),
 }
-"""File names, lower case, with what is usually in them."""
+"""What such files usually contain, with the patterns of their names, in lower case."""
 
 PATHS = {
-    "*/.aws/*": "AWS's credentials",
-    "*/.azure/*": "Azure's credentials",
-    "*/.docker/config.json": "registries' passwords",
-    "*/.kube/config": "a cluster's credentials",
-    "*/.ssh/*": "SSH's keys",
+    "*/.aws/*": "AWS credentials",
+    "*/.azure/*": "Azure credentials",
+    "*/.docker/config.json": "registry passwords",
+    "*/.kube/config": "cluster credentials",
+    "*/.ssh/*": "SSH keys",
 }
 
 CONTENTS = {
-    rb"-----BEGIN [A-Z ]*PRIVATE KEY-----": "holds a private key",
-    rb"\"private_key\"\s*:\s*\"-----": "holds a service account's key",
-    rb"\bAKIA[0-9A-Z]{16}\b": "holds an AWS access key",
-    rb"(AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{40,}={0,2}": "holds an Azure key",
-    rb"\bgh[pousr]_[A-Za-z0-9]{36,}": "holds a GitHub token",
-    rb"\bxox[abprs]-[A-Za-z0-9-]{20,}": "holds a Slack token",
+    rb"-----BEGIN [A-Z ]*PRIVATE KEY-----": "contains a private key",
+    rb"\"private_key\"\s*:\s*\"-----": "contains a service account key",
+    rb"\bAKIA[0-9A-Z]{16}\b": "contains an AWS access key",
+    rb"(AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{40,}={0,2}": "contains an Azure key",
+    rb"\bgh[pousr]_[A-Za-z0-9]{36,}": "contains a GitHub token",
+    rb"\bxox[abprs]-[A-Za-z0-9-]{20,}": "contains a Slack token",
 }
-
-_BINARY = re.compile(rb"\0")
 
 
 def find_secrets(folder: Path, files: Iterable[PurePosixPath]) -> Iterator[tuple[str, str]]:
-    """Each file that looks like a secret, with what it looks like."""
+    """Each file that looks like a secret, with the reason."""
     for file in files:
-        reason = by_name(file) or by_content(folder / file)
-        if reason:
+        if reason := by_name(file) or by_content(folder / file):
             yield str(file), reason
 
 
 def by_name(file: PurePosixPath) -> str:
-    """What a file's name says is in it; "" for nothing secret."""
+    """The secret that a file's name suggests; "" for none."""
     name = file.name.lower()
     if any(fnmatchcase(name, pattern) for pattern in HARMLESS):
         return ""
-    for pattern, reason in NAMES.items():
-        if fnmatchcase(name, pattern):
+    for reason, patterns in NAMES.items():
+        if any(fnmatchcase(name, pattern) for pattern in patterns):
             return reason
     path = f"/{file}".lower()
     return next((reason for pattern, reason in PATHS.items() if fnmatchcase(path, pattern)), "")
 
 
 def by_content(file: Path) -> str:
-    """What the beginning of a file says; "" for nothing secret, and for what is no text."""
+    """The secret that a file begins with; "" for none, and for a binary file."""
     with file.open("rb") as stream:
         begin = stream.read(LOOKED_AT)
-    if _BINARY.search(begin):
+    if b"\0" in begin:
         return ""
     return next((reason for form, reason in CONTENTS.items() if re.search(form, begin)), "")

@@ -17,31 +17,31 @@ _DOCUMENT = re.compile(r"\s\d*<<(?P<indented>-?)(?P<end>[^\s<]+)")
 
 
 def find_steps(folder: Path, named: Path | None) -> Path | None:
-    """The user's own build steps, if there are any."""
+    """The file with the user's own build steps, if there is one."""
     if named is None:
         usual = folder / STEPS_FILE
         return usual if usual.is_file() else None
     for candidate in (named, folder / named):
         if candidate.is_file():
             return candidate
-    raise UsageError(f"--docker-file {named} is not there.")
+    raise UsageError(f"--docker-file {named} does not exist.")
 
 
 def read_steps(file: Path | None) -> str:
-    """The steps, which must be only that."""
+    """The text of the steps; a FROM among them is refused."""
     if file is None:
         return ""
     text = read_text(file, "replace")
     if any(re.match(r"FROM\s", each, re.IGNORECASE) for each in instructions(text)):
         raise UsageError(
-            f"{file} has a FROM. It takes only steps (RUN, COPY, ENV, …), which are put into the "
-            "Dockerfile that scorehost makes; --base-image chooses what that begins with."
+            f"{file} has a FROM. It may have only steps (RUN, COPY, ENV, …), which scorehost puts "
+            "into the Dockerfile that it writes; --base-image chooses the image that begins with."
         )
     return text
 
 
 def instructions(text: str) -> Iterator[str]:
-    """Each instruction in one line, without comments and without the bodies of heredocs."""
+    """Each instruction as one line, without comments and without the bodies of heredocs."""
     lines = iter(text.splitlines())
     collected = ""
     for line in lines:

@@ -7,9 +7,16 @@ Windows PowerShell writes that, and pip reads it.
 from __future__ import annotations
 
 import codecs
+import sys
 from pathlib import Path
+from typing import Any
 
 from scorehost.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -20,15 +27,24 @@ def read_text(file: Path, errors: str = "strict") -> str:
     Raises
     ------
     UsageError
-        It cannot be read, or is no text.
+        The file cannot be read, or is not text.
     """
     try:
         with file.open("rb") as stream:
             marked = stream.read(2) in UTF_16
         return file.read_text("utf-16" if marked else "utf-8-sig", errors)
     except FileNotFoundError:
-        raise UsageError(f"{file} is not there.") from None
+        raise UsageError(f"{file} does not exist.") from None
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{file} is not text in UTF-8: {error}. Save it as UTF-8.") from error
+        raise UsageError(f"{file} is not UTF-8 text: {error}. Save it as UTF-8.") from error
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """The content of a TOML file; a :class:`UsageError` says where it is not TOML."""
+    try:
+        content: dict[str, Any] = tomllib.loads(read_text(file))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{file} is not TOML: {error}.") from error
+    return content

@@ -12,7 +12,7 @@ _LINE_ENDS = re.compile(r"[\r\n\0]")
 
 
 def read_variables(values: Iterable[str]) -> dict[str, str]:
-    """``--env NAME=VALUE`` each."""
+    """Read the values of ``--env``, each ``NAME=VALUE``."""
     variables = {}
     for value in values:
         name, equals, content = value.partition("=")
@@ -26,6 +26,8 @@ def read_variables(values: Iterable[str]) -> dict[str, str]:
 def check_variable(name: str, value: str, place: str) -> None:
     """Refuse what cannot be written into a Dockerfile."""
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{place}: {name!r} is not a variable name. Use letters, digits and _")
+        raise UsageError(
+            f"{place}: {name!r} is not a valid variable name. Use letters, digits and _."
+        )
     if _LINE_ENDS.search(value):
-        raise UsageError(f"{place}: its value has more than one line.")
+        raise UsageError(f"{place}: the value has more than one line; only one line is possible.")

@@ -1,7 +1,7 @@
-"""The wheels of one app: fetched once, and kept.
+"""The wheels of an app, which are fetched once and kept.
 
-The same requirements on the same base image find the same wheels, also next month, so that
-nothing is made anew for a release of some dependency; ``--upgrade`` looks again.
+The same requirements on the same base image get the same wheels, even a month later, so that the
+release of some dependency rebuilds nothing; ``--upgrade`` fetches them again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -29,11 +29,11 @@ class Wheelhouse:
 
     Parameters
     ----------
-    facts : what the base image has.
+    facts : those of the base image.
     sources : where to look.
-    cache : folder in which they are kept.
+    cache : folder in which wheels are kept.
     environ : pip's environment.
-    on_line : told what pip says.
+    on_line : called with each line of pip's output.
     """
 
     def __init__(
@@ -48,18 +48,27 @@ class Wheelhouse:
         self.environ, self.on_line = environ, on_line
 
     def fetch(self, lines: RequirementLines, *, anew: bool = False) -> Path:
-        """A folder with the wheels that an image needs besides those of its base."""
+        """A folder with the wheels that an image needs besides those of its base.
+
+        Raises
+        ------
+        UsageError
+            pip cannot fetch them.
+        """
         folder = self.cache / "wheels" / self._key(lines)
         if anew or not (folder / DONE).is_file():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             self._download(lines, folder)
-            self._drop_those_of_the_base(folder)
+            own = {(canonicalize_name(name), at) for name, at in self.facts.packages.items()}
+            for wheel in folder.glob("*.whl"):
+                if name_and_version(wheel) in own:
+                    wheel.unlink()
             (folder / DONE).touch()
         return folder
 
     def _key(self, lines: RequirementLines) -> str:
-        """A name for the question, by everything that the answer depends on."""
+        """A folder name made from everything that decides which wheels are fetched."""
         question: list[object] = [lines.requirements, lines.constraints, lines.options]
         question += [self.facts.python, self.facts.machine, self.facts.glibc]
         question += [sorted(self.facts.packages.items()), self.sources.index_url]
@@ -69,7 +78,7 @@ class Wheelhouse:
         return hashlib.sha256(json.dumps(question).encode()).hexdigest()[:24]
 
     def _download(self, lines: RequirementLines, folder: Path) -> None:
-        """Fetch them; with the base's own versions if they will do, else with others."""
+        """Fetch the wheels, with the base image's versions if possible, otherwise with others."""
         wanted = folder / "requirements.txt"
         wanted.write_text("\n".join(lines.requirements) + "\n", "utf-8")
         said: list[str] = []
@@ -87,29 +96,17 @@ class Wheelhouse:
             if not said:
                 return
             if not_reached(said):
-                break
-        raise UsageError(self._explain(lines, said))
-
-    def _explain(self, lines: RequirementLines, said: Sequence[str]) -> str:
-        problems = []
-        if not not_reached(said):
-            asked = Index(self.facts.target, self.sources, lines.options, self.environ)
-            problems = problems_of(lines.requirements, self.facts.target, asked.versions)
-        return explain_failure(problems, said, self.facts.python)
-
-    def _drop_those_of_the_base(self, folder: Path) -> None:
-        own = {canonicalize_name(name): version for name, version in self.facts.packages.items()}
-        for wheel in folder.glob("*.whl"):
-            name, version = name_and_version(wheel)
-            if own.get(canonicalize_name(name)) == version:
-                wheel.unlink()
+                raise UsageError(explain_failure([], said, self.facts.python))
+        asked = Index(self.facts.target, self.sources, lines.options, self.environ)
+        problems = problems_of(lines.requirements, self.facts.target, asked.versions)
+        raise UsageError(explain_failure(problems, said, self.facts.python))
 
 
 def as_in_base(packages: Mapping[str, str]) -> list[str]:
-    """Constraints that keep what the base image has."""
+    """Constraints that keep the versions of the base image."""
     return [f"{name}=={version}" for name, version in sorted(packages.items()) if name != "pip"]
 
 
 def what_scorehost_needs() -> list[str]:
-    """Constraints that keep scorehost working beside the user's pins."""
+    """Constraints that keep scorehost working with the user's pins."""
     return [line for line in requires("scorehost") or () if "extra ==" not in line]

@@ -1,10 +1,10 @@
 """Wheels for an image, fetched on the host by its pip.
 
-Only wheels: there is no compiler in an image. pip is told the image's Python and platform, so
-that the host may have others. What it cannot be told is the image's environment for markers
-(``; python_version < "3.12"``): it goes by its own. So fetching on the host is right for a list
-that is complete (:func:`download` with ``dependencies=False``), or where both have the same
-Python; otherwise it is left to the pip inside the build.
+Only wheels are fetched, because an image has no compiler. pip is told the image's Python and
+platform, so the host may have others. It cannot be told the image's environment for markers
+(``; python_version < "3.12"``) and uses its own. So fetching on the host is right for a complete
+list (:func:`download` with ``--no-deps``), or where both have the same Python; otherwise
+it is left to the pip inside the build.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from packaging.utils import canonicalize_name
 
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 OLDEST_GLIBC = 5
-"""Wheels were never made for a glibc before 2.5."""
+"""Minor version of the oldest glibc, 2.5, that wheels were ever built for."""
 
 LEGACY_TAGS = {"manylinux2014": 17, "manylinux2010": 12, "manylinux1": 5}
 """The old names of some manylinux tags, with the minor version of the glibc they stand for."""
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
-"""Docker's names of architectures, and wheels'."""
+"""The names that wheels have for docker's architectures."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What wheels must fit.
+    """The Python and platform that wheels must fit.
 
     Parameters
     ----------
@@ -61,12 +61,13 @@ class Target:
         return options
 
     def is_like_host(self) -> bool:
-        """Whether this very Python evaluates markers as the image's would."""
-        return self.python == THIS_PYTHON and self.machine == platform.machine() and _is_linux()
+        """Whether the Python that runs this evaluates markers as the image's would."""
+        here = (THIS_PYTHON, platform.machine(), platform.system())
+        return (self.python, self.machine, "Linux") == here
 
-    def marker_environment(self) -> dict[str, str]:
-        """What markers see in the image."""
-        return {
+    def needs(self, requirement: Requirement) -> bool:
+        """Whether the image needs a requirement, by the requirement's marker if it has one."""
+        environment = {
             "implementation_name": "cpython",
             "os_name": "posix",
             "platform_machine": self.machine,
@@ -76,6 +77,7 @@ class Target:
             "python_version": self.python,
             "sys_platform": "linux",
         }
+        return requirement.marker is None or requirement.marker.evaluate(environment)
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,8 @@ class Sources:
     Parameters
     ----------
     wheelhouse : a folder that has them all; no index is asked then.
-    index_url : instead of pip's own.
-    ca_bundle : certificates to trust.
+    index_url : an index instead of pip's default.
+    ca_bundle : a file of certificates to trust.
     """
 
     wheelhouse: Path | None = None
@@ -94,7 +96,7 @@ class Sources:
     ca_bundle: Path | None = None
 
     def pip_options(self) -> list[str]:
-        """What to tell pip on the host."""
+        """The options for pip on the host."""
         options = []
         if self.wheelhouse is not None:
             options += ["--no-index", "--find-links", str(self.wheelhouse)]
@@ -105,12 +107,8 @@ class Sources:
         return options
 
 
-def _is_linux() -> bool:
-    return sys.platform == "linux"
-
-
 def machine_of(architecture: str) -> str:
-    """The wheels' name for an architecture that docker names."""
+    """The name that wheels have for an architecture, given docker's."""
     return MACHINES.get(architecture, architecture)
 
 
@@ -119,22 +117,19 @@ def download(
     folder: Path,
     target: Target,
     *,
-    options: Sequence[str] = (),
-    dependencies: bool = True,
+    options: Sequence[str],
     environ: Mapping[str, str],
-    on_line: Callable[[str], None],
+    on_line: Callable[[str], None] = lambda _: None,
 ) -> list[str]:
     """Fetch the wheels of a list of requirements into a folder.
 
     Returns
     -------
-    lines : what pip said, when it failed; nothing when it did not.
+    lines : pip's output when it failed; none when it succeeded.
     """
     command = [sys.executable, "-m", "pip", "download", "--progress-bar", "off"]
     command += ["--no-input", "--disable-pip-version-check", "--dest", str(folder)]
     command += [*target.pip_options(), *options, "--requirement", str(requirements)]
-    if not dependencies:
-        command.append("--no-deps")
     said: list[str] = []
     with subprocess.Popen(
         command,
@@ -147,37 +142,29 @@ def download(
     ) as process:
         for line in process.stdout or ():
             said.append(line.rstrip())
-            on_line(line.rstrip())
+            on_line(said[-1])
     status = process.returncode
-    return (said or [f"pip ended with status {status}"]) if status else []
+    return (said or [f"pip exited with status {status}"]) if status else []
 
 
 def that_apply(lock: str, target: Target) -> str:
-    """A lock file's entries that an image needs, without their markers.
+    """The entries of a lock file that an image needs, without their markers.
 
     An entry is a requirement and the lines that continue it, with its hashes.
     """
     kept = []
     for entry in lock.replace("\\\n", " ").splitlines():
-        first, hashes = _split(entry)
-        if not first:
+        first, *hashes = f" {entry}".partition(" #")[0].split(" --hash=")
+        if not first.strip():
             continue
         requirement = Requirement(first)
-        marker = requirement.marker
-        if marker is None or marker.evaluate(target.marker_environment()):
+        if target.needs(requirement):
             requirement.marker = None
-            kept.append(" ".join([str(requirement), *hashes]))
+            kept.append(" --hash=".join([str(requirement), *(each.strip() for each in hashes)]))
     return "\n".join(kept) + "\n"
 
 
-def _split(entry: str) -> tuple[str, list[str]]:
-    words = entry.partition(" #")[0].split()
-    hashes = [word for word in words if word.startswith("--hash=")]
-    first = " ".join(word for word in words if not word.startswith("--hash="))
-    return ("", []) if first.startswith("#") else (first, hashes)
-
-
 def name_and_version(wheel: Path) -> tuple[str, str]:
-    """What a wheel's file name says it is; the name as indexes compare it."""
+    """The package and version that a wheel's file name states; the name as indexes compare it."""
     name, version, *_ = wheel.name.split("-")
     return canonicalize_name(name), version
