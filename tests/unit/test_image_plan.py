@@ -246,7 +246,7 @@ def test_the_whole_dockerfile(app: Path):
         "FROM base:1\n"
         "USER root\n"
         "\n"
-        "# The packages of myenv.yml, in a layer that a new script reuses.\n"
+        "# The packages of myenv.yml; a new script leaves this layer unchanged.\n"
         "COPY --from=packages /overlay/ /\n"
         "RUN xargs --arg-file=/opt/scorehost/replaced --delimiter='\\n' --no-run-if-empty rm -rf\n"
         'RUN ["python", "-m", "pip", "check"]\n'
@@ -429,7 +429,7 @@ def test_no_engine(app: Path, capsys: pytest.CaptureFixture[str]):
 
     assert status == 1
     said = capsys.readouterr().err
-    assert "Neither docker nor podman is installed here." in said
+    assert "Neither docker nor podman is installed." in said
     assert "apt-get install docker.io" in said
 
 

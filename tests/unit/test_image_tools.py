@@ -244,7 +244,7 @@ def test_facts_that_are_cut_off(tmp_path: Path, kept: str):
 
 
 def test_an_engine_that_is_not_installed(tmp_path: Path):
-    with pytest.raises(EngineError, match=r"^The command nerdctl is not installed here\. "):
+    with pytest.raises(EngineError, match=r"^The command nerdctl is not installed\. "):
         find_engine("nerdctl", {"PATH": str(tmp_path)})
 
 

@@ -120,7 +120,7 @@ def _pip_list(file: Path, entry: dict[str, Any]) -> list[str]:
     if set(entry) != {"pip"} or not isinstance(lines, list | type(None)):
         raise UsageError(
             f"{file}: '{next(iter(entry), '')}:' among the dependencies is not supported. Only "
-            "'pip:' with a list below it is possible there."
+            "'pip:' with a list below it is allowed there."
         )
     return [_text(file, line) for line in lines or ()]
 

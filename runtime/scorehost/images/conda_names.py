@@ -8,41 +8,34 @@ from __future__ import annotations
 
 import re
 
-PIP_NAMES = {
-    "dask-core": "dask",
-    "faiss": "faiss-cpu",
-    "faiss-gpu": "faiss-cpu",
-    "lightgbm-cpu": "lightgbm",
-    "matplotlib-base": "matplotlib",
-    "msgpack-python": "msgpack",
-    "numpy-base": "numpy",
-    "onnxruntime-cpu": "onnxruntime",
-    "opencv": "opencv-python-headless",
-    "protobuf-python": "protobuf",
-    "psycopg2": "psycopg2-binary",
-    "py-lightgbm": "lightgbm",
-    "py-opencv": "opencv-python-headless",
-    "py-xgboost": "xgboost",
-    "py-xgboost-cpu": "xgboost",
-    "py-xgboost-gpu": "xgboost",
-    "pyarrow-core": "pyarrow",
-    "pytables": "tables",
-    "python-duckdb": "duckdb",
-    "python-flatbuffers": "flatbuffers",
-    "python-graphviz": "graphviz",
-    "pytorch": "torch",
-    "pytorch-cpu": "torch",
-    "pytorch-gpu": "torch",
-    "ruamel_yaml": "ruamel.yaml",
-    "seaborn-base": "seaborn",
-    "snappy-python": "python-snappy",
-    "tensorflow-base": "tensorflow",
-    "tensorflow-gpu": "tensorflow",
-    "tensorflow-mkl": "tensorflow",
-    "torchvision-cpu": "torchvision",
-    "xgboost-cpu": "xgboost",
+CONDA_NAMES = {
+    "dask": ("dask-core",),
+    "duckdb": ("python-duckdb",),
+    "faiss-cpu": ("faiss", "faiss-gpu"),
+    "flatbuffers": ("python-flatbuffers",),
+    "graphviz": ("python-graphviz",),
+    "lightgbm": ("lightgbm-cpu", "py-lightgbm"),
+    "matplotlib": ("matplotlib-base",),
+    "msgpack": ("msgpack-python",),
+    "numpy": ("numpy-base",),
+    "onnxruntime": ("onnxruntime-cpu",),
+    "opencv-python-headless": ("opencv", "py-opencv"),
+    "protobuf": ("protobuf-python",),
+    "psycopg2-binary": ("psycopg2",),
+    "pyarrow": ("pyarrow-core",),
+    "python-snappy": ("snappy-python",),
+    "ruamel.yaml": ("ruamel_yaml",),
+    "seaborn": ("seaborn-base",),
+    "tables": ("pytables",),
+    "tensorflow": ("tensorflow-base", "tensorflow-gpu", "tensorflow-mkl"),
+    "torch": ("pytorch", "pytorch-cpu", "pytorch-gpu"),
+    "torchvision": ("torchvision-cpu",),
+    "xgboost": ("py-xgboost", "py-xgboost-cpu", "py-xgboost-gpu", "xgboost-cpu"),
 }
-"""pip's names of packages, by the different names that conda has for them."""
+"""The different names that conda has for packages, by their names for pip."""
+
+# By conda's name, for looking them up.
+PIP_NAMES = {conda: pip for pip, names in CONDA_NAMES.items() for conda in names}
 
 OWN_PARTS = frozenset(
     """
@@ -55,25 +48,15 @@ OWN_PARTS = frozenset(
 """Libraries that conda packages by themselves. Wheels and Debian bring their own."""
 
 DEBIAN_NAMES = {
-    "cmake": "cmake",
-    "curl": "curl",
-    "ffmpeg": "ffmpeg",
+    **{name: name for name in ("cmake", "curl", "ffmpeg", "git", "graphviz", "imagemagick")},
+    **{name: name for name in ("nodejs", "pandoc", "sox", "unixodbc", "vim", "wget")},
     "gdal": "gdal-bin",
-    "git": "git",
-    "graphviz": "graphviz",
-    "imagemagick": "imagemagick",
     "java-jdk": "default-jre-headless",
     "libsndfile": "libsndfile1",
-    "nodejs": "nodejs",
     "openjdk": "default-jre-headless",
-    "pandoc": "pandoc",
     "poppler": "poppler-utils",
     "r-base": "r-base-core",
-    "sox": "sox",
     "tesseract": "tesseract-ocr",
-    "unixodbc": "unixodbc",
-    "vim": "vim",
-    "wget": "wget",
 }
 """Programs and libraries that are not Python packages, with the Debian packages that have them."""
 

@@ -72,7 +72,8 @@ def _final_stage(plan: Plan, owner: str) -> Iterator[str]:
     yield f"FROM {plan.base}"
     yield "USER root"
     if plan.environment.lines.requirements:
-        yield f"\n# The packages of {plan.environment.source}, in a layer that a new script reuses."
+        source = plan.environment.source
+        yield f"\n# The packages of {source}; a new script leaves this layer unchanged."
         yield "COPY --from=packages /overlay/ /"
         # The files of versions that were replaced, which COPY alone would leave.
         replaced = f"--arg-file={TOOLS}/replaced --delimiter='\\n' --no-run-if-empty"

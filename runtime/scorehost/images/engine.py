@@ -86,7 +86,14 @@ class Engine:
             if re.search(r"no such image|not known|not found", done.stderr, re.IGNORECASE):
                 return None
             raise EngineError(explain(done.stderr, self.name), done.stderr)
-        return _as_image(json.loads(done.stdout)[0])
+        facts = json.loads(done.stdout)[0]
+        return Image(
+            id=str(facts["Id"]),
+            user=str((facts.get("Config") or {}).get("User") or ""),
+            architecture=str(facts.get("Architecture") or ""),
+            size=int(facts.get("Size") or 0),
+            digests=tuple(facts.get("RepoDigests") or ()),
+        )
 
     def pull(self, reference: str) -> Image:
         """Fetch an image from its registry."""
@@ -113,16 +120,7 @@ class Engine:
                     arguments += ["--build-arg", variable]
         if self.is_podman:  # its own format has no place for a health check
             arguments += ["--format", "docker"]
-        with subprocess.Popen(
-            [*self.command, *arguments, str(context)],
-            env=self.environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        ) as process:
-            for line in lines_of(process.stdout or ()):
-                on_line(line)
-            return process.wait()
+        return run_streaming([*self.command, *arguments, str(context)], self.environ, on_line)
 
     def _run(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -147,12 +145,29 @@ def find_engine(wanted: str | None, environ: Mapping[str, str]) -> Engine:
     for words in [wanted.split()] if wanted else [[name] for name in COMMANDS]:
         if found := shutil.which(words[0], path=environ.get("PATH")):
             return Engine([found, *words[1:]], environ)
-    neither = "Neither docker nor podman is installed here."
-    problem = f"The command {wanted.split()[0]} is not installed here." if wanted else neither
+    missing = (
+        f"The command {wanted.split()[0]} is not" if wanted else "Neither docker nor podman is"
+    )
     raise EngineError(
-        f"{problem} A container engine is needed: on Debian and Ubuntu 'apt-get install "
+        f"{missing} installed. A container engine is needed: on Debian and Ubuntu 'apt-get install "
         "docker.io', elsewhere Docker Desktop or podman; --engine COMMAND chooses another."
     )
+
+
+def run_streaming(
+    command: Sequence[str], environ: Mapping[str, str], on_line: Callable[[str], None]
+) -> int:
+    """Run a command, passing on each line that it prints; return the exit status."""
+    with subprocess.Popen(
+        command,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        for line in lines_of(process.stdout or ()):
+            on_line(line)
+        return process.wait()
 
 
 def lines_of(stream: Any) -> Iterator[str]:
@@ -160,13 +175,3 @@ def lines_of(stream: Any) -> Iterator[str]:
     for raw in stream:
         for line in raw.decode("utf-8", "replace").rstrip("\r\n").split("\r"):
             yield line.rstrip()
-
-
-def _as_image(facts: Mapping[str, Any]) -> Image:
-    return Image(
-        id=str(facts["Id"]),
-        user=str((facts.get("Config") or {}).get("User") or ""),
-        architecture=str(facts.get("Architecture") or ""),
-        size=int(facts.get("Size") or 0),
-        digests=tuple(facts.get("RepoDigests") or ()),
-    )

@@ -35,9 +35,9 @@ FILES = (
 ONLY_OURS = "the image has only scorehost and numpy"
 
 REPLACED = {
-    "azureml-defaults": "scorehost has its server and Model.get_model_path",
-    "azureml-inference-server-http": "scorehost has its server and the command azmlinfsrv",
-    "azureml-contrib-services": "scorehost has AMLRequest, AMLResponse and rawhttp",
+    "azureml-defaults": "scorehost provides the server and Model.get_model_path",
+    "azureml-inference-server-http": "scorehost provides the server and the command azmlinfsrv",
+    "azureml-contrib-services": "scorehost provides AMLRequest, AMLResponse and rawhttp",
     "scorehost": "the base image already has it",
 }
 """Packages that are not installed, and why nothing is missing without them."""
@@ -61,7 +61,7 @@ def find_environment(folder: Path, named: Path | None) -> Environment:
 
 
 def read_environment(file: Path) -> Environment:
-    """Read a file of one of the kinds, which its suffix tells."""
+    """Read an environment file, whose kind its suffix tells."""
     if file.suffix in {".yml", ".yaml"}:
         environment = read_conda(file)
     elif file.suffix == ".toml":
@@ -128,6 +128,7 @@ def accepts(constraint: str, python: str) -> bool:
         accepted = SpecifierSet(constraint)
     except InvalidSpecifier:
         raise UsageError(
-            f"'python{constraint}' is not a valid constraint on Python's version, as >=3.10 is."
+            f"'python{constraint}' is not a valid constraint on Python's version. Write it like "
+            "python>=3.10 or python=3.11."
         ) from None
     return any(accepted.contains(f"{python}.{patch}") for patch in (0, 99))

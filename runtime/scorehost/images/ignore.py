@@ -21,18 +21,9 @@ from scorehost.images.text import read_text
 from scorehost.model_store import MODELS_FOLDER
 
 ALWAYS = (
-    ".git/",
-    ".hg/",
-    ".svn/",
-    "__pycache__/",
-    "*.py[co]",
-    ".venv/",
-    ".ipynb_checkpoints/",
-    ".mypy_cache/",
-    ".pytest_cache/",
-    ".ruff_cache/",
-    ".scorehost/",
-    ".DS_Store",
+    *(".git/", ".hg/", ".svn/", ".DS_Store", ".scorehost/"),
+    *(".venv/", "__pycache__/", "*.py[co]", ".ipynb_checkpoints/"),
+    *(".mypy_cache/", ".pytest_cache/", ".ruff_cache/"),
 )
 """Patterns, in git's form, of what is always excluded."""
 

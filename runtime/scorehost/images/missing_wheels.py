@@ -49,14 +49,9 @@ CONSTRAINED = "The user requested (constraint)"
 
 
 class Index:
-    """Asks which versions of a package have wheels that fit.
+    """Asks pip which versions of a package have wheels that fit a target.
 
-    Parameters
-    ----------
-    target : what wheels must fit.
-    sources : where to look.
-    options : those of a requirements file.
-    environ : pip's environment.
+    ``options`` are those of a requirements file, and ``environ`` is pip's environment.
     """
 
     def __init__(
@@ -169,14 +164,7 @@ def _is_version(text: str) -> bool:
 
 
 def explain_failure(problems: Sequence[str], said: Sequence[str], python: str) -> str:
-    """The message for wheels that could not be fetched.
-
-    Parameters
-    ----------
-    problems : those of single requirements, from :func:`problems_of`.
-    said : pip's output.
-    python : the image's, major and minor.
-    """
+    """The message for wheels that could not be fetched, from all problems and pip's output."""
     if reason := not_reached(said):
         return f"The packages cannot be fetched: an index cannot be reached.\n  {reason}"
     if problems:

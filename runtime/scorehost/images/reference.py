@@ -46,7 +46,7 @@ def check_tag(tag: str) -> None:
         hint = f" Did you mean {lowered}?" if is_name(lowered) else ""
         raise UsageError(
             f"-t {tag} is not a valid image name. Use lower-case letters and digits, joined by a "
-            "single . or _, by __ or by -; separate folders with /; end with a colon and a tag: "
+            "single . or _, by __ or by -; separate folders with /; a colon and a tag may follow: "
             f"my-model:1.{hint}"
         )
 

@@ -34,8 +34,8 @@ def read_steps(file: Path | None) -> str:
     text = read_text(file, "replace")
     if any(re.match(r"FROM\s", each, re.IGNORECASE) for each in instructions(text)):
         raise UsageError(
-            f"{file} has a FROM. It may have only steps (RUN, COPY, ENV, …), which scorehost puts "
-            "into the Dockerfile that it writes; --base-image chooses the image that begins with."
+            f"{file} has a FROM. It may have only steps (RUN, COPY, ENV, …), which are inserted "
+            "into the generated Dockerfile; choose the base image with --base-image."
         )
     return text
 

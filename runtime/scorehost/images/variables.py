@@ -30,4 +30,4 @@ def check_variable(name: str, value: str, place: str) -> None:
             f"{place}: {name!r} is not a valid variable name. Use letters, digits and _."
         )
     if _LINE_ENDS.search(value):
-        raise UsageError(f"{place}: the value has more than one line; only one line is possible.")
+        raise UsageError(f"{place}: the value has more than one line; it must be a single line.")

@@ -25,15 +25,9 @@ DONE = ".complete"
 
 
 class Wheelhouse:
-    """Fetches wheels for a base image.
+    """Fetches wheels for a base image and keeps them in a folder, ``cache``.
 
-    Parameters
-    ----------
-    facts : those of the base image.
-    sources : where to look.
-    cache : folder in which wheels are kept.
-    environ : pip's environment.
-    on_line : called with each line of pip's output.
+    ``environ`` is pip's environment, and ``on_line`` is called with each line of its output.
     """
 
     def __init__(

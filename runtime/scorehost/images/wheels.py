@@ -10,7 +10,6 @@ it is left to the pip inside the build.
 from __future__ import annotations
 
 import platform
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from scorehost.images.engine import run_streaming
 
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 OLDEST_GLIBC = 5
@@ -131,19 +132,12 @@ def download(
     command += ["--no-input", "--disable-pip-version-check", "--dest", str(folder)]
     command += [*target.pip_options(), *options, "--requirement", str(requirements)]
     said: list[str] = []
-    with subprocess.Popen(
-        command,
-        env=dict(environ),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        for line in process.stdout or ():
-            said.append(line.rstrip())
-            on_line(said[-1])
-    status = process.returncode
+
+    def hear(line: str) -> None:
+        said.append(line)
+        on_line(line)
+
+    status = run_streaming(command, environ, hear)
     return (said or [f"pip exited with status {status}"]) if status else []
 
 
