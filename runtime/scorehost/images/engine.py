@@ -149,8 +149,8 @@ def find_engine(wanted: str | None, environ: Mapping[str, str]) -> Engine:
         f"The command {wanted.split()[0]} is not" if wanted else "Neither docker nor podman is"
     )
     raise EngineError(
-        f"{missing} installed. A container engine is needed: on Debian and Ubuntu 'apt-get install "
-        "docker.io', elsewhere Docker Desktop or podman; --engine COMMAND chooses another."
+        f"{missing} installed. Install a container engine ('apt-get install docker.io' on Debian "
+        "and Ubuntu, elsewhere Docker Desktop or podman), or choose another: --engine COMMAND."
     )
 
 
