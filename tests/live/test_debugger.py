@@ -130,7 +130,7 @@ def test_breakpoints_in_run_and_in_a_sibling(debugged: Any):
         stop_read_change(one, client)
         assert one.server.lines("a debugger is attached: deadlines and queue limits are suspended")
 
-    one.server.wait_for_line("the debugger has left")
+    one.server.wait_for_line("the debugger has detached")
     assert one.score(1, 2).result(30) == {"total": 3}
 
 
@@ -179,7 +179,7 @@ def test_limits_hold_again_when_the_client_has_left(debugged: Any):
     with one.attach():
         waiting = one.executor.submit(one.server.post, json=[1])
         one.server.wait_for_line("a debugger is attached")
-    one.server.wait_for_line("the debugger has left")
+    one.server.wait_for_line("the debugger has detached")
 
     assert waiting.result(20).status == 504
 
@@ -305,7 +305,7 @@ def test_what_is_no_client_does_the_debugger_no_harm(debugged: Any):
     for _ in range(5):
         socket.create_connection(("127.0.0.1", one.port), 20).close()
 
-    assert len(one.server.lines("the debugger's port was sent")) == 15
+    assert len(one.server.lines("the debugger's port received")) == 15
     with one.attach(main=IN_RUN + 1) as client:
         answer = one.score(5)
         client.stopped()
@@ -320,7 +320,7 @@ def test_a_second_client_is_refused_while_one_is_attached(debugged: Any):
         with pytest.raises(AssertionError, match="Another client is attached"):
             second.ask("initialize", clientID="test", adapterID="debugpy")
         second.close()
-        one.server.wait_for_line("the debugger has a client already")
+        one.server.wait_for_line("the debugger already has a client")
         answer = one.score(5)
         client.stopped()
         client.go_on()

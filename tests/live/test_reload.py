@@ -243,7 +243,7 @@ def test_the_config_file_and_a_model(own_server: StartServer):
         json.dumps({"SERVICE_NAME": "after", "WORKER_COUNT": 2})
     )
     wait_for(server, service="after")
-    server.wait_for_line("WORKER_COUNT will have effect when the server is restarted")
+    server.wait_for_line("restart the server for changes of WORKER_COUNT to take effect")
     (server.folder / "azureml-models" / "m" / "1" / "model.txt").write_text("new")
     wait_for(server, model="new")
 
@@ -312,7 +312,9 @@ def test_a_broken_config_file_changes_no_setting(own_server: StartServer):
     )  # fmt: skip
 
     (server.folder / "config.json").write_text('{"SERVICE_NAME": ')
-    server.wait_for_line("the config file cannot be used, and the settings stay", "is not JSON")
+    server.wait_for_line(
+        "the config file cannot be used, so the settings stay as they are", "is not JSON"
+    )
     (server.folder / "sibling.py").write_text("BASE = 2\n")
     wait_for(server, base=2)
     assert server.score()["service"] == "ships"
@@ -333,7 +335,7 @@ def test_a_named_config_file_that_is_broken_leaves_the_debug_page(own_server: St
     named = server.folder.parent / "named.json"
 
     named.write_text("{")
-    server.wait_for_line("the config file cannot be used, and the settings stay")
+    server.wait_for_line("the config file cannot be used, so the settings stay as they are")
     assert server.get("/debug/about").status == 200
     named.write_text('{"SERVICE_NAME": "boats"}')
 

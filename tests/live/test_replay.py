@@ -222,8 +222,8 @@ def test_the_debug_page_shows_requests_with_large_bodies(own_server: StartServer
     ("words", "said"),
     [
         (["replay"], "Name a request's id"),
-        (["replay", "unknown"], "No recorded request unknown"),
-        (["replay", "--all"], "No request is recorded in"),
+        (["replay", "unknown"], "No recorded request unknown was found"),
+        (["replay", "--all"], "There are no recorded requests in"),
     ],
 )
 def test_nothing_to_replay(own_server: StartServer, words: list[str], said: str):
@@ -340,7 +340,7 @@ def test_a_damaged_record_is_told_and_the_others_are_asked(own_server: StartServ
 
     assert done.returncode == 3, "it was not asked, so nothing is known of it"
     assert done.stdout.endswith("1 request: 1 same\n")
-    assert "20200101-000000-000001-x.json is a recorded request that was damaged" in done.stderr
+    assert "20200101-000000-000001-x.json is a recorded request, but it is damaged" in done.stderr
 
 
 def test_a_script_that_ends_the_process_while_it_starts(own_server: StartServer):

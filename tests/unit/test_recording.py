@@ -130,10 +130,10 @@ def test_only_their_owner_may_read_them(tmp_path: Path):
 
 
 def test_what_is_not_there_is_named(tmp_path: Path):
-    with pytest.raises(UsageError, match="No recorded request nothing"):
+    with pytest.raises(UsageError, match="No recorded request nothing was found"):
         find_records(tmp_path, "nothing")
     (tmp_path / "other.json").write_text("[1]")
-    with pytest.raises(UsageError, match="is not a request that scorehost recorded"):
+    with pytest.raises(UsageError, match="is not a request recorded by scorehost"):
         read_record(tmp_path / "other.json")
 
 
@@ -149,10 +149,10 @@ def test_a_damaged_record_is_named(tmp_path: Path, damage: dict[str, Any]):
     file = tmp_path / "1.json"
     file.write_text(json.dumps(document("1") | damage))
 
-    with pytest.raises(UsageError, match=f"was damaged: {next(iter(damage))} cannot be used"):
+    with pytest.raises(UsageError, match=f"damaged; missing or invalid: {next(iter(damage))}\\."):
         read_record(file)
     file.write_text('{"format": 1}')
-    with pytest.raises(UsageError, match="was damaged: id, script"):
+    with pytest.raises(UsageError, match="damaged; missing or invalid: id, script"):
         read_record(file)
 
 

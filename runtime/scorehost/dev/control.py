@@ -1,7 +1,7 @@
-"""The way in for ``scorehost debug``: a UNIX socket of the same user on the same machine.
+"""How ``scorehost debug`` reaches the server: a UNIX socket of the same user on the same machine.
 
 Its name is in Linux's abstract namespace, so there is no file to leave behind, and the kernel
-says who calls: only the server's own user and root are heard.
+tells who connects: only the server's own user and root get an answer.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class Control:
             if _caller(writer.get_extra_info("socket")) in (0, os.getuid()):
                 word = (await reader.readline()).decode("ascii", "replace").strip()
                 command = self._commands.get(word)
-                answer = {"error": f"unknown: {word}"} if command is None else await command()
+                answer = (
+                    {"error": f"Unknown command: {word}."} if command is None else await command()
+                )
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
         writer.close()
@@ -71,7 +73,7 @@ def ask(port: int, command: str, user: int) -> Answer:
     Raises
     ------
     UsageError
-        There is none, or it does not allow a debugger on demand.
+        There is none, it offers no debugger, or it does not answer.
     """
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(_ANSWER_WITHIN)
@@ -81,9 +83,9 @@ def ask(port: int, command: str, user: int) -> Answer:
             answer = sock.makefile().readline()
         except (ConnectionRefusedError, FileNotFoundError):
             raise UsageError(
-                f"No server of yours on port {port} offers a debugger. It must run on this machine "
-                "(or in this container), under the same user, with SCOREHOST_DEBUG_ON_DEMAND=1 or "
-                "--debug; name another with --port."
+                f"No server of yours on port {port} offers a debugger. The server must run on this "
+                "machine (or in this container) under the same user, with --debug or "
+                "SCOREHOST_DEBUG_ON_DEMAND=1. Use --port for a server on another port."
             ) from None
         except TimeoutError:
             raise UsageError(f"The server on port {port} did not answer in time.") from None

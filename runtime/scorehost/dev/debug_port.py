@@ -1,4 +1,4 @@
-"""The debugger's port: open from the start in debug mode, or when somebody asks for it."""
+"""The debugger's port: open from the start in debug mode, or on request."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class DebugPort:
     ----------
     settings : the port, and when it is opened.
     environ : tells whether the server runs in a container.
-    log : told when the port opens, and when a client comes or goes.
+    log : receives a line when the port opens or closes and when a client comes or goes.
     parts : the server.
-    spawn : has the event loop do something.
+    spawn : runs a coroutine on the event loop.
     """
 
     def __init__(
@@ -64,18 +64,13 @@ class DebugPort:
         self._spawn(self._open_control())
 
     def close(self) -> None:
-        """Let go of the way in for ``scorehost debug``."""
+        """Close the socket on which ``scorehost debug`` is answered."""
         if self._control is not None:
             self._control.close()
 
     def add_to_state(self, document: dict[str, Any]) -> None:
-        """Add what probes tell of the debugger."""
         if self.relay.listening:
-            document["debugger"] = {
-                "port": self.relay.port,
-                "attached": self.relay.attached,
-                "paused": self.relay.paused,
-            }
+            document["debugger"] = self.relay.state()
 
     async def _open_debugger(self) -> None:
         if importlib.util.find_spec("debugpy") is None:
@@ -95,7 +90,7 @@ class DebugPort:
         )
 
     def _debug_target(self) -> int:
-        """Where the worker listens that a client should get: one that serves, else the newest."""
+        """The private port of the worker that a client gets: a serving one, else the newest."""
         offered = [
             worker
             for worker in self._parts.pool.workers
@@ -113,7 +108,7 @@ class DebugPort:
             self._log.warning(
                 "a debugger is attached: deadlines and queue limits are suspended"
                 if attached
-                else "the debugger has left: deadlines and queue limits hold again"
+                else "the debugger has detached: deadlines and queue limits apply again"
             )
 
     # -- on demand ----------------------------------------------------------------------------
@@ -124,12 +119,12 @@ class DebugPort:
         try:
             await control.open()
         except OSError as error:
-            self._log.warning(f"'scorehost debug' cannot reach this server: {error}")
+            self._log.warning(f"'scorehost debug' will not be able to reach this server: {error}")
             return
         self._control = control
 
     async def _demand(self) -> Answer:
-        """Make a worker listen, and open the port."""
+        """Have a worker open its debugger, and open the port to it."""
         if importlib.util.find_spec("debugpy") is None:
             return {"error": str(MissingExtra("The debugger", "debugpy", "debug"))}
         serving = self._parts.dispatcher.serving
@@ -138,11 +133,12 @@ class DebugPort:
         if not self._debug_target():
             await self._make_listen(serving[0])
         if not self._debug_target():
-            return {"error": "The worker did not open its debugger; is it in native code?"}
+            return {"error": "The worker did not open its debugger. It may be running native code."}
         try:
             await self.relay.open()
         except OSError as error:
-            return {"error": f"Port {self.relay.port} cannot be opened: {error.strerror or error}"}
+            problem = error.strerror or error
+            return {"error": f"Port {self.relay.port} cannot be opened: {problem}."}
         self._log.warning(f"the debugger was opened on {self.relay.host}:{self.relay.port}")
         return await self._tell()
 
@@ -155,17 +151,11 @@ class DebugPort:
             await asyncio.sleep(0.05)
 
     async def _dismiss(self) -> Answer:
-        """Close the port and let clients go."""
+        """Close the port and disconnect its clients."""
         await self.relay.close()
         self._log.warning("the debugger was closed")
         return await self._tell()
 
     async def _tell(self) -> Answer:
         relay = self.relay
-        return {
-            "host": relay.host,
-            "port": relay.port,
-            "listening": relay.listening,
-            "attached": relay.attached,
-            "paused": relay.paused,
-        }
+        return {"host": relay.host, "listening": relay.listening} | relay.state()

@@ -1,4 +1,4 @@
-"""Debug mode's answer to a request that failed: everything, as JSON or as a page.
+"""Debug mode's response to a request that failed: every detail, as JSON or as a page.
 
 In production none of this is imported, and the client sees only what the contract says.
 """
@@ -14,11 +14,7 @@ import orjson
 
 from scorehost.dev.request_history import RequestHistory
 from scorehost.errors import RequestError, WorkerLost
-from scorehost.front.http.error_responses import (
-    ErrorResponses,
-    client_message,
-    failure_response,
-)
+from scorehost.front.http.error_responses import ErrorResponses, client_message, failure_response
 from scorehost.front.http.exchange import Exchange
 from scorehost.front.http.responses import JSON, Response
 from scorehost.wire.messages import Failure
@@ -38,22 +34,22 @@ HTML: Final = "text/html; charset=utf-8"
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"
 
 _HINTS: Final = {
-    True: "The log and /debug have the last stacks and what the script printed last.",
-    False: "The log has the stacks at the deadline; SCORING_TIMEOUT_MS sets it.",
+    True: "The log and /debug show the last stacks and the script's last output.",
+    False: "The log shows the stacks at the deadline, which SCORING_TIMEOUT_MS sets.",
 }
 
 
 class DebugErrors(ErrorResponses):
-    """What clients are told of errors in debug mode: everything.
+    """What clients are told of errors in debug mode: every detail.
 
     Parameters
     ----------
     script : name of the entry script.
-    history : keeps what is known of an error beside its request.
+    history : keeps what is known of an error with its request.
 
     Attributes
     ----------
-    last_death : tells why the last scoring process has ended.
+    last_death : returns why the last scoring process ended.
     """
 
     def __init__(self, script: str, history: RequestHistory) -> None:
@@ -62,14 +58,13 @@ class DebugErrors(ErrorResponses):
         self.last_death: Callable[[], str] = str
 
     def of_failure(self, exchange: Exchange, failure: Failure) -> Response:
-        """Return everything that the worker has told."""
-        body, content_type = self._written(
-            exchange, client_message(failure), failure.stage, failure.detail
-        )
+        """Return everything that the worker told of the failure."""
+        message = client_message(failure)
+        body, content_type = self._written(exchange, message, failure.stage, failure.detail)
         return failure_response(failure, body, content_type)
 
     def of_error(self, exchange: Exchange, error: RequestError) -> Response:
-        """Return more of a deadline and of a death; other errors say all as they are."""
+        """Add details to a deadline and a death; other errors are complete as they are."""
         if not error.run_failed:
             return super().of_error(exchange, error)
         lost = isinstance(error, WorkerLost)
@@ -85,66 +80,30 @@ class DebugErrors(ErrorResponses):
     def _written(
         self, exchange: Exchange, message: str, stage: str, detail: Mapping[str, Any]
     ) -> tuple[bytes, str]:
-        document = error_document(
-            exchange.request_id.decode("latin-1"),
-            message,
-            stage,
-            detail,
-            every_frame=wants_every_frame(exchange),
-        )
-        if wants_html(exchange):
-            return as_page(document, self._script), HTML
-        return orjson.dumps(document, default=str), JSON
-
-
-def error_document(
-    request_id: str, message: str, stage: str, detail: Mapping[str, Any], *, every_frame: bool
-) -> dict[str, Any]:
-    """Make the structured error.
-
-    Parameters
-    ----------
-    request_id : the request.
-    message : what the client sees in production.
-    stage : "decode", "validate", "run" or "encode".
-    detail : what the worker told.
-    every_frame : ours, Python's and the libraries' frames too.
-    """
-    frames = detail.get("all_frames" if every_frame else "frames", [])
-    return {
-        "message": message,
-        "error": {
-            "id": request_id,
+        query = parse_qs(exchange.target.partition(b"?")[2].decode("latin-1"))
+        frames = "all_frames" if query.get("frames") == ["all"] else "frames"
+        error = {
+            "id": exchange.request_id.decode("latin-1"),
             "stage": stage,
             "type": detail.get("type", ""),
             "message": detail.get("message", ""),
-            "frames": frames,
+            "frames": detail.get(frames, []),
             "input": detail.get("input", {}),
             "hint": detail.get("hint", ""),
             "docs": DOCS,
-        },
-    }
+        }
+        if b"text/html" in exchange.known.get(b"accept", b"").lower():
+            return as_page(error, self._script), HTML
+        return orjson.dumps({"message": message, "error": error}, default=str), JSON
 
 
-def wants_every_frame(exchange: Exchange) -> bool:
-    """Whether the address ends in ``?frames=all``."""
-    query = parse_qs(exchange.target.partition(b"?")[2].decode("latin-1"))
-    return query.get("frames") == ["all"]
-
-
-def wants_html(exchange: Exchange) -> bool:
-    """Whether a browser asks."""
-    return b"text/html" in exchange.known.get(b"accept", b"").lower()
-
-
-def as_page(document: Mapping[str, Any], script: str) -> bytes:
+def as_page(error: Mapping[str, Any], script: str) -> bytes:
     """Write the structured error as a page that loads nothing."""
-    error = document["error"]
     rows = "".join(
         f"<dt>{escape(label)}</dt><dd>{content}</dd>"
         for label, content in (
             ("Stage", escape(error["stage"])),
-            ("What it was called with", _input(error["input"])),
+            ("Input, by type and shape", _input(error["input"])),
             ("Hint", f"<pre>{escape(error['hint'])}</pre>" if error["hint"] else ""),
             ("Request", f"<code>{escape(error['id'])}</code>"),
         )

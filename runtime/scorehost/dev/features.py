@@ -1,18 +1,16 @@
-"""What a server that is being worked on does besides: debugging, live reload, recording."""
+"""What a server does besides during development: debugging, live reload, recording."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scorehost.dev.debug_port import DebugPort
 from scorehost.dev.error_pages import DebugErrors
 from scorehost.dev.live_reload import LiveReload, report_text
 from scorehost.dev.places import in_container
-from scorehost.dev.replaying import replay
 from scorehost.dev.request_history import RequestHistory
 from scorehost.errors import UsageError
 from scorehost.front.features import Features, Parts
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class DevelopmentFeatures(Features):
-    """Whatever of it the settings ask for.
+    """Those of these features that the settings ask for.
 
     Parameters
     ----------
@@ -56,11 +54,9 @@ class DevelopmentFeatures(Features):
     # -- hooks --------------------------------------------------------------------------------
 
     def observers(self) -> Sequence[Observer]:
-        """Recording, and those who wait for a reload."""
         return self._history, self._reload
 
     def error_responses(self) -> ErrorResponses:
-        """In debug mode clients are told everything."""
         return self._errors if self._settings.debug else super().error_responses()
 
     def connect(self, parts: Parts) -> Sequence[Route]:
@@ -73,52 +69,40 @@ class DevelopmentFeatures(Features):
     def add_pages(self, app: Flask) -> None:
         if not self._settings.debug:
             return
-        from scorehost.dev.page import DebugContext, DebugPage  # not before it is asked for
+        from scorehost.dev.page import DebugPage  # not before it is asked for
 
-        parts = self._parts
-        page = DebugPage(
-            DebugContext(
-                settings=self._settings,
-                pool=parts.pool,
-                status=parts.status,
-                history=self._history,
-                report=lambda: report_text(parts.pool.lifecycle.last_failure),
-                reload=lambda: parts.from_thread(partial(parts.pool.reload, anew=True)),
-                replay=lambda document: parts.from_thread(replay, parts.context, document),
-                sources=self._sources,
-                reload_note=lambda: self._reload.note,
-                in_container=in_container(self._environ),
-            )
-        )
-        page.add(app)
+        DebugPage(
+            self._settings,
+            self._parts,
+            self._history,
+            report=lambda: report_text(self._parts.pool.lifecycle.last_failure),
+            reload_note=lambda: self._reload.note,
+            sources=self._sources,
+            in_container=in_container(self._environ),
+        ).add(app)
 
     def doing(self) -> str:
-        """A script at a breakpoint does nothing else."""
         return "paused in the debugger" if self._port.relay.paused else ""
 
     def add_to_state(self, document: dict[str, Any]) -> None:
-        """The debugger, and the whole report of the last failure."""
         self._port.add_to_state(document)
         shows_reports = self._settings.debug or self._settings.reload
         if shows_reports and "last_failure" in document:
-            document["last_failure"]["report"] = report_text(
-                self._parts.pool.lifecycle.last_failure
-            )
+            report = report_text(self._parts.pool.lifecycle.last_failure)
+            document["last_failure"]["report"] = report
 
     def start(self) -> None:
-        """Open the debugger, watch the files."""
         settings = self._settings
         if settings.debug:
             self._log.warning(
-                "DEBUG MODE: errors tell everything, the debugger runs any code that a client "
-                "sends, /debug shows requests. Never expose this server."
+                "DEBUG MODE: error responses contain every detail, the debugger runs any code that "
+                "a client sends, and /debug shows requests. Never expose this server to others."
             )
         if settings.debug or settings.debug_on_demand:
             self._port.start()
         self._reload.start()
 
     def close(self) -> None:
-        """End what runs beside the loop, and write what is left."""
         self._reload.close()
         self._port.close()
         for task in self._tasks:
@@ -131,12 +115,11 @@ class DevelopmentFeatures(Features):
         task.add_done_callback(self._tasks.discard)
 
     def _sources(self) -> Mapping[str, object]:
-        """Where each setting came from; nothing while the config file that was named is broken."""
-        found: Mapping[str, object] = {}
+        """Where each setting came from; empty while the config file that was named is broken."""
         with contextlib.suppress(UsageError):
             if self._profile.resolve is not None:
-                found = self._profile.resolve().sources
-        return found
+                return self._profile.resolve().sources
+        return {}
 
     # -- routes -------------------------------------------------------------------------------
 
@@ -158,11 +141,11 @@ class DevelopmentFeatures(Features):
         self._parts.endpoints.json(exchange, 200, document | ({"doing": doing} if doing else {}))
 
     def _from_here(self, handler: Handler) -> Handler:
-        """Refuse what another site's page sends from somebody's browser."""
+        """Refuse what another site's page sends through somebody's browser."""
 
         def handle(exchange: Exchange) -> None:
             if _is_from_elsewhere(exchange):
-                text = "Another site's page may not ask for this."
+                text = "Pages of other sites may not send this request."
                 self._parts.endpoints.json(exchange, 403, {"message": text})
             else:
                 handler(exchange)

@@ -1,4 +1,4 @@
-"""Live reload: new workers when a file changes, and when somebody asks for them."""
+"""Live reload: starts new workers when a file changes, or on request."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class LiveReload(Observer):
     Parameters
     ----------
     settings, profile : what is watched, and how settings are read again.
-    log : told what has changed.
-    spawn : has the event loop do something.
+    log : receives what has changed.
+    spawn : runs a coroutine on the event loop.
 
     Attributes
     ----------
-    note : how files are watched, for people; "" when they are not.
+    note : which folders are watched, for people; "" when none are.
     """
 
     _parts: Parts
@@ -73,7 +73,6 @@ class LiveReload(Observer):
             self._watcher.stop()
 
     def reloaded(self, succeeded: bool) -> None:
-        """Tell those who asked for it."""
         del succeeded
         self._answer_reloads()
 
@@ -111,8 +110,8 @@ class LiveReload(Observer):
     def _read_settings_again(self, changed: Collection[Path]) -> bool:
         """New workers take their settings from the changed file; the server itself can't.
 
-        Returns whether one of the changed files has a say: what lies where a config file may lie
-        can just as well belong to a model.
+        Returns whether one of the changed files is the config file: what lies where a config file
+        may lie can just as well belong to a model.
         """
         if self._profile.resolve is None:
             return False
@@ -120,7 +119,9 @@ class LiveReload(Observer):
             resolved = self._profile.resolve()
             self._check_config_file(resolved.config_file)
         except Exception as error:  # whatever a half-written file may cause
-            self._log.error(f"the config file cannot be used, and the settings stay: {error}")
+            self._log.error(
+                f"the config file cannot be used, so the settings stay as they are: {error}"
+            )
             return False
         for text in resolved.warnings:
             if text not in self._config_warnings:
@@ -132,13 +133,13 @@ class LiveReload(Observer):
         return not files.isdisjoint(changed)
 
     def _check_config_file(self, found: Path | None) -> None:
-        """Raise when the file that had a say is still there, and was passed over as broken."""
+        """Raise when the file in use until now is still there, but was skipped as broken."""
         before = self._config_file
         if before is not None and before != found and before.is_file():
             read_entries(before, LARGEST)
 
     def _take(self, new: Settings) -> None:
-        """Give the settings to the workers that start from now on."""
+        """Give the settings to workers that start from now on."""
         old = self._parts.launcher.settings
         changed = {
             name: item.variable
@@ -147,11 +148,13 @@ class LiveReload(Observer):
         }
         later = [variable for name, variable in changed.items() if name not in _FOR_WORKERS]
         if later:
-            self._log.warning(f"{', '.join(later)} will have effect when the server is restarted")
+            self._log.warning(
+                f"restart the server for changes of {', '.join(later)} to take effect"
+            )
         self._parts.launcher.settings = new
 
     def reload_by_hand(self, exchange: Exchange) -> None:
-        """Reload, and answer when it is over."""
+        """Reload, and answer when that is over."""
         self._awaiting_reload.append(exchange)
         lifecycle = self._parts.pool.lifecycle
         before = lifecycle.last_failure
@@ -160,7 +163,7 @@ class LiveReload(Observer):
             self._spawn(self._tell_when_started(before))
 
     async def _tell_when_started(self, failure_before: object) -> None:
-        """Nothing served before: this is a start, not a reload."""
+        """Answer after a start: when no worker was serving, there was nothing to reload."""
         lifecycle, dispatcher = self._parts.pool.lifecycle, self._parts.dispatcher
         while lifecycle.last_failure is failure_before and not dispatcher.serving:  # noqa: ASYNC110 - rare, and brief
             await asyncio.sleep(0.05)
@@ -168,23 +171,18 @@ class LiveReload(Observer):
 
     def _answer_reloads(self) -> None:
         waiting, self._awaiting_reload = self._awaiting_reload, []
-        failed = self._parts.pool.lifecycle.last_failure is not None
+        lifecycle = self._parts.pool.lifecycle
+        status, document = 200, {"message": "Reloaded.", "generation": lifecycle.generation}
+        if lifecycle.last_failure is not None:
+            report = report_text(lifecycle.last_failure)
+            status, document = 500, {"message": "The reload failed.", "report": report}
         for exchange in waiting:
-            if exchange.state == DONE:
-                continue
-            if failed:
-                failure = {
-                    "message": "The reload failed.",
-                    "report": report_text(self._parts.pool.lifecycle.last_failure),
-                }
-                self._parts.endpoints.json(exchange, 500, failure)
-            else:
-                body = {"message": "Reloaded.", "generation": self._parts.pool.lifecycle.generation}
-                self._parts.endpoints.json(exchange, 200, body)
+            if exchange.state != DONE:
+                self._parts.endpoints.json(exchange, status, document)
 
 
 def report_text(failure: dict[str, Any] | None) -> str:
-    """Return the report of a failed start or reload, framed; "" without one."""
+    """The report of a failed start or reload, framed; "" without a failure."""
     if failure is None:
         return ""
     from scorehost.diagnosis.report import Report

@@ -1,4 +1,4 @@
-"""``/debug``: what the server and its last requests are doing, for whoever works on the script.
+"""``/debug``: the state of the server and its last requests, for whoever works on the script.
 
 The page asks for its state once a second and draws what has changed. Everything it shows is
 made here as data; nothing comes from another host. It exists in debug mode only.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,9 +17,9 @@ import orjson
 
 from scorehost.dev.places import attach_configuration
 from scorehost.dev.recording import as_bytes, compare
+from scorehost.dev.replaying import replay
 from scorehost.dev.request_history import RequestHistory
-from scorehost.front.status import Status
-from scorehost.front.workers.pool import Pool
+from scorehost.front.features import Parts
 from scorehost.model_path import MODELS_FOLDER
 from scorehost.model_tree import tree
 from scorehost.settings import MASK, Settings, declarations
@@ -29,51 +30,34 @@ if TYPE_CHECKING:
 _FILES: Final = Path(__file__).parent / "files"
 _TREE_LINES: Final = 60
 _LONGEST_IN_CURL: Final = 4096
+_SUMMARY: Final = ("number", "id", "time", "method", "target", "run_ms", "total_ms", "replay_of")
 
 
 @dataclass(frozen=True)
-class DebugContext:
-    """What the debug page shows, and what its buttons do. All of it is called on the pages' thread.
+class DebugPage:
+    """The page and its data. All of it is called on the pages' thread.
 
     Parameters
     ----------
-    settings : those of the server.
-    pool, status, history : the workers, the state of the server, the last requests.
-    report : tells of the last failed start or reload, framed.
-    reload : starts new workers.
-    replay : scores one of the last requests again.
-    sources : tells where each setting came from.
-    reload_note : tells how files are watched, "" when they are not.
+    settings, parts, history : those of the server, its parts, and the last requests.
+    report : returns the report of the last failed start or reload, framed.
+    reload_note : returns how files are watched, "" when they are not.
+    sources : returns where each setting came from.
     in_container : whether the server runs in a container.
     """
 
     settings: Settings
-    pool: Pool
-    status: Status
+    parts: Parts
     history: RequestHistory
     report: Callable[[], str]
-    reload: Callable[[], None]
-    replay: Callable[[Mapping[str, Any]], None]
-    sources: Callable[[], Mapping[str, object]]
     reload_note: Callable[[], str]
+    sources: Callable[[], Mapping[str, object]]
     in_container: bool
-
-
-class DebugPage:
-    """The page and its data.
-
-    Parameters
-    ----------
-    context : what is shown, and what can be done.
-    """
-
-    def __init__(self, context: DebugContext) -> None:
-        self._context = context
 
     def add(self, app: Flask) -> None:
         from flask import Response, abort, request, send_file
 
-        context = self._context
+        parts = self.parts
 
         def answer(document: Any, status: int = 200) -> Response:
             body = orjson.dumps(document, default=str)  # in the order in which it is written here
@@ -105,34 +89,34 @@ class DebugPage:
         def debug_replay(number: int) -> Response:
             document = self._found(number)
             if document.get("left_out"):
-                abort(409, f"The body of request {number} is too large to be kept here.")
-            context.replay(document)
-            return answer({"message": "On its way."}, 202)
+                abort(409, f"Request {number} cannot be replayed: its body was too large to keep.")
+            parts.from_thread(replay, parts.context, document)
+            return answer({"message": "The request is being replayed."}, 202)
 
         @app.post("/debug/reload")
         def debug_reload() -> Response:
-            context.reload()
-            return answer({"message": "Reloading."}, 202)
+            parts.from_thread(partial(parts.pool.reload, anew=True))
+            return answer({"message": "The script is being reloaded."}, 202)
 
     def _found(self, number: int) -> dict[str, Any]:
         from flask import abort
 
-        document = self._context.history.find(number)
+        document = self.history.find(number)
         if document is None:
-            abort(404, f"Request {number} is no longer kept.")
+            abort(404, f"Request {number} is no longer in the list of the last requests.")
         return document
 
     # -- data ---------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
         """Everything that changes from second to second."""
-        context = self._context
+        pool = self.parts.pool
         return {
-            "script": context.settings.script.name,
-            "status": context.status.document(),
-            "report": context.report(),
-            "reload": context.reload_note(),
-            "generation": context.pool.lifecycle.generation,
+            "script": self.settings.script.name,
+            "status": self.parts.status.document(),
+            "report": self.report(),
+            "reload": self.reload_note(),
+            "generation": pool.lifecycle.generation,
             "workers": [
                 {
                     "index": worker.index,
@@ -143,31 +127,24 @@ class DebugPage:
                     "memory_mib": round(worker.memory() / (1 << 20), 1),
                     "scored": worker.scored,
                 }
-                for worker in list(context.pool.workers)
+                for worker in list(pool.workers)
             ],
-            "last_death": context.pool.last_death,
-            "requests": [self.summary(each) for each in reversed(list(context.history.last))],
+            "last_death": pool.last_death,
+            "requests": [self.summary(each) for each in reversed(list(self.history.last))],
         }
 
     def summary(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """One line of the list of requests."""
         outcome = document["outcome"]
         return {
-            "number": document["number"],
-            "id": document["id"],
-            "time": document["time"],
-            "method": document["method"],
-            "target": document["target"],
+            **{name: document[name] for name in _SUMMARY},
             "status": outcome["status"],
             "error": document["error"].get("type") or outcome["error"],
-            "run_ms": document["run_ms"],
-            "total_ms": document["total_ms"],
-            "replay_of": document["replay_of"],
             "verdict": self._verdict(document),
         }
 
     def _verdict(self, document: Mapping[str, Any]) -> str:
-        original = self._context.history.find(document["replay_of"] or 0)
+        original = self.history.find(document["replay_of"] or 0)
         return compare(original["outcome"], document["outcome"]) if original else ""
 
     def request(self, document: Mapping[str, Any], host: str) -> dict[str, Any]:
@@ -175,9 +152,10 @@ class DebugPage:
 
     def about(self) -> dict[str, Any]:
         """What stays the same while the server runs."""
-        settings = self._context.settings
-        sources = self._context.sources()
-        container = self._context.in_container
+        settings, sources = self.settings, self.sources()
+        launch = attach_configuration(
+            settings, container=self.in_container, workspace=settings.root
+        )
         return {
             "settings": [
                 {
@@ -190,27 +168,20 @@ class DebugPage:
                 for value in [getattr(settings, name)]
             ],
             "models": tree(settings.root / MODELS_FOLDER, _TREE_LINES),
-            "launch": {
-                "version": "0.2.0",
-                "configurations": [
-                    attach_configuration(settings, container=container, workspace=settings.root)
-                ],
-            },
+            "launch": {"version": "0.2.0", "configurations": [launch]},
         }
 
 
 def as_curl(document: Mapping[str, Any], host: str) -> str:
-    """The request as a command that people can paste into a shell."""
+    """The request as a command to paste into a shell."""
     words = ["curl", "-X", document["method"], f"http://{host}{document['target']}"]
     for name, value in document["headers"]:
         if name.lower() in {"host", "content-length", "connection", "accept-encoding"}:
             continue
         words += ["-H", f"{name}: {value}"]
     body = as_bytes(document["body"])
-    if document.get("left_out"):
-        words += ["--data-binary", "@body"]
-    elif body and len(body) <= _LONGEST_IN_CURL and isinstance(document["body"], str):
+    if body and len(body) <= _LONGEST_IN_CURL and isinstance(document["body"], str):
         words += ["--data-raw", document["body"]]
-    elif body:
+    elif body or document.get("left_out"):
         words += ["--data-binary", "@body"]
     return " ".join(map(shlex.quote, words))

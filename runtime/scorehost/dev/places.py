@@ -1,4 +1,4 @@
-"""Where a debugger listens, and how editors find the script behind it."""
+"""Where the debugger listens, and how editors attach to it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAME = "scorehost: attach"
 
 
 def in_container(environ: Mapping[str, str]) -> bool:
-    """Whether this process runs in a container, where 127.0.0.1 is out of reach from outside."""
+    """Whether this process runs in a container, whose 127.0.0.1 cannot be reached from outside."""
     if "KUBERNETES_SERVICE_HOST" in environ or environ.get("container"):
         return True
     return any(Path(mark).exists() for mark in _MARKS)
@@ -33,15 +33,15 @@ def attach_configuration(
     Parameters
     ----------
     settings : port and app root.
-    container : whether the server runs in a container, with the app at its usual place.
+    container : whether the server runs in a container, with the app in its usual place.
     workspace : the folder that is open in the editor.
-    port : where the debugger is reached, when not on its own port.
+    port : where the debugger can be reached, when not on its own port.
     """
     remote = (settings.app_root or DEFAULT_APP_ROOT) if container else settings.root
     local = "${workspaceFolder}"
     if not container:
         below = os.path.relpath(settings.root, workspace)
-        local = local if below == "." else f"{local}/{below}"
+        local += "" if below == "." else f"/{below}"
     return {
         "name": NAME + (" in container" if container else ""),
         "type": "debugpy",

@@ -1,8 +1,8 @@
-"""Requests kept for later: what came, what was answered, and what went wrong.
+"""Requests kept for later: the request, the response, and what went wrong.
 
-Each is one JSON file that only its owner may read, with what is secret in headers masked. The
-number and the size of all together are bounded; the oldest go first. Bodies are kept as they
-came: they may hold what should not be kept, which is why production records nothing unless told.
+Each is one JSON file that only its owner may read, with secrets in headers and query masked. Their
+number and total size are bounded; the oldest are deleted first. Bodies are kept as they came: they
+may hold what should not be kept, which is why production records nothing unless told to.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _NAME: Final = re.compile(r"\d{8}-\d{6}-\d{6}-[A-Za-z0-9_-]*\.json")
 
 
 def masked_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The headers, with a mask where a secret stands."""
+    """The headers, with secret values masked."""
     return [(name, MASK if _is_secret(name) else value) for name, value in headers]
 
 
 def masked_target(target: str) -> str:
-    """Path and query, with a mask where the query names a secret."""
+    """Path and query, with the query's secret values masked."""
     path, mark, query = target.partition("?")
     return path + mark + "&".join(map(_masked, query.split("&")))
 
@@ -68,18 +68,18 @@ def as_value(body: bytes) -> Any:
 
 
 def as_bytes(value: Any) -> bytes:
-    """What :func:`as_value` made, as it was."""
+    """The body of which :func:`as_value` made this value."""
     if isinstance(value, Mapping):
         return base64.b64decode(value["base64"], validate=True)
     return str(value).encode("utf-8")
 
 
 class Recorder:
-    """Keeps requests in a folder, and their documents at hand.
+    """Keeps requests in a folder.
 
     Parameters
     ----------
-    folder : made when the first request comes.
+    folder : created for the first request.
     count, size : the most requests, and bytes, that are kept.
     """
 
@@ -89,13 +89,12 @@ class Recorder:
         self._bytes = 0
         self._number = 0
         for path in sorted(folder.glob("*.json")):
-            if _NAME.fullmatch(path.name) is None:
-                continue  # it is somebody else's, and not ours to delete
-            with contextlib.suppress(OSError):
-                self._add(path, path.stat().st_size)
+            if _NAME.fullmatch(path.name):  # any other file is not ours to delete
+                with contextlib.suppress(OSError):
+                    self._add(path, path.stat().st_size)
 
     def keep(self, document: Mapping[str, Any]) -> Path | None:
-        """Write one request; None when it is too large to be kept.
+        """Write one request and return its file, or None when it is too large to keep.
 
         Raises
         ------
@@ -105,7 +104,10 @@ class Recorder:
         data = json.dumps(document, ensure_ascii=False, default=str).encode("utf-8", "replace")
         if len(data) > self._size // 4:
             return None
-        self._make_folder()
+        if not self._folder.is_dir():
+            self._folder.mkdir(mode=0o700, parents=True)
+            if self._folder.parent.name == ".scorehost":
+                (self._folder.parent / ".gitignore").write_text("*\n")
         self._number += 1
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
         name = f"{stamp}-{self._number % 10**6:06d}-{file_part(document['id'])}.json"
@@ -114,13 +116,6 @@ class Recorder:
             file.write(data)
         self._add(path, len(data))
         return path
-
-    def _make_folder(self) -> None:
-        if self._folder.is_dir():
-            return
-        self._folder.mkdir(mode=0o700, parents=True)
-        if self._folder.parent.name == ".scorehost":
-            (self._folder.parent / ".gitignore").write_text("*\n")
 
     def _add(self, path: Path, size: int) -> None:
         self._files.append((path, size))
@@ -132,7 +127,7 @@ class Recorder:
 
 
 def file_part(request_id: str) -> str:
-    """An id as a part of a file's name."""
+    """An id as part of a file name."""
     return re.sub(r"[^A-Za-z0-9-]", "_", request_id)[:80]
 
 
@@ -142,7 +137,7 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        It is not there, or is something else.
+        The file cannot be read, or is not a recorded request.
     """
     try:
         document = json.loads(path.read_bytes())
@@ -151,12 +146,12 @@ def read_record(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not JSON: {error}.") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise UsageError(f"{path} is not a request that scorehost recorded.")
+        raise UsageError(f"{path} is not a request recorded by scorehost.")
     wrong = [name for name, is_right in _MEMBERS.items() if not is_right(document.get(name))]
     if wrong:
         raise UsageError(
-            f"{path} is a recorded request that was damaged: {', '.join(wrong)} cannot be used. "
-            "Remove it, or record it again."
+            f"{path} is a recorded request, but it is damaged; missing or invalid: "
+            f"{', '.join(wrong)}. Delete the file, or record the request again."
         )
     return document
 
@@ -200,11 +195,11 @@ _MEMBERS: Final[Mapping[str, Callable[[object], bool]]] = {
     "streamed": lambda value: isinstance(value, bool),
     "outcome": _is_outcome,
 }
-"""What a replay takes from a record, and what it must be."""
+"""What a replay takes from a record, and how each is checked."""
 
 
 def find_records(folder: Path, wanted: str) -> list[Path]:
-    """The files of one id, or of the file or folder of that name; oldest first.
+    """The files of one id, or the file or folder of that name, oldest first.
 
     Raises
     ------
@@ -220,7 +215,8 @@ def find_records(folder: Path, wanted: str) -> list[Path]:
         found = sorted(folder.glob(f"*-{file_part(wanted)}*.json"))[-1:]
     if not found:
         raise UsageError(
-            f"No recorded request {wanted}: it is neither a file nor an id of {folder}."
+            f"No recorded request {wanted} was found: it is neither a file nor the id of a request "
+            f"recorded in {folder}."
         )
     return found
 
@@ -236,8 +232,8 @@ def all_records(folder: Path) -> list[Path]:
     found = sorted(folder.glob("*.json"))
     if not found:
         raise UsageError(
-            f"No request is recorded in {folder}. A server records in debug mode (--debug), or "
-            "with SCOREHOST_RECORD=errors or all."
+            f"There are no recorded requests in {folder}. A server records requests in debug mode "
+            "(--debug), or with SCOREHOST_RECORD=errors or SCOREHOST_RECORD=all."
         )
     return found
 
@@ -248,7 +244,7 @@ def all_records(folder: Path) -> list[Path]:
 def outcome_of(
     status: int, content_type: str, body: bytes | memoryview, error_type: str = ""
 ) -> dict[str, Any]:
-    """Return what is compared of a response; of a large one its beginning, size and digest."""
+    """What is compared of a response; of a large body its beginning, size and digest."""
     outcome = {
         "status": status,
         "content_type": content_type,
@@ -264,7 +260,7 @@ def outcome_of(
 def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """Say in one word how an outcome has changed: same, fixed, broken or changed.
 
-    A stream that was cut has failed too, whatever status it began with.
+    A stream that was cut off counts as failed, whatever status it began with.
     """
     failed_before, failed_after = (
         outcome["status"] >= 400 or bool(outcome["error"]) for outcome in (before, after)
@@ -282,9 +278,9 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
 
 
 def _content(outcome: Mapping[str, Any]) -> Any:
-    """A body by its value where it is JSON: spaces and the order of names mean nothing.
+    """A body's value where it is JSON: spaces and the order of names mean nothing.
 
-    Of a large body only the beginning is there, and that is no value.
+    Of a large body only the beginning is there, which cannot be parsed.
     """
     body, size = as_bytes(outcome["body"]), outcome["bytes"]
     if size <= len(body):

@@ -1,4 +1,4 @@
-"""A recorded request sent through the running server once more, without a socket."""
+"""Sends a recorded request through the running server again, without a socket."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scorehost.front.http.ids import identify
 
 
 class Replayed:
-    """What a request needs of its connection when it has none.
+    """Stands in for the connection of a request that has none.
 
     Parameters
     ----------
@@ -32,18 +32,17 @@ class Replayed:
         self.address = address
 
     def write(self, data: bytes | memoryview) -> None:
-        """Nobody waits for it; who asked reads the answer where requests are kept."""
+        """Drop it: whoever asked for the replay reads the answer in the request history."""
 
     def write_large(self, body: memoryview, done: Callable[[], None], start: int = 0) -> None:
-        """The same, and it is done at once."""
         del body, start
         done()
 
     def finished(self, exchange: Exchange, now: float) -> None:
-        """It was kept before this is called."""
+        """Do nothing: the history has the request already."""
 
     def reset(self) -> None:
-        """Nobody is there to notice."""
+        """Do nothing: there is no connection to reset."""
 
 
 def replay(context: Context, document: Mapping[str, Any]) -> None:
@@ -64,15 +63,11 @@ def replay(context: Context, document: Mapping[str, Any]) -> None:
         identify(exchange, context.make_id)
         body = as_bytes(document["body"])
         context.budget.hold(exchange, len(body))
-        _give_body(exchange, body)
-    except RequestError as error:  # there is no room for its body now, most likely
+        whole = Body()
+        whole.add(exchange, body)
+        whole.end(exchange)
+    except RequestError as error:  # most likely there is no room for its body now
         exchange.error = error
     except OSError as error:
         exchange.error = context.budget.no_room(error)
     context.service.serve(exchange)
-
-
-def _give_body(exchange: Exchange, body: bytes) -> None:
-    whole = Body()
-    whole.add(exchange, body)
-    whole.end(exchange)

@@ -1,4 +1,4 @@
-"""The last requests: in memory for the debug page, and on disk when they are recorded."""
+"""The last requests: kept in memory for the debug page, and on disk when they are recorded."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from scorehost.front.replies import CLIENT_LEFT
 from scorehost.settings import Settings
 
 SHOWN: Final = 100
-"""Requests on the debug page."""
+"""The most requests on the debug page."""
 LARGEST_SHOWN: Final = 1 << 20
-"""Bytes of a body that are kept in memory; of a larger one its size."""
+"""Bytes of a body that is kept in memory; of a larger one only its size is kept."""
 
 
 class RequestHistory(Observer):
-    """Collects what is known of a request and keeps it when it is over.
+    """Collects what is known of a request, and keeps it when the request is over.
 
     Parameters
     ----------
     settings : which are kept, where, how many.
-    log : told once when the folder cannot be written.
+    log : receives one error when the folder cannot be written.
 
     Attributes
     ----------
@@ -59,32 +59,29 @@ class RequestHistory(Observer):
             place = settings.record_place
             self._recorder = Recorder(place, settings.record_count, settings.record_bytes)
             self._writer = ThreadPoolExecutor(1, thread_name_prefix="scorehost-recorder")
-            what = "failing requests" if self._which == "errors" else "every request"
-            log.warning(f"recording {what}, bodies included, in {place}")
+            what = "failed requests" if self._which == "errors" else "every request"
+            log.warning(f"recording {what}, including bodies, in {place}")
 
     def script_failed(self, exchange: Exchange, detail: dict[str, Any]) -> None:
-        """Keep what the worker has told of the failure."""
         self._details[exchange] = detail
 
     def replying(self, exchange: Exchange, response: Response) -> None:
-        """Keep the whole response until the request is over."""
         if exchange.route.protocol:
             self._responses[exchange] = response
 
     def streaming(self, exchange: Exchange, response: Response) -> None:
-        """Note that the response is made while it is sent."""
         self.replying(exchange, response)
         self._streams.add(exchange)
 
     def ending(self, exchange: Exchange) -> None:
-        """Keep the request, if it is one to keep; its body is let go after this."""
+        """Keep the request, if it is one to keep; its body is released after this."""
         response = self._responses.pop(exchange, Response(exchange.status, b"", ""))
         detail = self._details.pop(exchange, {})
         streamed = exchange in self._streams
         self._streams.discard(exchange)
         if not exchange.route.protocol:
             return
-        # What no worker has begun says nothing of the script: refusals, clients that left.
+        # A request that no worker began (refused, or its client left) says nothing of the script.
         begun = exchange.begun > 0 and exchange.status != CLIENT_LEFT
         wanted = self._which == "all" or (self._which == "errors" and exchange.status >= 400)
         record = begun and wanted and exchange.size <= self._largest
@@ -92,10 +89,8 @@ class RequestHistory(Observer):
             return
         document = self._document(exchange, response, detail, streamed=streamed)
         if self._shows:
-            large = exchange.size > LARGEST_SHOWN
-            self.last.append(
-                document | {"body": "", "left_out": exchange.size} if large else document
-            )
+            left_out = {"body": "", "left_out": exchange.size}
+            self.last.append(document | left_out if exchange.size > LARGEST_SHOWN else document)
         if record and self._writer is not None:
             self._writer.submit(self._write, document)
 
@@ -103,7 +98,6 @@ class RequestHistory(Observer):
         self, exchange: Exchange, response: Response, detail: dict[str, Any], *, streamed: bool
     ) -> dict[str, Any]:
         self._number += 1
-        replay_of = getattr(exchange.connection, "replay_of", None)
         return {
             "format": FORMAT,
             "number": self._number,
@@ -122,18 +116,16 @@ class RequestHistory(Observer):
                 exchange.status, response.content_type, response.body, exchange.reason
             ),
             "error": detail,
-            "replay_of": replay_of,
+            "replay_of": getattr(exchange.connection, "replay_of", None),
         }
 
     def _write(self, document: dict[str, Any]) -> None:
-        recorder = self._recorder
-        if recorder is None:
-            return
         try:
-            recorder.keep(document)
+            if self._recorder is not None:
+                self._recorder.keep(document)
         except OSError as error:
             self._recorder = None
-            self._log.error(f"requests are recorded no longer: {error}")
+            self._log.error(f"requests are no longer recorded: {error}")
 
     def find(self, number: int) -> dict[str, Any] | None:
         return next((each for each in self.last if each["number"] == number), None)
@@ -144,7 +136,7 @@ class RequestHistory(Observer):
 
 
 def script_name(settings: Settings) -> str:
-    """The entry script as a record names it: from the app root, where it lies in there."""
+    """The entry script as a record names it: relative to the app root when it lies in there."""
     script, root = settings.script, settings.root
     return str(script.relative_to(root) if script.is_relative_to(root) else script)
 

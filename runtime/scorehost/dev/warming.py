@@ -1,4 +1,4 @@
-"""The warm-up of a reload: the new worker answers its own sample before it gets requests."""
+"""The warm-up of a reload: a new worker scores the script's own sample before it gets requests."""
 
 from __future__ import annotations
 
@@ -14,24 +14,22 @@ if TYPE_CHECKING:
     from scorehost.diagnosis.report import Report
 
 _UNFIT: Final = (
-    "The sample in the decorators is not what run() takes. After a reload the new workers answer "
-    "it before they get requests: mend the sample or run()."
+    "run() does not accept the sample in its decorators. After a reload, new workers score this "
+    "sample before they get requests. Correct the sample or run()."
 )
 
 
 def warm_up(pipeline: Pipeline, sample: Any, script: Path) -> Report | None:
-    """Score the sample; returns the report when it failed.
+    """Score the sample in the decorators; returns a report when that failed.
 
     Parameters
     ----------
-    pipeline : of the script that was just loaded.
-    sample : the decorators' own.
+    pipeline : that of the script which was just loaded.
+    sample : the value from the decorators.
     script : the entry script, for the report.
     """
     outcome = pipeline.score(sample_request(sample_text(sample).encode()))
     if isinstance(outcome, Stream):
         next(iter(outcome.chunks), None)
-        close = getattr(outcome.chunks, "close", None)
-        if close is not None:
-            close()
+        getattr(outcome.chunks, "close", lambda: None)()
     return report_of(outcome, script, unfit=_UNFIT) if isinstance(outcome, Failure) else None

@@ -1,10 +1,10 @@
 """Which files a running script is made of, and when one of them changes.
 
-A thread looks at the time, size and identity of every file a few times a second. Events of the
-kernel would cost less, and miss what people do: a link or a ConfigMap whose target is swapped, a
-mount whose other side sends none, a folder that comes later or may not be read, a limit of watches
-that is used up (docs/decisions/watching-files.md). Saves that come close together are one change;
-what editors write beside a file, and what Python caches, is none. What it does not see: packages
+A thread looks at the time, size and identity of every file a few times a second. Events from the
+kernel would cost less, but miss what people do: a link or a ConfigMap whose target is swapped, a
+mount whose other side sends no events, a folder that comes later or may not be read, an exhausted
+limit of watches (docs/decisions/watching-files.md). Saves that come close together are one change;
+files that editors write beside a file, and Python's caches, do not count. Not seen are packages
 outside the app root, and data that the script opens by a path of its own.
 """
 
@@ -24,15 +24,15 @@ from scorehost.model_path import MODELS_FOLDER
 from scorehost.settings import Settings
 
 LOOK_EVERY: Final = 0.25
-"""Seconds between two looks, as long as a look takes no more than a tenth of that."""
+"""Seconds between two looks, as long as one look takes no more than a tenth of that."""
 BUSY: Final = 0.1
 """The share of one processor that looking may take; more files are looked at less often."""
 QUIET: Final = 0.05
-"""Seconds in which nothing changes any more, after which a burst of saves is over."""
+"""Seconds without a change after which a burst of saves is over."""
 LONGEST_BURST: Final = 0.4
 
 Mark: TypeAlias = tuple[int, int, int]
-"""What tells two states of a file apart: time of change (ns), bytes, inode."""
+"""What tells two states of a file apart: time of change (ns), size in bytes, inode."""
 
 _NOT_LOOKED_INTO: Final = frozenset({"__pycache__", "node_modules", "site-packages"})
 _TEMPORARY: Final = re.compile(
@@ -43,7 +43,7 @@ _TEMPORARY: Final = re.compile(
 
 
 class Watched:
-    """What belongs to a script, whether it is there already or comes later.
+    """The files and folders that belong to a script, including those that may come later.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Watched:
 
     Attributes
     ----------
-    config_files : each place where a config file is read from.
+    config_files : each path where a config file may be.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -65,15 +65,15 @@ class Watched:
         self.config_files = [file.absolute() for file in places]
 
     def folders(self) -> list[Path]:
-        """Return every folder to watch that is there, each once."""
+        """Every existing folder to watch, each once."""
         return [each for each in _outermost([*self._code, *self._models]) if os.path.isdir(each)]  # noqa: PTH112 - raises nothing
 
     def snapshot(self) -> dict[str, Mark]:
-        """Return time, size and identity of every file that matters, by its path.
+        """Time, size and identity of every file that matters, by its path.
 
-        In the folders of models that is each file, elsewhere Python's. Links are followed, but no
-        folder is looked into twice: they may lead in circles. What is just being replaced is left
-        out, and so is what may not be read.
+        Those are all files in model folders, and Python files elsewhere. Links are followed, but no
+        folder is looked into twice, because links may lead in circles. Files that are just being
+        replaced or may not be read are left out.
         """
         found: dict[str, Mark] = {}
         seen: set[tuple[int, int]] = set()
@@ -97,7 +97,7 @@ class Watched:
         links: deque[tuple[str, bool]],
         found: dict[str, Mark],
     ) -> None:
-        """Look into a folder and all below it; links to folders wait until the others are seen."""
+        """Look into a folder and all below it; links to folders wait until the rest is done."""
         folders = [(top, everything)]
         while folders:
             folder, everything = folders.pop()
@@ -144,26 +144,23 @@ class Watcher:
     ----------
     watched : what belongs to the script.
     changed : called on the thread with the files of each change.
-    failed : called on the thread with what a look has failed of; the next one may not.
+    failed : called on the thread with a sentence about a failed look; the next one may succeed.
     """
 
     def __init__(
-        self,
-        watched: Watched,
-        changed: Callable[[list[Path]], None],
-        failed: Callable[[str], None],
+        self, watched: Watched, changed: Callable[[list[Path]], None], failed: Callable[[str], None]
     ) -> None:
         self._watched, self._changed, self._failed = watched, changed, failed
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scorehost-reload", daemon=True)
 
     def start(self) -> None:
-        """Begin to look; what has changed before does not count."""
+        """Begin to look; earlier changes do not count."""
         self._before = self._watched.snapshot()
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no longer, from the next look on."""
+        """Stop before the next look."""
         self._stopped.set()
 
     def _run(self) -> None:
@@ -173,7 +170,7 @@ class Watcher:
             try:
                 self._look()
             except Exception as error:
-                self._failed(f"live reload could not look at the files: {error!r}")
+                self._failed(f"live reload could not check the files for changes: {error!r}")
             pause = max(LOOK_EVERY, (time.monotonic() - began) / BUSY)
 
     def _look(self) -> None:
@@ -197,7 +194,7 @@ class Watcher:
 
 
 def _outermost(folders: Iterable[Path]) -> list[Path]:
-    """Each folder once, and none that lies in another."""
+    """Each folder once, without those that lie in another."""
     found: list[Path] = []
     for folder in sorted({each.absolute() for each in folders}):
         if not any(folder.is_relative_to(other) for other in found):
