@@ -15,9 +15,9 @@ from scorehost.front.http.exchange import DONE, Exchange
 from scorehost.front.http.responses import JSON, TEXT, Response
 from scorehost.front.http.routes import READ, Handler, Route
 from scorehost.front.observe.log import Log
-from scorehost.front.observe.metrics import Metrics, Source, exposition, load_prometheus_client
+from scorehost.front.observe.metrics import Metrics, exposition, load_prometheus_client
 from scorehost.front.replies import Replies
-from scorehost.front.status import Status
+from scorehost.front.status import Numbers, Status
 
 
 class Endpoints:
@@ -37,7 +37,7 @@ class Endpoints:
         replies: Replies,
         status: Status,
         metrics: Metrics,
-        numbers: Source,
+        numbers: Numbers,
         background: Background,
         log: Log,
     ) -> None:
@@ -115,7 +115,8 @@ class Endpoints:
             return
         self._can_show_metrics = True
         self._replies.observe()
-        body, content_type = exposition(self._metrics, self._numbers)
+        read = self._numbers
+        body, content_type = exposition(self._metrics, read.gauges(), read.build(), read.models())
         self._replies.reply(exchange, Response(200, body, content_type))
 
     def swagger(self, exchange: Exchange) -> None:

@@ -1,4 +1,4 @@
-"""One line for each request."""
+"""The access log: one line for each request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LINE: Final = b"%b,%03d%b%b %b %d run=%.3fms total=%.3fms in=%d out=%d id=%b\n"
 
 
 class AccessLog(Observer):
-    """Writes method, target's path, status, times, sizes and the request id.
+    """Writes method, path, status, times, sizes and the request id.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class AccessLog(Observer):
         self._logs_all = probes
 
     def finished(self, exchanges: Sequence[Exchange]) -> None:
-        """Log the lines; the times are those in ``run()`` and in all."""
+        """Log the lines; the times are those in ``run()`` and in total."""
         if self._logs_all:
             wanted = exchanges
         else:

@@ -37,14 +37,16 @@ class Log:
 
     Attributes
     ----------
-    before_event : is called first, so that whoever collects lines can write them.
-    access_prefix : what stands between the time and the text of an access line.
+    before_event : called before each event, so that whoever collects lines can write them first.
+    is_json : whether lines are JSON.
+    access_prefix : the text between the time and the rest of an access line.
     """
 
     def __init__(self, writer: LogWriter, level: str, form: str, style: str) -> None:
         self._writer = writer
-        self._level = _level_number(level)
-        self._json = form == "json"
+        number = logging.getLevelName(level)
+        self._level = number if isinstance(number, int) else logging.INFO
+        self.is_json = form == "json"
         self._drop_in = style == "azmlinfsrv"
         self._pid = os.getpid()
         self.before_event: Callable[[], None] | None = None
@@ -61,14 +63,12 @@ class Log:
     # -- events -------------------------------------------------------------------------------
 
     def debug(self, message: str, **fields: Any) -> None:
-        """Log for whoever looks closely."""
         self.event(logging.DEBUG, SERVER, message, **fields)
 
     def info(self, message: str, **fields: Any) -> None:
         self.event(logging.INFO, SERVER, message, **fields)
 
     def warning(self, message: str, **fields: Any) -> None:
-        """Log what should be looked at."""
         self.event(logging.WARNING, SERVER, message, **fields)
 
     def error(self, message: str, **fields: Any) -> None:
@@ -91,10 +91,10 @@ class Log:
         ----------
         level : number of the level.
         logger : name of the logger.
-        message : the text; may have several lines.
-        request_id : the request it belongs to.
-        pid : the process it comes from, when not the front.
-        always : whatever the level is set to (what a script prints is wanted).
+        message : the text, of one or more lines.
+        request_id : the request that the event belongs to.
+        pid : the process that the event comes from, when not the front.
+        always : log it whatever the level is (as for what a script prints).
         fields : further members of the JSON form.
         """
         if level < self._level and not always:
@@ -103,7 +103,7 @@ class Log:
         self._writer.write(self._line(level, logger, message, request_id, pid, fields))
 
     def raw(self, text: str) -> None:
-        """Write text that is its own form, such as a framed report."""
+        """Write text without a prefix, such as a framed report."""
         self._catch_up()
         self._writer.write(text.encode("utf-8", "replace") + b"\n")
 
@@ -111,31 +111,23 @@ class Log:
         if self.before_event is not None:
             self.before_event()
 
-    @property
-    def is_json(self) -> bool:
-        return self._json
-
-    # -- the access log's way in --------------------------------------------------------------
+    # -- the access log -----------------------------------------------------------------------
 
     def lines(self, data: bytes) -> None:
-        """Write lines that are made already."""
+        """Write complete lines."""
         self._writer.write(data)
 
     def access_record(self, when: float, fields: dict[str, Any]) -> bytes:
-        """Make an access line in its JSON form; ``when`` is the seconds since 1970."""
+        """Make an access line in JSON; ``when`` is in seconds since 1970."""
         request_id = str(fields.pop("request_id", ""))
         return self._json_line(when, "INFO", ACCESS, "", request_id, 0, fields)
 
     @staticmethod
     def second(second: int) -> bytes:
-        """A whole second as lines begin with it."""
+        """The time at the beginning of a line, without fractions of the second."""
         return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(second)).encode()
 
     # -- lines --------------------------------------------------------------------------------
-
-    def _stamp(self, now: float) -> bytes:
-        second = int(now)
-        return b"%b,%03d" % (self.second(second), (now - second) * 1000)
 
     def _line(
         self,
@@ -148,9 +140,9 @@ class Log:
     ) -> bytes:
         name = logging.getLevelName(level)
         now = time.time()
-        if self._json:
+        if self.is_json:
             return self._json_line(now, name, logger, message, request_id, pid, fields)
-        stamp = self._stamp(now)
+        stamp = b"%b,%03d" % (self.second(int(now)), now % 1 * 1000)
         text = message.encode("utf-8", "backslashreplace")
         if self._drop_in:
             logger = _DROP_IN_NAMES.get(logger, logger.removeprefix(SCRIPT + "."))
@@ -190,13 +182,8 @@ class Log:
 _SHORT: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 
 
-def _level_number(name: str) -> int:
-    number = logging.getLevelName(name)
-    return number if isinstance(number, int) else logging.INFO
-
-
 class LogBridge(logging.Handler):
-    """Takes what the libraries in the front log (gunicorn, asyncio) into our log."""
+    """Passes on what the front's libraries log (gunicorn, asyncio) to our log."""
 
     def __init__(self, log: Log) -> None:
         super().__init__()

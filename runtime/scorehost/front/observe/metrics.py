@@ -1,15 +1,16 @@
-"""Counts and times, kept as plain numbers and shown in Prometheus' format.
+"""Counts and times, kept as plain numbers and shown in the format of Prometheus.
 
-The hot path adds to lists; prometheus-client, imported at the first scrape, makes the text of
-them. There is one front, so sums are right with any number of workers and survive them.
+The hot path adds to lists; prometheus-client, imported at the first scrape, turns them into text.
+There is one front, so the sums are right with any number of workers, and outlive each worker.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from scorehost.front.http.exchange import Exchange
 from scorehost.front.observe.observer import Observer
@@ -21,20 +22,9 @@ TIME_BUCKETS: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
     0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
 )  # fmt: skip
-"""Seconds. Prometheus' usual ones end where many models begin and begin where ours end."""
-SIZE_BUCKETS: Final = (
-    64,
-    256,
-    1 << 10,
-    4 << 10,
-    16 << 10,
-    64 << 10,
-    256 << 10,
-    1 << 20,
-    4 << 20,
-    16 << 20,
-    64 << 20,
-)
+"""Seconds. Prometheus' default buckets are too coarse for fast models and end before slow ones."""
+SIZE_BUCKETS: Final = tuple(64 * 4**power for power in range(11))
+"""Bytes: from 64 to 64 MiB."""
 
 
 class Histogram:
@@ -60,7 +50,7 @@ class Histogram:
             position = after
 
     def cumulative(self) -> list[tuple[str, float]]:
-        """The buckets as Prometheus wants them: each holds those before it."""
+        """The buckets as Prometheus expects them: each includes those before it."""
         sums, so_far = [], 0
         for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
             so_far += count
@@ -68,26 +58,13 @@ class Histogram:
         return sums
 
 
-class Source(Protocol):
-    """What the metrics ask at the moment of a scrape."""
-
-    def gauges(self) -> dict[str, tuple[str, float]]:
-        """Help and value by name."""
-
-    def build(self) -> dict[str, str]:
-        """Labels of what runs."""
-
-    def models(self) -> list[dict[str, str]]:
-        """Labels of each model."""
-
-
 def load_prometheus_client() -> None:
-    """Import it: it takes about 20 ms, so neither the start nor the event loop should."""
+    """Import it: that takes about 20 ms, too long for the server's start and the event loop."""
     import prometheus_client  # noqa: F401
 
 
 class Metrics(Observer):
-    """Everything that is counted."""
+    """Everything that the server counts."""
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, int]] = Counter()
@@ -100,7 +77,7 @@ class Metrics(Observer):
         self.reloads: Counter[str] = Counter()
 
     def finished(self, exchanges: Sequence[Exchange]) -> None:
-        """Count exchanges; times and sizes are of scoring requests only."""
+        """Count exchanges; times and sizes are those of scoring requests only."""
         self.requests.update([(each.route.label, each.status) for each in exchanges])
         scoring = [each for each in exchanges if each.route.protocol]
         self.total.add([each.ended - each.arrived for each in scoring])
@@ -117,35 +94,42 @@ class Metrics(Observer):
         self.reloads["succeeded" if succeeded else "failed"] += 1
 
 
-def exposition(counted: Metrics, source: Source) -> tuple[bytes, str]:
+def exposition(
+    counted: Metrics,
+    gauges: Mapping[str, tuple[str, float]],
+    build: dict[str, str],
+    models: Iterable[dict[str, str]],
+) -> tuple[bytes, str]:
     """Return the metrics as Prometheus reads them, and their content type.
 
     Parameters
     ----------
     counted : what has been counted.
-    source : is asked for what is read at the moment of a scrape.
+    gauges : help and value by name, read at the moment of a scrape.
+    build, models : labels of what runs, and of each model.
     """
     from prometheus_client import CollectorRegistry, generate_latest
     from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(counted, source))
+    registry.register(_Collector(counted, gauges, build, models))
     return generate_latest(registry), CONTENT_TYPE_LATEST
 
 
+@dataclass(eq=False)  # by identity: a registry keeps its collectors in a dict
 class _Collector:
-    """Makes prometheus-client's metrics of the numbers."""
+    """Turns the numbers into prometheus-client's metrics."""
 
-    def __init__(self, counted: Metrics, source: Source) -> None:
-        self._counted = counted
-        self._source = source
+    counted: Metrics
+    gauges: Mapping[str, tuple[str, float]]
+    build: dict[str, str]
+    models: Iterable[dict[str, str]]
 
     def collect(self) -> Iterator[Metric]:
-        """Make prometheus-client's metrics of the numbers."""
         from prometheus_client.core import CounterMetricFamily, InfoMetricFamily
         from prometheus_client.metrics_core import GaugeMetricFamily
 
-        counted = self._counted
+        counted = self.counted
         yield self._counter(
             CounterMetricFamily, "scorehost_requests", "Requests by route and status.",
             ("route", "status"),
@@ -153,7 +137,7 @@ class _Collector:
         )  # fmt: skip
         yield self._counter(
             CounterMetricFamily, "scorehost_worker_deaths",
-            "Scoring processes that ended, by reason.",
+            "Scoring processes that have ended, by reason.",
             ("reason",), (((reason,), n) for reason, n in sorted(counted.deaths.items())),
         )  # fmt: skip
         yield self._counter(
@@ -161,12 +145,11 @@ class _Collector:
             ("result",), (((result,), n) for result, n in sorted(counted.reloads.items())),
         )  # fmt: skip
         yield from self._histograms()
-        for name, (text, value) in self._source.gauges().items():
+        for name, (text, value) in self.gauges.items():
             yield GaugeMetricFamily(name, text, value)
-        build = self._source.build()
-        yield InfoMetricFamily("scorehost_build", "Versions and the entry script.", build)
+        yield InfoMetricFamily("scorehost_build", "Versions and the entry script.", self.build)
         models = InfoMetricFamily("scorehost_model", "Models in the app root.")
-        for model in self._source.models():
+        for model in self.models:
             models.add_metric([], model)
         yield models
 
@@ -184,12 +167,13 @@ class _Collector:
     def _histograms(self) -> Iterator[Metric]:
         from prometheus_client.core import HistogramMetricFamily
 
-        counted = self._counted
+        counted = self.counted
+        total = "Time from the first byte of a request to the last byte of its response."
         for name, text, histogram in (
-            ("scorehost_run_seconds", "Time in run().", counted.run),
-            ("scorehost_queue_wait_seconds", "Wait for a worker.", counted.waited),
-            ("scorehost_request_seconds", "Request's first byte to answer's last.", counted.total),
+            ("scorehost_run_seconds", "Time spent in run().", counted.run),
+            ("scorehost_queue_wait_seconds", "Time spent waiting for a worker.", counted.waited),
+            ("scorehost_request_seconds", total, counted.total),
             ("scorehost_request_bytes", "Size of request bodies.", counted.request_bytes),
-            ("scorehost_response_bytes", "Size of answers' bodies.", counted.response_bytes),
+            ("scorehost_response_bytes", "Size of response bodies.", counted.response_bytes),
         ):
             yield HistogramMetricFamily(name, text, histogram.cumulative(), histogram.total)

@@ -1,7 +1,7 @@
 """What a feature beside the main path may see of it.
 
-A feature overrides the hooks that it needs; the others cost nothing. One that raises is logged,
-and the request goes on.
+A feature overrides the hooks that it needs; the others cost nothing. An exception in a hook is
+logged, and the request continues.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Observer:
     """Every hook is called on the front's event loop and must return at once."""
 
     def script_failed(self, exchange: Exchange, detail: dict[str, Any]) -> None:
-        """Runs when a worker has told how the script failed, before the client is told."""
+        """Runs when a worker has reported how the script failed, before the client is told."""
 
     def replying(self, exchange: Exchange, response: Response) -> None:
         """Runs when a whole response is about to be sent."""
@@ -31,12 +31,12 @@ class Observer:
     def finished(self, exchanges: Sequence[Exchange]) -> None:
         """Runs some milliseconds after exchanges have ended, in this order.
 
-        They were answered (``status``), or left by the client (499). One by one they would cost
-        twice as much.
+        Each was answered (``status``) or abandoned by its client (499). One call for each would
+        cost twice as much.
         """
 
     def worker_ended(self, reason: str) -> None:
         """Runs when a scoring process has ended; ``reason`` is one of a small closed set."""
 
     def reloaded(self, succeeded: bool) -> None:
-        """Runs when new workers have taken the place of old ones, or have failed to."""
+        """Runs when new workers have replaced the old ones, or have failed to."""

@@ -1,4 +1,4 @@
-"""All observers of one server, asked as one."""
+"""All observers of one server, called as one."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from scorehost.front.observe.observer import Observer
 
 
 class Observers:
-    """Calls each hook of those observers that have it.
+    """Calls each hook of the observers that override it.
 
     Parameters
     ----------
     observers : in the order in which they are called.
-    log : told when one raises.
+    log : receives an error when one raises.
 
     Attributes
     ----------
     script_failed, replying, streaming, ending, finished, worker_ended, reloaded : call the hook of
-        that name; None where no observer has it, so that the path asks nobody.
+        that name; None where no observer overrides it, so that the request path calls nothing.
     """
 
     def __init__(self, observers: Iterable[Observer], log: Log) -> None:

@@ -1,7 +1,7 @@
 """Writes the log without ever making the front wait.
 
-A pipe that nobody reads would stop the server at its next line; so one thread writes, and what
-it cannot get rid of is dropped beyond a bound, and counted.
+A pipe that nobody reads would block the server at its next line. So a thread writes, and lines
+beyond a bound are dropped and counted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 MOST_KEPT: Final = 8 << 20
 """Bytes of log that may wait for a slow reader; beyond it lines are dropped and counted."""
 _LAST_WORDS: Final = 2.0
-"""Seconds that closing waits for a slow reader."""
+"""Seconds that close() waits for a slow reader."""
 
 
 class LogWriter:
@@ -49,8 +49,8 @@ class LogWriter:
         self._queue.put(data)
 
     def close(self) -> None:
-        """Wait until everything is written, or the reader proves too slow."""
-        self._closed = True  # what comes now is written by whoever says it
+        """Wait until everything is written, or the reader turns out to be too slow."""
+        self._closed = True  # from now on write() writes by itself
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join(_LAST_WORDS)
@@ -62,7 +62,9 @@ class LogWriter:
                 self._put(data)
                 if self._dropped and self._kept <= MOST_KEPT // 2:
                     count, self._dropped = self._dropped, 0
-                    self._put(b"(%d lines of log were dropped: nobody read it)\n" % count)
+                    self._put(
+                        b"(%d log lines were dropped, because the log was not read)\n" % count
+                    )
             except OSError:  # noqa: PERF203 - the reader may be gone; later lines are tried again
                 self._kept -= len(data)
 
