@@ -43,7 +43,7 @@ def address(server: LiveServer) -> str:
 def test_see_open_fix_reload_replay_green(page: Page, own_server: StartServer):
     server = serve(own_server)
     page.goto(address(server))
-    expect(page.get_by_text("None yet.")).to_be_visible()
+    expect(page.get_by_text("No requests yet.")).to_be_visible()
     server.score([1, 3])
     server.post(
         json=[], headers={"Authorization": "Bearer t0ken", "Content-Type": "application/json"}
@@ -65,7 +65,7 @@ def test_see_open_fix_reload_replay_green(page: Page, own_server: StartServer):
     page.get_by_role("button", name="Reload the script").click()
     expect(page.locator("#failed")).to_be_visible(timeout=30_000)
     expect(page.locator("#report")).to_contain_text("helper.py:1")
-    expect(page.locator("#failed-what")).to_contain_text("from before goes on serving")
+    expect(page.locator("#failed-what")).to_contain_text("previous script continues to serve")
 
     (server.folder / "helper.py").write_text(MENDED)
     page.get_by_role("button", name="Reload the script").click()
@@ -93,7 +93,7 @@ def test_by_keyboard_alone(page: Page, own_server: StartServer):
     expect(page.locator("#opened-title")).to_be_focused()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    expect(page.locator("#done")).to_contain_text("As before: 500")
+    expect(page.locator("#done")).to_contain_text("Unchanged: 500")
     page.get_by_role("button", name="Close").focus()
     page.keyboard.press("Enter")
 

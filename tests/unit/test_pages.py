@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from scorehost.front.pages import docs, swagger_ui
+from scorehost.front.pages import docs
 from scorehost.front.pages.app import make_pages, serve_page
 from scorehost.front.pages.context import PageContext
 from scorehost.settings import Settings
@@ -57,7 +57,7 @@ def test_docs_shows_the_newest_version(get: Get) -> None:
     assert page.status == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert 'data-document="swagger.json?version=3.1"' in page.text
-    assert "<title>Ships &amp; &lt;Co&gt;: how to call it</title>" in page.text
+    assert "<title>Ships &amp; &lt;Co&gt;: API documentation</title>" in page.text
 
 
 @pytest.mark.parametrize("version", ["2", "3", "3.1"])
@@ -73,7 +73,7 @@ def test_a_version_that_is_not_there(get: Get) -> None:
 
     assert page.status == 404
     assert page.headers["content-type"] == "application/json"
-    assert "There are: 2, 3, 3.1." in page.text
+    assert "Available versions: 2, 3, 3.1." in page.text
 
 
 def test_a_document_of_the_users_own_comes_first() -> None:
@@ -181,7 +181,7 @@ def test_absolute_form(get: Get) -> None:
 
 
 def test_without_swagger_ui_the_page_says_how_to_add_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(swagger_ui, "_MODULE", "no_such_package")
+    monkeypatch.setattr(docs, "_MODULE", "no_such_package")
     page = asker()("/docs")
 
     assert page.status == 200

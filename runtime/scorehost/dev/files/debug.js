@@ -1,7 +1,8 @@
 "use strict";
 
-// Draws what /debug/state says, once a second, and only what has changed: focus and selection
-// stay where they are. Text is only ever set as text; nothing a script or client said is markup.
+// Draws the state from /debug/state once a second, and only what has changed, so that focus and
+// selection stay where they are. Text is only ever set as text: nothing from a script or client is
+// treated as markup.
 
 (function () {
   const at = (id) => document.getElementById(id);
@@ -47,7 +48,7 @@
     if (!request.replay_of) return "";
     const worse = request.verdict === "broken";
     const kind = worse ? "bad" : request.verdict === "fixed" ? "good" : "quiet";
-    return element("span", request.verdict || "of one no longer kept", kind);
+    return element("span", request.verdict || "original no longer kept", kind);
   }
 
   // -- the list ----------------------------------------------------------------------------
@@ -108,14 +109,14 @@
     at("failed").hidden = !state.report;
     if (state.report) {
       const serving = state.status.state === "ready";
-      setText("failed-what", serving ? "The script from before goes on serving. The next save that is right heals this." : "Nothing can be scored until a save is right.");
+      setText("failed-what", serving ? "The previous script continues to serve requests. Correct the script and reload it." : "No requests can be scored until the script is corrected and reloaded.");
     }
     setText("report", state.report);
     at("died").hidden = !state.last_death;
     setText("death", state.last_death);
-    setText("reloading", state.reload ? "Live reload is " + state.reload + "." : "Live reload is off (--reload).");
+    setText("reloading", state.reload ? "Live reload is " + state.reload + "." : "Live reload is off. Start the server with --reload to turn it on.");
     const debug = state.status.debugger;
-    setText("debugger", !debug ? "No debugger listens." : `The debugger listens on port ${debug.port}: ` + (debug.paused ? "paused at a breakpoint." : debug.attached ? "an editor is attached." : "no editor is attached."));
+    setText("debugger", !debug ? "The debugger is not listening." : `The debugger is listening on port ${debug.port}: ` + (debug.paused ? "paused at a breakpoint." : debug.attached ? "an editor is attached." : "no editor is attached."));
     drawRequests(state.requests);
     drawWorkers(state.workers);
   }
@@ -133,7 +134,7 @@
 
   function errorParts(error) {
     if (!error.type) return [];
-    const parts = [element("h3", "What failed"), element("p", `${error.type}: ${error.message}`, "bad")];
+    const parts = [element("h3", "Error"), element("p", `${error.type}: ${error.message}`, "bad")];
     for (const frame of error.frames || []) {
       const where = `${frame.file}:${frame.line}` + (frame.function ? ` in ${frame.function}()` : "");
       const place = element("pre", `${where}\n    ${frame.code}`);
@@ -147,7 +148,7 @@
     }
     if ((error.all_frames || []).length > (error.frames || []).length) {
       const more = element("details");
-      more.append(element("summary", "Every frame"));
+      more.append(element("summary", "All frames"));
       const lines = error.all_frames.map((frame) => `${frame.whose.padEnd(10)} ${frame.file}:${frame.line} ${frame.function}`);
       more.append(element("pre", lines.join("\n")));
       parts.push(more);
@@ -164,16 +165,16 @@
     setText("done", "");
     at("error").replaceChildren(...errorParts(request.error));
     const headers = request.headers.map(([name, value]) => `${name}: ${value}`).join("\n");
-    const body = request.left_out ? `(${request.left_out} bytes, too many to be kept here)` : bodyText(request.body);
+    const body = request.left_out ? `(${request.left_out} bytes, too large to keep)` : bodyText(request.body);
     setText("came", `${headers}\n\n${body}`);
     at("replay").disabled = Boolean(request.left_out);
-    at("replay").title = request.left_out ? "Its body is too large to be kept here." : "";
+    at("replay").title = request.left_out ? "This request cannot be replayed: its body was too large to keep." : "";
     setText("answered", `${request.outcome.content_type}\n\n${bodyText(request.outcome.body)}`);
     at("opened-title").focus();
   }
 
   async function replay() {
-    setText("done", "Scoring it again …");
+    setText("done", "Replaying …");
     const original = opened;
     await post(`requests/${original}/replay`);
     for (let tries = 0; tries < 600 && opened === original; tries++) {
@@ -181,7 +182,7 @@
       const again = state && state.requests.find((each) => each.replay_of === original && !seen.has(each.number));
       if (again) {
         seen.add(again.number);
-        const words = { fixed: "Fixed", same: "As before", broken: "Broken", changed: "Changed" };
+        const words = { fixed: "Fixed", same: "Unchanged", broken: "Broken", changed: "Changed" };
         setText("done", `${words[again.verdict] || "Done"}: ${again.status} ${again.error}`.trim());
         return;
       }
@@ -195,7 +196,7 @@
       await navigator.clipboard.writeText(text);
       return what + " copied.";
     } catch {
-      return "This browser does not let the page copy. Select the text instead: " + text;
+      return "The browser did not allow copying. Select the text instead: " + text;
     }
   }
 
@@ -224,7 +225,7 @@
       complain("");
       return state;
     } catch (error) {
-      complain("The server does not answer: " + error.message);
+      complain("The server is not responding: " + error.message);
       return null;
     }
   }

@@ -2,7 +2,7 @@
 
 Flask is imported when the app is made, which is when somebody first asks for a page; probes,
 metrics and the swagger documents don't come through here. The app knows nothing of workers or
-sockets: what it shows, it asks its context for.
+sockets: it asks its context for what it shows.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""The pages load nothing from elsewhere, and run nothing that stands in the page itself."""
+"""The pages load nothing from other hosts, and run no inline scripts."""
 
 
 def make_pages(context: PageContext) -> Flask:
@@ -39,7 +39,8 @@ def make_pages(context: PageContext) -> Flask:
     from scorehost.front.pages.docs import add_docs
 
     app = Flask("scorehost.front.pages", static_folder=None, template_folder="files")
-    # Whatever FLASK_DEBUG says. A fault of ours comes out of serve_page(): the front logs it.
+    # DEBUG is off whatever FLASK_DEBUG says. A fault of ours is raised by serve_page(), and the
+    # front logs it.
     app.config.update(DEBUG=False, PROPAGATE_EXCEPTIONS=True)
     app.after_request(_guard)
     _answer_errors_as_json(app)
@@ -58,7 +59,7 @@ def _guard(response: Response) -> Response:
 
 
 def _answer_errors_as_json(app: Flask) -> None:
-    """Errors look like everybody else's: ``{"message": …}``."""
+    """Errors have the form that all errors of the server have: ``{"message": …}``."""
     from flask import jsonify
     from werkzeug.exceptions import HTTPException
 
@@ -75,7 +76,7 @@ def _answer_errors_as_json(app: Flask) -> None:
 def serve_page(
     app: Flask, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes
 ) -> tuple[int, HeaderList, bytes]:
-    """Call the app with one request and collect its answer.
+    """Call the app with one request and collect its response.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def serve_page(
 
     Returns
     -------
-    status, headers and body. A HEAD is answered like a GET; the front leaves the body out.
+    status, headers and body. HEAD is answered like GET; the front leaves the body out.
     """
     from werkzeug.datastructures import Headers
     from werkzeug.test import EnvironBuilder, run_wsgi_app

@@ -1,4 +1,4 @@
-"""What pages are told by the front that serves them."""
+"""What the front that serves the pages tells them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def _not_yet() -> str:
 
 @dataclass(frozen=True)
 class PageContext:
-    """What the front tells its pages. Each is called when a page needs it, on the pages' thread.
+    """What the front tells its pages. Functions are called when a page needs them, on its thread.
 
     Parameters
     ----------
     settings : those of the server.
     documents : the swagger documents by version; None until a worker has described them.
-    state : why there are none yet, in a sentence.
+    state : why there are no documents yet, in a sentence.
     extend : adds further pages.
     """
 

@@ -1,4 +1,4 @@
-"""Has pages made beside the event loop, and sends them."""
+"""Has pages made off the event loop, and sends them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from scorehost.front.replies import Replies
 from scorehost.wire.messages import HeaderList
 
 _ANY_METHOD: Final[frozenset[bytes]] = frozenset()
-"""Flask refuses those that a page does not take."""
+"""Flask refuses the methods that a page does not take."""
 
 
 class PagesRunner:
-    """Makes the Flask app at the first request for a page, and asks it.
+    """Makes the Flask app at the first request for a page, and calls it.
 
     Parameters
     ----------
     context : what the pages show.
-    replies : sends them.
-    background : makes them.
-    log : told when one fails.
+    replies : sends the pages.
+    background : the thread that makes them.
+    log : receives an error when a page fails.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class PagesRunner:
         self._app: Any = None
 
     def route(self, path: str) -> Route:
-        """Return the row for a page, or for all below a path."""
+        """The route table's row for a page, or for all pages below a path."""
         return Route(path, _ANY_METHOD, self.serve, "pages")
 
     def serve(self, exchange: Exchange) -> None:
@@ -70,7 +70,9 @@ class PagesRunner:
             return
         error = done.exception()
         if error is not None:
-            self._log.event(logging.ERROR, "scorehost.pages", f"a page failed: {error!r}")
+            self._log.event(
+                logging.ERROR, "scorehost.pages", f"the page could not be made: {error!r}"
+            )
             self._replies.fail(exchange, RequestError("The page could not be made. See the log."))
             return
         status, headers, body = done.result()

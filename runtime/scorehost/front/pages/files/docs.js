@@ -1,7 +1,7 @@
 "use strict";
 
-// Shows the document that the page names, addressed to the server the page came from: "Try it
-// out" then scores here, whatever host, scheme or path the document gives for other clients.
+// Shows the document that the page names, addressed to the server that the page came from, so that
+// "Try it out" scores here, whatever host, scheme or path the document gives for other clients.
 
 (function () {
   const place = document.getElementById("swagger-ui");
@@ -51,14 +51,14 @@
 
   function complain(error) {
     const notice = document.getElementById("problem");
-    notice.textContent = "The description could not be shown. " + error.message;
+    notice.textContent = "The API description could not be shown. " + error.message;
     notice.hidden = false;
   }
 
   async function load() {
     const response = await fetch(place.dataset.document);
     if (!response.ok) {
-      throw new Error("The server answered " + response.status + ": " + (await response.text()));
+      throw new Error("The server responded with status " + response.status + ": " + (await response.text()));
     }
     show(await response.json());
   }
