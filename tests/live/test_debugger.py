@@ -257,7 +257,7 @@ def test_a_taken_port_is_named_and_the_server_serves(debugged: Any):
         taken.bind(("0.0.0.0", 0))
         taken.listen()
         one = debugged("--debug", port=taken.getsockname()[1])
-        one.server.wait_for_line("the debugger cannot listen", "--debug-port")
+        one.server.wait_for_line("The debugger cannot listen", "--debug-port")
 
     assert one.score(1).result(20) == {"total": 1}
 
@@ -364,11 +364,11 @@ def with_snippet(name: str, port: int) -> str:
 
 @pytest.mark.parametrize("name", SNIPPETS)
 def test_a_script_with_its_own_debugger_in_debug_mode(debugged: Any, name: str):
-    """Its call is answered as done, with a notice; the server's debugger is there."""
+    """Its call is ignored, with a notice; the server's debugger is there."""
     port = free_port()
     offset = SNIPPETS[name].count("\n")
     one = debugged("--debug", port=port, files={"main.py": with_snippet(name, port)})
-    one.server.wait_for_line("the call is answered as done")
+    one.server.wait_for_line("the script's call to open a debugger was ignored")
 
     with one.attach(helper=IN_HELPER, main=IN_RUN + 1 + offset) as client:
         answer = one.score(1, 2)
@@ -432,7 +432,7 @@ def test_a_script_with_its_own_debugger_outside_debug_mode(
         one.server.wait_ready(timeout=60)
         if workers > 1:
             wait_until(lambda: one.probe()["workers"]["ready"] == workers, timeout=60)
-            notices = one.server.lines("is taken, most likely by another worker")
+            notices = one.server.lines("is already in use, most likely by another worker")
             assert len(notices) == workers - 1
         answers = []
         stopped = threading.Event()

@@ -73,21 +73,24 @@ class DebugPort:
             document["debugger"] = self.relay.state()
 
     async def _open_debugger(self) -> None:
-        if importlib.util.find_spec("debugpy") is None:
-            self._log.error(str(MissingExtra("The debugger", "debugpy", "debug")))
-            return
+        if problem := _missing() or await self._listen():
+            self._log.error(problem)
+
+    async def _listen(self) -> str:
+        """Open the port; returns why that failed, or ""."""
+        where = f"{self.relay.host}:{self.relay.port}"
         try:
             await self.relay.open()
         except OSError as error:
-            self._log.error(
-                f"the debugger cannot listen on {self.relay.host}:{self.relay.port} "
-                f"({error.strerror or error}); choose another port with --debug-port"
+            return (
+                f"The debugger cannot listen on {where} ({error.strerror or error}). "
+                "Choose another port with --debug-port."
             )
-            return
         self._log.warning(
-            f"the debugger listens on {self.relay.host}:{self.relay.port}; "
-            "'scorehost launch-json' prints what an editor needs to attach"
+            f"the debugger is listening on {where}; 'scorehost launch-json' prints the "
+            "configuration that an editor needs to attach"
         )
+        return ""
 
     def _debug_target(self) -> int:
         """The private port of the worker that a client gets: a serving one, else the newest."""
@@ -125,8 +128,8 @@ class DebugPort:
 
     async def _demand(self) -> Answer:
         """Have a worker open its debugger, and open the port to it."""
-        if importlib.util.find_spec("debugpy") is None:
-            return {"error": str(MissingExtra("The debugger", "debugpy", "debug"))}
+        if problem := _missing():
+            return {"error": problem}
         serving = self._parts.dispatcher.serving
         if not serving:
             return {"error": self._parts.status.not_ready()}
@@ -134,12 +137,8 @@ class DebugPort:
             await self._make_listen(serving[0])
         if not self._debug_target():
             return {"error": "The worker did not open its debugger. It may be running native code."}
-        try:
-            await self.relay.open()
-        except OSError as error:
-            problem = error.strerror or error
-            return {"error": f"Port {self.relay.port} cannot be opened: {problem}."}
-        self._log.warning(f"the debugger was opened on {self.relay.host}:{self.relay.port}")
+        if problem := await self._listen():
+            return {"error": problem}
         return await self._tell()
 
     async def _make_listen(self, worker: WorkerHandle) -> None:
@@ -159,3 +158,9 @@ class DebugPort:
     async def _tell(self) -> Answer:
         relay = self.relay
         return {"host": relay.host, "listening": relay.listening} | relay.state()
+
+
+def _missing() -> str:
+    if importlib.util.find_spec("debugpy") is None:
+        return str(MissingExtra("The debugger", "debugpy", "debug"))
+    return ""

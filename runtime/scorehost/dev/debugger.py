@@ -1,8 +1,8 @@
 """The debugger in a scoring worker: debugpy, listening on a private port of 127.0.0.1.
 
-The front relays the public port to it, so that it knows when a client is attached and can offer
-the port to the next worker after a reload. What it cannot do: follow child processes, whose
-debuggers would listen where no client can reach them.
+The front relays the public port to it, so the front knows when a client is attached and can lead
+the port to the next worker after a reload. Child processes are not debugged: their debuggers would
+listen where no client can reach them.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import logging
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from scorehost.dev import ptvsd_calls
 from scorehost.dev.script_debuggers import answer_as_done
 from scorehost.settings import Settings
 from scorehost.wire.shared import SharedState
@@ -31,7 +31,7 @@ class Debugger:
     Parameters
     ----------
     settings : debug mode, the public port, how long to wait.
-    shared : where the front finds the private port.
+    shared : tells the front the private port.
     """
 
     def __init__(self, settings: Settings, shared: SharedState) -> None:
@@ -40,12 +40,12 @@ class Debugger:
         self._debugpy: Any = None
 
     def set_up(self, tell_stage: Callable[[str], None], *, wait: bool) -> None:
-        """Open now, in debug mode; or listen for the signal to open later.
+        """Open now, in debug mode; otherwise wait for the signal to open later.
 
         Parameters
         ----------
-        tell_stage : told what is waited for.
-        wait : whether --debug-wait holds; it does for the first worker only.
+        tell_stage : told what the worker waits for.
+        wait : whether --debug-wait applies, which it does to the first worker only.
         """
         if importlib.util.find_spec("debugpy") is None:
             return  # the front has said so
@@ -54,10 +54,11 @@ class Debugger:
             return
         tell_stage("debugger")
         self.open()
-        self._stand_in()
         if self._settings.debug_wait and wait:
             tell_stage("waiting for a debugger")
-            self._wait(self._settings.debug_wait)
+            ptvsd_calls.wait_for_attach(self._settings.debug_wait)
+        answer_as_done(self._debugpy, self._settings.debug_port)
+        sys.modules["ptvsd"] = ptvsd_calls  # two debuggers in one process disturb each other
 
     def wait_for_editor(self, port: int, tell_stage: Callable[[str], None]) -> None:
         """Listen where an editor expects it, and wait for as long as it takes.
@@ -65,18 +66,17 @@ class Debugger:
         Raises
         ------
         OSError, RuntimeError
-            The port is taken.
+            The port is in use.
         """
         self.open(port)
         tell_stage("waiting for an editor")
-        wait = self._debugpy.wait_for_client
+        self._debugpy.wait_for_client()
         answer_as_done(self._debugpy, port)
-        wait()
 
     def open(self, port: int = 0) -> None:
         if self._debugpy is not None:
             return
-        # The notice about frozen modules would stand in every log; breakpoints are in the
+        # Every log would have debugpy's warning about frozen modules; breakpoints are in the
         # script's files, which are not frozen.
         os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
         import debugpy
@@ -92,19 +92,3 @@ class Debugger:
             self.open()
         except Exception as error:
             _log.error(f"the debugger could not be opened: {error}")
-
-    def _stand_in(self) -> None:
-        """Answer the script's own calls, of debugpy and of ptvsd alike."""
-        from scorehost.dev import ptvsd_calls
-
-        self._listen, self._waiting = self._debugpy.listen, self._debugpy.wait_for_client
-        answer_as_done(self._debugpy, self._settings.debug_port)
-        sys.modules["ptvsd"] = ptvsd_calls  # two debuggers in one process disturb each other
-
-    def _wait(self, seconds: float) -> None:
-        """Wait for a client, but not for ever."""
-        timer = threading.Timer(seconds, self._waiting.cancel)
-        timer.daemon = True
-        timer.start()
-        self._waiting()
-        timer.cancel()

@@ -65,18 +65,8 @@ class LiveReload(Observer):
         self._parts = parts
 
     def start(self) -> None:
-        if self._settings.reload:
-            self._watch()
-
-    def close(self) -> None:
-        if self._watcher is not None:
-            self._watcher.stop()
-
-    def reloaded(self, succeeded: bool) -> None:
-        del succeeded
-        self._answer_reloads()
-
-    def _watch(self) -> None:
+        if not self._settings.reload:
+            return
         if self._profile.resolve is not None:
             resolved = self._profile.resolve()
             self._config_file = resolved.config_file
@@ -91,6 +81,14 @@ class LiveReload(Observer):
         self._watcher.start()
         self.note = f"watching {', '.join(map(str, watched.folders()))}"
         self._log.info(f"live reload: {self.note}")
+
+    def close(self) -> None:
+        if self._watcher is not None:
+            self._watcher.stop()
+
+    def reloaded(self, succeeded: bool) -> None:
+        del succeeded
+        self._answer_reloads()
 
     def _files_changed(self, paths: list[Path]) -> None:
         if self._parts.context.phase.now >= LEAVING:
@@ -117,7 +115,9 @@ class LiveReload(Observer):
             return False
         try:
             resolved = self._profile.resolve()
-            self._check_config_file(resolved.config_file)
+            before, now = self._config_file, resolved.config_file
+            if before is not None and before != now and before.is_file():
+                read_entries(before, LARGEST)  # it was skipped as broken: this raises what is wrong
         except Exception as error:  # whatever a half-written file may cause
             self._log.error(
                 f"the config file cannot be used, so the settings stay as they are: {error}"
@@ -126,17 +126,11 @@ class LiveReload(Observer):
         for text in resolved.warnings:
             if text not in self._config_warnings:
                 self._log.warning(text)
-        files = {file.absolute() for file in (self._config_file, resolved.config_file) if file}
-        self._config_file = resolved.config_file
+        files = {file.absolute() for file in (before, now) if file}
+        self._config_file = now
         self._config_warnings = frozenset(resolved.warnings)
         self._take(resolved.settings)
         return not files.isdisjoint(changed)
-
-    def _check_config_file(self, found: Path | None) -> None:
-        """Raise when the file in use until now is still there, but was skipped as broken."""
-        before = self._config_file
-        if before is not None and before != found and before.is_file():
-            read_entries(before, LARGEST)
 
     def _take(self, new: Settings) -> None:
         """Give the settings to workers that start from now on."""

@@ -1,7 +1,7 @@
 """``ptvsd`` over debugpy, its successor, for scripts whose first lines open a debugger.
 
-ptvsd 4 is no longer maintained and fails on recent Pythons; what scripts call of it has an
-equivalent in debugpy, with other names. Used where ptvsd itself is not installed.
+ptvsd 4 is no longer maintained and fails on recent Pythons; the functions that scripts call have
+equivalents in debugpy under other names. Used where ptvsd itself is not installed.
 """
 
 from __future__ import annotations
@@ -27,14 +27,7 @@ def enable_attach(
     redirect_output: bool = True,  # noqa: ARG001 - the client asks for it itself now
     log_dir: str | None = None,
 ) -> None:
-    """Listen for a debugger's client.
-
-    Parameters
-    ----------
-    address : host and port.
-    redirect_output : the client asks for that itself now.
-    log_dir : folder for the debugger's own log.
-    """
+    """Listen for a debugger's client; the debugger's own log goes to the folder ``log_dir``."""
     debugpy = _debugpy()
     if log_dir:
         debugpy.log_to(log_dir)

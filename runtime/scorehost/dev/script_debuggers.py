@@ -1,9 +1,9 @@
 """What a script's own calls of ptvsd and debugpy do in a scoring worker.
 
-In debug mode the server's debugger listens already: the calls are answered as done, with a
-notice. Otherwise they do what they say; of several workers the first gets the port, and the
-others go on with a notice. While a client is attached, the front is told through the shared
-state, so that no deadline ends a request at a breakpoint.
+In debug mode the server's debugger listens already: the calls return at once, with a notice.
+Otherwise they do what they say; of several workers the first gets the port, and the others continue
+with a notice. While a client is attached, the front is told through the shared state, so that no
+deadline ends a request at a breakpoint.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Final
 from scorehost.wire.shared import SharedState
 
 _LOOK_EVERY: Final = 0.1
-"""Seconds between two looks whether a client is attached."""
+"""Seconds between two checks whether a client is attached."""
 _log = logging.getLogger("scorehost")
 
 
@@ -27,14 +27,12 @@ def adapt(module: ModuleType, shared: SharedState | None) -> None:
     """Adapt a debugger that was just imported, outside debug mode."""
     if shared is None:
         silence(module)
-        return
-    if module.__name__ == "debugpy":
-        own = _Own(module, "listen", "wait_for_client", module.is_client_connected, shared)
-    elif hasattr(module, "__scorehost__"):
-        return  # the stand-in calls debugpy, which is adapted itself
-    else:
-        own = _Own(module, "enable_attach", "wait_for_attach", module.is_attached, shared)
-    own.install()
+    elif module.__name__ == "debugpy":
+        _Own(module, "listen", "wait_for_client", module.is_client_connected, shared).install()
+    elif not hasattr(
+        module, "__scorehost__"
+    ):  # the stand-in calls debugpy, which is adapted itself
+        _Own(module, "enable_attach", "wait_for_attach", module.is_attached, shared).install()
 
 
 class _Own:
@@ -44,7 +42,7 @@ class _Own:
     ----------
     module : debugpy or ptvsd.
     listen, wait : the names of its two functions.
-    attached : tells whether a client is attached.
+    attached : returns whether a client is attached.
     shared : where the front looks.
     """
 
@@ -63,7 +61,7 @@ class _Own:
         self._refused = False
 
     def install(self) -> None:
-        """Put ours in the place of both functions."""
+        """Replace both functions by ours."""
         listen, wait = self._names
 
         def listening(*arguments: Any, **options: Any) -> Any:
@@ -80,7 +78,7 @@ class _Own:
         setattr(self._module, wait, waiting)
 
     def listen(self, address: Any = ("0.0.0.0", 5678), *arguments: Any, **options: Any) -> Any:  # noqa: S104 - ptvsd's
-        """Listen, unless another worker does."""
+        """Listen, unless another worker already does."""
         try:
             result = self._listen(address, *arguments, **options)
         except (OSError, RuntimeError):
@@ -88,9 +86,9 @@ class _Own:
                 raise
             self._refused = True
             _log.warning(
-                f"{self._module.__name__}: {shown(address)} is taken, most likely by another "
-                "worker; this one goes on without a debugger. With one worker (--workers 1) or "
-                "--debug every request reaches it."
+                f"{self._module.__name__}: {shown(address)} is already in use, most likely by "
+                "another worker, so this worker continues without a debugger. With one worker "
+                "(--workers 1 or --debug), every request reaches the debugger."
             )
             return address
         watcher = threading.Thread(target=self._watch, name="scorehost-debugger", daemon=True)
@@ -107,7 +105,7 @@ class _Own:
 
 
 def port_taken(address: Any) -> bool:
-    """Whether somebody listens there."""
+    """Whether the address is in use."""
     host, port = address if isinstance(address, tuple) else ("127.0.0.1", address)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -127,10 +125,10 @@ def shown(address: Any) -> str:
 
 
 def silence(module: ModuleType) -> None:
-    """Where nobody serves: a script that is only checked or replayed waits for no editor."""
+    """Without a server: a script that is only checked or replayed does not wait for an editor."""
 
     def nothing(*_: Any, **__: Any) -> None:
-        _log.info(f"{module.__name__}: no debugger is opened here")
+        _log.info(f"{module.__name__}: the call was ignored, because no server is running")
 
     nothing.cancel = nothing  # type: ignore[attr-defined]
     for name in ("listen", "wait_for_client", "enable_attach", "wait_for_attach"):
@@ -139,19 +137,19 @@ def silence(module: ModuleType) -> None:
 
 
 def answer_as_done(debugpy: ModuleType, port: int) -> None:
-    """In debug mode: the script's own calls change nothing, and say so."""
+    """In debug mode: the script's own calls change nothing, and log a notice."""
 
     def listen(*_: Any, **__: Any) -> tuple[str, int]:
         _log.warning(
-            f"the script opens a debugger; in debug mode one listens already, on port {port}, "
-            "and the call is answered as done"
+            "the script's call to open a debugger was ignored, because one already listens on port "
+            f"{port} in debug mode"
         )
         return "127.0.0.1", port
 
     def wait_for_client(*_: Any, **__: Any) -> None:
         _log.warning(
-            "the script waits for a debugger; in debug mode --debug-wait SECONDS does that, and "
-            "the call is answered as done"
+            "the script's call to wait for a debugger was ignored; in debug mode, use "
+            "--debug-wait SECONDS to wait for one"
         )
 
     wait_for_client.cancel = lambda: None  # type: ignore[attr-defined]
