@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from scorehost.dev.debug_port import DebugPort
 from scorehost.dev.error_pages import DebugErrors
-from scorehost.dev.live_reload import LiveReload, report_text
+from scorehost.dev.live_reload import LiveReload
 from scorehost.dev.places import in_container
 from scorehost.dev.request_history import RequestHistory
 from scorehost.errors import UsageError
@@ -75,8 +75,7 @@ class DevelopmentFeatures(Features):
             self._settings,
             self._parts,
             self._history,
-            report=lambda: report_text(self._parts.pool.lifecycle.last_failure),
-            reload_note=lambda: self._reload.note,
+            self._reload,
             sources=self._sources,
             in_container=in_container(self._environ),
         ).add(app)
@@ -88,8 +87,7 @@ class DevelopmentFeatures(Features):
         self._port.add_to_state(document)
         shows_reports = self._settings.debug or self._settings.reload
         if shows_reports and "last_failure" in document:
-            report = report_text(self._parts.pool.lifecycle.last_failure)
-            document["last_failure"]["report"] = report
+            document["last_failure"]["report"] = self._reload.report()
 
     def start(self) -> None:
         settings = self._settings
@@ -144,15 +142,11 @@ class DevelopmentFeatures(Features):
         """Refuse what another site's page sends through somebody's browser."""
 
         def handle(exchange: Exchange) -> None:
-            if _is_from_elsewhere(exchange):
+            origin = exchange.known.get(b"origin", b"")
+            if origin and origin.partition(b"://")[2] != exchange.known.get(b"host", b""):
                 text = "Pages of other sites may not send this request."
                 self._parts.endpoints.json(exchange, 403, {"message": text})
             else:
                 handler(exchange)
 
         return handle
-
-
-def _is_from_elsewhere(exchange: Exchange) -> bool:
-    origin = exchange.known.get(b"origin", b"")
-    return bool(origin) and origin.partition(b"://")[2] != exchange.known.get(b"host", b"")

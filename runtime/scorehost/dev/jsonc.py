@@ -62,7 +62,10 @@ def _change(
 ) -> tuple[int, int, str]:
     """The start and end of the text to replace, and its replacement."""
     if "configurations" not in document:
-        return _as_member(text, plain, configuration, alone=not document)
+        start = plain.index("{") + 1
+        end = len(text) - len(text[start:].lstrip(" "))
+        made = f'\n    "configurations": [\n        {_written(configuration)}\n    ]'
+        return start, end, made + ("," if document else "\n")
     start, end, items = _items(plain)
     for (first, last), item in zip(items, document["configurations"], strict=True):
         if isinstance(item, dict) and item.get("name") == configuration["name"]:
@@ -73,15 +76,6 @@ def _change(
     if text[start + 1 : end].strip():  # a comment, which stays
         return start + 1, start + 1, made
     return start + 1, end, made + "\n    "
-
-
-def _as_member(
-    text: str, plain: str, configuration: dict[str, Any], *, alone: bool
-) -> tuple[int, int, str]:
-    start = plain.index("{") + 1
-    end = len(text) - len(text[start:].lstrip(" "))
-    made = f'\n    "configurations": [\n        {_written(configuration)}\n    ]'
-    return start, end, made + ("\n" if alone else ",")
 
 
 def _written(configuration: dict[str, Any]) -> str:

@@ -64,6 +64,15 @@ class LiveReload(Observer):
         """Take the server that is to be reloaded."""
         self._parts = parts
 
+    def report(self) -> str:
+        """The report of the last failed start or reload, framed; "" when that did not fail."""
+        failure = self._parts.pool.lifecycle.last_failure
+        if failure is None:
+            return ""
+        from scorehost.diagnosis.report import Report
+
+        return Report.from_dict(failure).text()
+
     def start(self) -> None:
         if not self._settings.reload:
             return
@@ -168,17 +177,7 @@ class LiveReload(Observer):
         lifecycle = self._parts.pool.lifecycle
         status, document = 200, {"message": "Reloaded.", "generation": lifecycle.generation}
         if lifecycle.last_failure is not None:
-            report = report_text(lifecycle.last_failure)
-            status, document = 500, {"message": "The reload failed.", "report": report}
+            status, document = 500, {"message": "The reload failed.", "report": self.report()}
         for exchange in waiting:
             if exchange.state != DONE:
                 self._parts.endpoints.json(exchange, status, document)
-
-
-def report_text(failure: dict[str, Any] | None) -> str:
-    """The report of a failed start or reload, framed; "" without a failure."""
-    if failure is None:
-        return ""
-    from scorehost.diagnosis.report import Report
-
-    return Report.from_dict(failure).text()

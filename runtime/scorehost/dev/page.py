@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from scorehost.dev.live_reload import LiveReload
 from scorehost.dev.places import attach_configuration
 from scorehost.dev.recording import as_bytes, compare
 from scorehost.dev.replaying import replay
@@ -39,9 +40,7 @@ class DebugPage:
 
     Parameters
     ----------
-    settings, parts, history : those of the server, its parts, and the last requests.
-    report : returns the report of the last failed start or reload, framed.
-    reload_note : returns how files are watched, "" when they are not.
+    settings, parts, history, reload : the server's settings, its parts, and two of its features.
     sources : returns where each setting came from.
     in_container : whether the server runs in a container.
     """
@@ -49,8 +48,7 @@ class DebugPage:
     settings: Settings
     parts: Parts
     history: RequestHistory
-    report: Callable[[], str]
-    reload_note: Callable[[], str]
+    reload: LiveReload
     sources: Callable[[], Mapping[str, object]]
     in_container: bool
 
@@ -114,8 +112,8 @@ class DebugPage:
         return {
             "script": self.settings.script.name,
             "status": self.parts.status.document(),
-            "report": self.report(),
-            "reload": self.reload_note(),
+            "report": self.reload.report(),
+            "reload": self.reload.note,
             "generation": pool.lifecycle.generation,
             "workers": [
                 {

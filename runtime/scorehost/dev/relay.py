@@ -158,10 +158,22 @@ async def _pass_on(
     """Pass messages on in both directions until one of the two sides ends."""
     inner, outer = await asyncio.open_connection("127.0.0.1", session.port)
     outer.write(first)
-    ways = [
-        asyncio.ensure_future(_to_worker(asked, outer, session)),
-        asyncio.ensure_future(_to_client(inner, writer, session)),
-    ]
+
+    async def to_worker() -> None:
+        async for raw, message in asked:
+            session.asked(message)
+            outer.write(raw)
+            await outer.drain()
+
+    async def to_client() -> None:
+        messages = Messages()
+        while data := await inner.read(_READ_SIZE):
+            for raw, message in messages.feed(data):
+                writer.write(session.told(raw, message))
+            await writer.drain()
+        writer.write(messages.rest)
+
+    ways = [asyncio.ensure_future(to_worker()), asyncio.ensure_future(to_client())]
     try:
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         there, _ = await _ended(ways)
@@ -218,26 +230,6 @@ def refusal(request: dict[str, Any]) -> bytes:
         command=request["command"], message=text,
         body={"error": {"id": 1, "format": text, "showUser": True}},
     )  # fmt: skip
-
-
-async def _to_worker(
-    asked: AsyncIterator[Read], writer: asyncio.StreamWriter, session: Session
-) -> None:
-    async for raw, message in asked:
-        session.asked(message)
-        writer.write(raw)
-        await writer.drain()
-
-
-async def _to_client(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, session: Session
-) -> None:
-    messages = Messages()
-    while data := await reader.read(_READ_SIZE):
-        for raw, message in messages.feed(data):
-            writer.write(session.told(raw, message))
-        await writer.drain()
-    writer.write(messages.rest)
 
 
 class Messages:

@@ -28,80 +28,62 @@ def adapt(module: ModuleType, shared: SharedState | None) -> None:
     if shared is None:
         silence(module)
     elif module.__name__ == "debugpy":
-        _Own(module, "listen", "wait_for_client", module.is_client_connected, shared).install()
+        _share(module, "listen", "wait_for_client", module.is_client_connected, shared)
     elif not hasattr(
         module, "__scorehost__"
     ):  # the stand-in calls debugpy, which is adapted itself
-        _Own(module, "enable_attach", "wait_for_attach", module.is_attached, shared).install()
+        _share(module, "enable_attach", "wait_for_attach", module.is_attached, shared)
 
 
-class _Own:
-    """A debugger that the script opens itself.
+def _share(
+    module: ModuleType, listen: str, wait: str, attached: Callable[[], bool], shared: SharedState
+) -> None:
+    """Let the debuggers that the workers' scripts open themselves share one port.
 
     Parameters
     ----------
     module : debugpy or ptvsd.
-    listen, wait : the names of its two functions.
+    listen, wait : the names of its two functions, which are replaced.
     attached : returns whether a client is attached.
-    shared : where the front looks.
+    shared : tells the front.
     """
+    real_listen, real_wait = getattr(module, listen), getattr(module, wait)
+    refused = False
 
-    def __init__(
-        self,
-        module: ModuleType,
-        listen: str,
-        wait: str,
-        attached: Callable[[], bool],
-        shared: SharedState,
-    ) -> None:
-        self._module, self._shared, self._attached = module, shared, attached
-        self._names = listen, wait
-        self._listen: Callable[..., Any] = getattr(module, listen)
-        self._wait: Any = getattr(module, wait)
-        self._refused = False
-
-    def install(self) -> None:
-        """Replace both functions by ours."""
-        listen, wait = self._names
-
-        def listening(*arguments: Any, **options: Any) -> Any:
-            return self.listen(*arguments, **options)
-
-        listening.original = self._listen  # type: ignore[attr-defined]
-        setattr(self._module, listen, listening)
-
-        def waiting(*arguments: Any, **options: Any) -> Any:
-            return None if self._refused else self._wait(*arguments, **options)
-
-        if hasattr(self._wait, "cancel"):
-            waiting.cancel = self._wait.cancel  # type: ignore[attr-defined]
-        setattr(self._module, wait, waiting)
-
-    def listen(self, address: Any = ("0.0.0.0", 5678), *arguments: Any, **options: Any) -> Any:  # noqa: S104 - ptvsd's
-        """Listen, unless another worker already does."""
+    def listening(address: Any = ("0.0.0.0", 5678), *arguments: Any, **options: Any) -> Any:  # noqa: S104 - ptvsd's
+        nonlocal refused
         try:
-            result = self._listen(address, *arguments, **options)
+            result = real_listen(address, *arguments, **options)
         except (OSError, RuntimeError):
             if not port_taken(address):
                 raise
-            self._refused = True
+            refused = True
             _log.warning(
-                f"{self._module.__name__}: {shown(address)} is already in use, most likely by "
-                "another worker, so this worker continues without a debugger. With one worker "
-                "(--workers 1 or --debug), every request reaches the debugger."
+                f"{module.__name__}: {shown(address)} is already in use, most likely by another "
+                "worker, so this worker continues without a debugger. With one worker (--workers 1 "
+                "or --debug), every request reaches the debugger."
             )
             return address
-        watcher = threading.Thread(target=self._watch, name="scorehost-debugger", daemon=True)
+        watcher = threading.Thread(target=watch, name="scorehost-debugger", daemon=True)
         # The debugger must neither trace nor stop this thread.
         watcher.pydev_do_not_trace = watcher.is_pydev_daemon_thread = True  # type: ignore[attr-defined]
         watcher.start()
-        _log.info(f"{self._module.__name__}: the script's debugger listens on {shown(address)}")
+        _log.info(f"{module.__name__}: the script's debugger listens on {shown(address)}")
         return result
 
-    def _watch(self) -> None:
+    def watch() -> None:
         pause = threading.Event()
         while not pause.wait(_LOOK_EVERY):
-            self._shared.debugged = self._attached()
+            shared.debugged = attached()
+
+    def waiting(*arguments: Any, **options: Any) -> Any:
+        return None if refused else real_wait(*arguments, **options)
+
+    listening.original = real_listen  # type: ignore[attr-defined]
+    if hasattr(real_wait, "cancel"):
+        waiting.cancel = real_wait.cancel  # type: ignore[attr-defined]
+    setattr(module, listen, listening)
+    setattr(module, wait, waiting)
 
 
 def port_taken(address: Any) -> bool:

@@ -157,12 +157,11 @@ class _Collector:
     def _counter(
         family: Any, name: str, text: str, labels: Sequence[str],
         values: Iterable[tuple[tuple[str, ...], float]],
-    ) -> Metric:  # fmt: skip
+    ) -> Any:  # fmt: skip
         metric = family(name, text, labels=labels)
         for key, value in values:
             metric.add_metric(key, value)
-        made: Metric = metric
-        return made
+        return metric
 
     def _histograms(self) -> Iterator[Metric]:
         from prometheus_client.core import HistogramMetricFamily
