@@ -243,7 +243,7 @@ def test_the_config_file_and_a_model(own_server: StartServer):
         json.dumps({"SERVICE_NAME": "after", "WORKER_COUNT": 2})
     )
     wait_for(server, service="after")
-    server.wait_for_line("restart the server for changes of WORKER_COUNT to take effect")
+    server.wait_for_line("restart the server for changes to WORKER_COUNT to take effect")
     (server.folder / "azureml-models" / "m" / "1" / "model.txt").write_text("new")
     wait_for(server, model="new")
 

@@ -152,7 +152,7 @@ class DebugPort:
     async def _dismiss(self) -> Answer:
         """Close the port and disconnect its clients."""
         await self.relay.close()
-        self._log.warning("the debugger was closed")
+        self._log.warning("the debugger's port was closed")
         return await self._tell()
 
     async def _tell(self) -> Answer:

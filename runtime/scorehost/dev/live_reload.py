@@ -152,7 +152,7 @@ class LiveReload(Observer):
         later = [variable for name, variable in changed.items() if name not in _FOR_WORKERS]
         if later:
             self._log.warning(
-                f"restart the server for changes of {', '.join(later)} to take effect"
+                f"restart the server for changes to {', '.join(later)} to take effect"
             )
         self._parts.launcher.settings = new
 

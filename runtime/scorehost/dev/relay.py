@@ -124,7 +124,7 @@ class Relay:
             except StopAsyncIteration:
                 return  # somebody only looked whether the port is open
             if request.get("command") != "initialize" or not isinstance(request.get("seq"), int):
-                raise NoMessage("a message other than a client's first request")
+                raise NoMessage("a first message that is not an initialize request")
             session.port = await self._offered()
             if session.port and not await self._has_left(session):
                 self._notice("the debugger already has a client; another one was refused")

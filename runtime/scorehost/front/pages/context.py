@@ -1,4 +1,4 @@
-"""What the front that serves the pages tells them."""
+"""What the front tells the pages that it serves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _not_yet() -> str:
 
 @dataclass(frozen=True)
 class PageContext:
-    """What the front tells its pages. Functions are called when a page needs them, on its thread.
+    """What the front tells its pages, by functions that are called on the pages' thread.
 
     Parameters
     ----------
