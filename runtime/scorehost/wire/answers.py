@@ -33,8 +33,8 @@ RUN_RETURNED: Final = 4
 
 _PLAIN_OK: Final = RUN_RETURNED
 LARGE: Final = 1 << 20
-"""Frames from this size (bytes) are put together in place, one read at a time: to copy 100 MB
-in one go would make the front deaf for a third of a second."""
+"""Frames from this size (bytes) are put together in place, one read at a time: copying 100 MB
+in one go would block the front for a third of a second."""
 
 
 class AnswerFrame(NamedTuple):
@@ -161,7 +161,8 @@ class AnswerReader:
                 break
             meta = data[position + ANSWER_PREFIX : middle] if meta_size else b""
             fields = (kind, flags, status, number, run_ns, meta, data[middle:last])
-            frames.append(tuple.__new__(AnswerFrame, fields))  # a fifth of its own constructor
+            # This takes a fifth of the time of the class's own constructor.
+            frames.append(tuple.__new__(AnswerFrame, fields))
             position = last
         if position < end:
             rest += data[position:]
@@ -169,11 +170,11 @@ class AnswerReader:
         return frames
 
     def _make_room(self) -> None:
-        """Take room for the whole of a large frame when its prefix is there."""
+        """Allocate memory for the whole of a large frame once its prefix is there."""
         rest = self._rest
         if len(rest) < ANSWER_PREFIX or self._needed(rest) < LARGE:
             return
-        # Not a bytearray: that would write zeros to all of it, here and now.
+        # A bytearray would write zeros to all of it, here and now.
         self._large = memoryview(mmap.mmap(-1, self._needed(rest)))
         self._large[: len(rest)] = rest
         self._filled = len(rest)

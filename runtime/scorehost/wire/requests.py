@@ -32,7 +32,7 @@ MEMORY_FILE_FROM: Final = 48 << 10
 """Bodies from this size travel as a memory file (bytes); a packet must fit the send buffer,
 208 KiB by default on Linux (net.core.wmem_default), several times over."""
 LARGEST_PACKET: Final = 192 << 10
-_CUT: Final = int(socket.MSG_TRUNC) | int(socket.MSG_CTRUNC)  # an enum's | takes 2 µs each time
+_CUT: Final = int(socket.MSG_TRUNC) | int(socket.MSG_CTRUNC)  # an enum's "|" takes 2 µs
 
 
 def pack_request(
@@ -59,7 +59,7 @@ def pack_meta(
 def pack_scoring_request(
     number: int, request_id: bytes, request: ScoringRequest, *, in_file: bool
 ) -> bytes:
-    """Make the packet of a request with everything; of a body in a file, all but that."""
+    """Make the packet of a request with everything, but for a body that is in a memory file."""
     meta = pack_meta(
         request.method, request.target, request.content_type, request.remote_address,
         request.headers,
@@ -99,7 +99,7 @@ class RequestReader:
         if not size:
             return None
         if flags & _CUT:
-            raise FrameError(f"a request packet of over {LARGEST_PACKET} bytes was cut")
+            raise FrameError(f"A request packet of over {LARGEST_PACKET} bytes was truncated.")
         kind, in_file, id_size, meta_size, number = _REQUEST.unpack_from(buffer)
         start = REQUEST_PREFIX + id_size
         body = bytes(buffer[start + meta_size : size])  # half the time of a slice of a view
@@ -110,15 +110,11 @@ class RequestReader:
             body = read_memory_file(received_files(ancillary)[0])
         if kind == SCORE_PLAIN:
             return number, request_id, ScoringRequest(body)
-        method, target, content_type, address, headers = orjson.loads(
-            buffer[start : start + meta_size]
-        )
+        meta = orjson.loads(buffer[start : start + meta_size])
+        method, target, content_type, address, headers = meta
         pairs = [(name, value) for name, value in headers]
-        return (
-            number,
-            request_id,
-            ScoringRequest.full(method, target, pairs, content_type, body, address),
-        )
+        request = ScoringRequest.full(method, target, pairs, content_type, body, address)
+        return number, request_id, request
 
 
 def request_number(packet: bytes) -> int:

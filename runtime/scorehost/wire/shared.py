@@ -8,10 +8,22 @@ from __future__ import annotations
 
 import mmap
 import os
-from typing import Final
+from typing import Any, Final
 
 _BEGUN, _BEGUN_AT, _VICTIM, MARK_ALL, _DEBUGGED, _DEBUGGER_PORT = range(6)
 SHARED_BYTES: Final = mmap.PAGESIZE
+
+
+def _word(index: int) -> Any:
+    """A property that reads and writes one word."""
+
+    def read(self: SharedState) -> int:
+        return self.words[index]
+
+    def write(self: SharedState, value: int) -> None:
+        self.words[index] = value
+
+    return property(read, write)
 
 
 class SharedState:
@@ -20,7 +32,23 @@ class SharedState:
     Parameters
     ----------
     descriptor : a memory file of ``SHARED_BYTES``.
+
+    Attributes
+    ----------
+    begun : number of the request that is in the worker; 0 for none.
+    begun_at_ns : when it was begun, on the monotonic clock.
+    victim : number of the request that the front wants interrupted.
+    mark_all : native code prints, so every request must be marked in the output.
+    debugged : a client is attached to a debugger that the script itself opened.
+    debugger_port : where on 127.0.0.1 the worker's debugger listens; 0 for nowhere.
     """
+
+    begun: int = _word(_BEGUN)
+    begun_at_ns: int = _word(_BEGUN_AT)
+    victim: int = _word(_VICTIM)
+    mark_all: bool = _word(MARK_ALL)
+    debugged: bool = _word(_DEBUGGED)
+    debugger_port: int = _word(_DEBUGGER_PORT)
 
     def __init__(self, descriptor: int) -> None:
         self._map = mmap.mmap(descriptor, SHARED_BYTES)
@@ -34,58 +62,12 @@ class SharedState:
         return descriptor
 
     def begin(self, number: int, now_ns: int) -> None:
-        """Worker: this request is inside now (0: none)."""
+        """Called by the worker: this request is inside now."""
         self.words[_BEGUN_AT] = now_ns
         self.words[_BEGUN] = number
 
     def end(self) -> None:
         self.words[_BEGUN] = 0
-
-    @property
-    def begun(self) -> int:
-        """The number of the request inside, 0 when there is none."""
-        return self.words[_BEGUN]
-
-    @property
-    def begun_at_ns(self) -> int:
-        """When it was begun, on the monotonic clock."""
-        return self.words[_BEGUN_AT]
-
-    @property
-    def victim(self) -> int:
-        """The request that the front wants interrupted."""
-        return self.words[_VICTIM]
-
-    @victim.setter
-    def victim(self, number: int) -> None:
-        self.words[_VICTIM] = number
-
-    @property
-    def mark_all(self) -> bool:
-        """Whether native code prints, so that every request must be marked in the output."""
-        return bool(self.words[MARK_ALL])
-
-    @mark_all.setter
-    def mark_all(self, value: bool) -> None:
-        self.words[MARK_ALL] = value
-
-    @property
-    def debugged(self) -> bool:
-        """Whether a client is attached to a debugger that the script itself opened."""
-        return bool(self.words[_DEBUGGED])
-
-    @debugged.setter
-    def debugged(self, value: bool) -> None:
-        self.words[_DEBUGGED] = value
-
-    @property
-    def debugger_port(self) -> int:
-        """Where on 127.0.0.1 the worker's debugger listens; 0: nowhere."""
-        return self.words[_DEBUGGER_PORT]
-
-    @debugger_port.setter
-    def debugger_port(self, port: int) -> None:
-        self.words[_DEBUGGER_PORT] = port
 
     def close(self) -> None:
         self.words.release()

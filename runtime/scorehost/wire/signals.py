@@ -15,7 +15,7 @@ DUMP_SIGNAL: Final = signal.SIGRTMIN + 5
 DEBUG_SIGNAL: Final = signal.SIGRTMIN + 4
 """Open a debugger, where SCOREHOST_DEBUG_ON_DEMAND allows it."""
 INTERRUPT_SIGNAL: Final = signal.SIGRTMIN + 6
-"""Raise in the request that the shared state names."""
+"""Interrupt the request that the shared state names."""
 
 
 def send_to_main_thread(process: int, number: int) -> None:
