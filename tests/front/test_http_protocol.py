@@ -359,7 +359,7 @@ def test_a_transfer_coding_that_nobody_here_reads(server: LiveServer, coding: st
 
         assert response.status == 501
         assert (
-            response.message == f"The Transfer-Encoding is {coding!r}; only chunked is understood."
+            response.message == f"The Transfer-Encoding is {coding!r}; only chunked is supported."
         )
         assert connection.at_end()
 

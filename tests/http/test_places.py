@@ -153,7 +153,7 @@ def test_a_port_that_is_taken_is_one_clear_message(own_server: StartServer) -> N
     port = first.address.port
     (line,) = second.log.splitlines()
     assert f"ERROR scorehost: Port {port} is in use by process {first.pid} (" in line
-    assert line.endswith(f"End that, or take another port: --port {port + 1}")
+    assert line.endswith(f"Stop it, or use another port: --port {port + 1}")
     assert first.score(1) == 1
 
 
@@ -169,9 +169,9 @@ def test_a_health_port_that_is_taken(own_server: StartServer) -> None:
 @pytest.mark.parametrize(
     ("host", "said"),
     [
-        ("203.0.113.5", "'203.0.113.5' is not an address of this machine. --host takes 127.0.0.1"),
+        ("203.0.113.5", "'203.0.113.5' is not an address of this machine. Use --host 127.0.0.1"),
         ("no.such.host.invalid", "'no.such.host.invalid' is not an address of this machine ("),
-        ("unix:{tmp}/none/x.sock", "There is no folder {tmp}/none for the UNIX socket x.sock"),
+        ("unix:{tmp}/none/x.sock", "{tmp}/none, the folder of the UNIX socket, does not exist"),
         ("unix:{tmp}/file", "{tmp}/file exists and is not a UNIX socket. Remove it"),
         ("unix:{tmp}/" + "x" * 120, "is too long for a UNIX socket: at most 107 bytes"),
     ],

@@ -51,8 +51,8 @@ def test_sockets_that_are_lent(name: str) -> None:
 def test_without_the_right_to_a_low_port() -> None:
     said = explain(OSError(errno.EACCES, "Permission denied"), "0.0.0.0", 80, "--port")
 
-    assert said.startswith("Port 80 is only for processes with CAP_NET_BIND_SERVICE")
-    assert said.endswith("Take one from 1024 up: --port 8080")
+    assert said.startswith("Port 80 requires CAP_NET_BIND_SERVICE")
+    assert said.endswith("Use a port from 1024 up: --port 8080")
 
 
 def test_anything_else_is_told_as_the_system_does() -> None:

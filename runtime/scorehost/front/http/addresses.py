@@ -1,7 +1,7 @@
 """The addresses to listen on, and what keeps a server from having one of them.
 
-gunicorn opens the sockets. It would try five times and say no more than the system does; here
-that is found out before, with whoever has the address already.
+gunicorn opens the sockets. It would try five times and say no more than the system does, so the
+reason is found before that, together with the process that has the address already.
 """
 
 from __future__ import annotations
@@ -18,20 +18,22 @@ from typing import Final
 from scorehost.settings import Settings
 
 _LENT: Final = ("LISTEN_FDS", "GUNICORN_FD")
-"""Variables that name sockets which are open already (sd_listen_fds(3), and gunicorn's own)."""
+"""Variables that name sockets which are open already: sd_listen_fds(3), and gunicorn's own."""
 _LISTENING: Final = "0A"
 """State of a listening socket in /proc/net/tcp (Linux' TCP_LISTEN)."""
 _LONGEST_PATH: Final = 107
 """Bytes of a UNIX socket's path (unix(7))."""
 _COMMAND: Final = 80
 """Characters of a command line that are shown."""
+_HOSTS: Final = (
+    "Use --host 127.0.0.1 to listen on this machine only, or 0.0.0.0 to listen on all its networks."
+)
 
 
 def addresses(settings: Settings) -> list[str]:
-    """What to listen on, as gunicorn writes it; the health port comes last."""
+    """Return what to listen on, as gunicorn writes it; the health port comes last."""
     if settings.host.startswith("unix:"):
-        bind = [settings.host]
-        host = "127.0.0.1"
+        bind, host = [settings.host], "127.0.0.1"
     else:
         host = settings.host.strip("[]")
         host = f"[{host}]" if ":" in host else host
@@ -42,12 +44,12 @@ def addresses(settings: Settings) -> list[str]:
 
 
 def why_not(settings: Settings, environ: Mapping[str, str], *, shares_port: bool = False) -> str:
-    """Why the server cannot listen where it was told to, and what to do; "" when it can.
+    """Say why the server cannot listen where it was told to, and what to do; "" when it can.
 
     Parameters
     ----------
     settings : the addresses.
-    environ : says whether the sockets are open already.
+    environ : its variables tell whether the sockets are open already.
     shares_port : whether several servers may listen on one port (gunicorn's ``reuse_port``).
     """
     if any(environ.get(name) for name in _LENT):
@@ -65,7 +67,7 @@ def why_not(settings: Settings, environ: Mapping[str, str], *, shares_port: bool
 
 
 def _why_no_port(host: str, port: int | None, flag: str, shares_port: bool) -> str:
-    if not port:  # none, or any
+    if not port:  # no port at all, or any free one
         return ""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -81,38 +83,35 @@ def _why_no_port(host: str, port: int | None, flag: str, shares_port: bool) -> s
     return ""
 
 
-_HOSTS: Final = "--host takes 127.0.0.1 for this machine alone, 0.0.0.0 for all its networks."
-
-
 def explain(error: OSError, host: str, port: int, flag: str) -> str:
-    """What an error of bind(2) means, and what to do."""
+    """Say what an error of bind(2) means, and what to do."""
     if error.errno == errno.EADDRINUSE:
         by = " and ".join(holders(port)) or "another process ('ss -ltnp' tells root which)"
-        return f"Port {port} is in use by {by}. End that, or take another port: {flag} {port + 1}"
+        return f"Port {port} is in use by {by}. Stop it, or use another port: {flag} {port + 1}"
     if error.errno == errno.EADDRNOTAVAIL:
         return f"The host {host!r} is not an address of this machine. {_HOSTS}"
     if error.errno == errno.EACCES:
         return (
-            f"Port {port} is only for processes with CAP_NET_BIND_SERVICE here ({error.strerror}). "
-            f"Take one from 1024 up: {flag} 8080"
+            f"Port {port} requires CAP_NET_BIND_SERVICE, which this process does not have "
+            f"({error.strerror}). Use a port from 1024 up: {flag} 8080"
         )
     return f"Cannot listen on {host}, port {port}: {error.strerror}."
 
 
 def _why_no_file(path: Path) -> str:
-    """Why there can be no UNIX socket here; one that nobody listens to is replaced."""
+    """Say why there can be no UNIX socket here; one that nobody listens on is replaced."""
     if len(os.fsencode(path)) > _LONGEST_PATH:
         return f"{path} is too long for a UNIX socket: at most {_LONGEST_PATH} bytes (unix(7))."
     if not path.parent.is_dir():
-        return f"There is no folder {path.parent} for the UNIX socket {path.name}. Make it first."
+        return f"{path.parent}, the folder of the UNIX socket, does not exist. Create it first."
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        return f"The UNIX socket {path} cannot be made: this user may not write to its folder."
+        return f"The UNIX socket {path} cannot be created: this user may not write to its folder."
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.stat().st_mode):
-            return f"{path} exists and is not a UNIX socket. Remove it, or name another path."
+            return f"{path} exists and is not a UNIX socket. Remove it, or use another path."
         if _somebody_listens(path):
             return (
-                f"The UNIX socket {path} is in use. End the process that listens there, or name "
+                f"The UNIX socket {path} is in use. Stop the process that listens on it, or use "
                 "another path."
             )
     return ""
@@ -123,9 +122,9 @@ def _somebody_listens(path: Path) -> bool:
         trial.setblocking(False)
         try:
             trial.connect(str(path))
-        except BlockingIOError:  # so many wait already
+        except BlockingIOError:  # its backlog is full
             return True
-        except OSError:  # left by a server that was killed
+        except OSError:  # left behind by a server that was killed
             return False
         return True
 
@@ -134,9 +133,9 @@ def _somebody_listens(path: Path) -> bool:
 
 
 def holders(port: int) -> list[str]:
-    """The processes that listen on a port, each with its id; those of others are not seen.
+    """List the processes that listen on a port; those of other users cannot be seen.
 
-    Of a process and those it handed the socket to, only the first is named.
+    Of a process and the children that inherited its socket, only the first is named.
     """
     wanted = {f"socket:[{inode}]" for inode in _inodes(port)}
     found = dict(_with_sockets(wanted)) if wanted else {}
@@ -148,7 +147,7 @@ def holders(port: int) -> list[str]:
 
 
 def _inodes(port: int) -> Iterator[str]:
-    """The sockets that listen on a port, by inode (proc(5), /proc/net/tcp)."""
+    """Yield the inodes of sockets that listen on a port (proc(5), /proc/net/tcp)."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError):
             for line in Path(table).read_text("ascii").splitlines()[1:]:
@@ -158,7 +157,7 @@ def _inodes(port: int) -> Iterator[str]:
 
 
 def _with_sockets(wanted: set[str]) -> Iterator[tuple[int, int]]:
-    """Processes that have one of these sockets, each with its parent."""
+    """Yield the processes that have one of these sockets, each with its parent."""
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # another user's, or it has just ended
             if any(str(link.readlink()) in wanted for link in (process / "fd").iterdir()):

@@ -35,13 +35,7 @@ class Body:
             self._to_file(exchange)
 
     def end(self, exchange: Exchange) -> None:
-        """Leave the whole body with the exchange.
-
-        Raises
-        ------
-        OSError
-            The memory file cannot be written.
-        """
+        """Leave the whole body with the exchange; raises OSError as :meth:`add` does."""
         if exchange.body_file >= 0:
             self._to_file(exchange)
         elif self._pieces:

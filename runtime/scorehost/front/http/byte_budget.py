@@ -18,7 +18,7 @@ class ByteBudget:
     Parameters
     ----------
     limit : bytes that all bodies together may hold (SCOREHOST_MAX_QUEUE_BYTES).
-    retry_after : tells after how many seconds a client that is refused should try again.
+    retry_after : tells after how many seconds a refused client should try again.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class ByteBudget:
         self.held = 0
 
     def has_room(self, size: int) -> bool:
-        """Whether a body of this size may be held without asking further."""
+        """Whether a body of this size may be held, whichever route it is for."""
         return self.held + size <= self._limit
 
     def hold(self, exchange: Exchange, size: int) -> None:
@@ -47,8 +47,8 @@ class ByteBudget:
         counts = bool(exchange.route.protocol) or size > SMALL_BODY
         if self.held and self.held + more > limit and counts:
             raise Overloaded(
-                f"The bodies of waiting requests would hold {self.held + more} bytes; at "
-                f"most {limit} are kept (SCOREHOST_MAX_QUEUE_BYTES). Try again later.",
+                f"The bodies of the waiting requests would take {self.held + more} bytes; at "
+                f"most {limit} are allowed (SCOREHOST_MAX_QUEUE_BYTES). Try again later.",
                 self._retry_after(),
                 limit=limit,
                 value=self.held + more,
@@ -58,5 +58,6 @@ class ByteBudget:
         exchange.held = size
 
     def no_room(self, error: OSError) -> Overloaded:
-        """Return the refusal of a body that the system has no memory file for."""
-        return Overloaded(f"There is no room for another body now: {error}.", self._retry_after())
+        """Return the refusal of a body for which the system has no memory file."""
+        problem = f"No memory is available for another request body: {error}."
+        return Overloaded(problem, self._retry_after())

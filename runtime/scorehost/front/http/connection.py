@@ -51,14 +51,7 @@ _PIECE: Final = 256 << 10
 """Bytes of a large answer that are written at once."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-NEW: Final = 0
-IDLE: Final = 1
-HEAD: Final = 2
-BODY: Final = 3
-SERVED: Final = 4
-TELLING: Final = 5
-LINGERING: Final = 6
-CLOSING: Final = 7
+NEW, IDLE, HEAD, BODY, SERVED, TELLING, LINGERING, CLOSING = range(8)
 
 
 class Connection(asyncio.Protocol):
@@ -79,23 +72,10 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_closing",
-        "_context",
-        "_parser",
-        "_reading",
-        "_unsent",
-        "_waiting",
-        "active",
-        "address",
-        "deadline",
-        "health_only",
-        "lost",
-        "on_drain",
-        "refused",
-        "state",
-        "transport",
-        "writable",
-    )
+        "_closing", "_context", "_parser", "_reading", "_unsent", "_waiting",
+        "active", "address", "deadline", "health_only", "lost", "on_drain", "refused", "state",
+        "transport", "writable",
+    )  # fmt: skip
 
     def __init__(self, context: Context, *, health_only: bool = False) -> None:
         self._context = context
@@ -134,7 +114,6 @@ class Connection(asyncio.Protocol):
         return _LINGER if state == LINGERING else 0.0
 
     def _wait_for_client(self, now: float) -> None:
-        """Wait for whatever the client has to do next."""
         if not self.writable:
             self._unsent = self._not_taken()
             self._enter(TELLING, now)
@@ -144,7 +123,7 @@ class Connection(asyncio.Protocol):
             self._enter(BODY if self._parser.headers_done else HEAD, now)
 
     def expire(self) -> None:
-        """End what has taken too long, in the way of its state."""
+        """End what has taken too long, as its state requires."""
         state = self.state
         if state in (TELLING, CLOSING):
             self._give_up_reader()
@@ -158,19 +137,14 @@ class Connection(asyncio.Protocol):
             self._refuse_slow_client()
 
     def _refuse_slow_client(self) -> None:
-        part, name = (
-            ("headers", "SCOREHOST_HEADER_TIMEOUT")
-            if self.state == HEAD
-            else ("body", "SCOREHOST_BODY_TIMEOUT")
-        )
-        limit = self._longest(self.state)
-        self.refuse_unread(
-            SlowClient(f"The {part} of the request did not arrive within {limit:g} s ({name}).")
-        )
+        part = "headers" if self.state == HEAD else "body"
+        setting = "SCOREHOST_HEADER_TIMEOUT" if self.state == HEAD else "SCOREHOST_BODY_TIMEOUT"
+        within = f"within {self._longest(self.state):g} s ({setting})"
+        self.refuse_unread(SlowClient(f"The {part} of the request did not arrive {within}."))
 
     @property
     def silent_since(self) -> float:
-        """When the client was last heard of, if it is its turn; infinity while it is ours."""
+        """When the client was last heard of; infinity while it waits for the server."""
         ours = self.state in (SERVED, TELLING, CLOSING) or bool(self._waiting)
         if ours or self.transport.get_write_buffer_size():
             return math.inf
@@ -179,7 +153,7 @@ class Connection(asyncio.Protocol):
     # -- the transport's calls ----------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; the first request's headers have their time limit from now."""
+        """Begin; the time limit of the first request's headers counts from now."""
         self.transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
@@ -187,7 +161,7 @@ class Connection(asyncio.Protocol):
         self._context.connections.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come; complete requests are served at once or in their turn."""
+        """Parse what has arrived; complete requests are served at once or in their turn."""
         if self.refused:
             return
         if self.state == BODY:
@@ -195,7 +169,7 @@ class Connection(asyncio.Protocol):
         self._parser.take(data)
 
     def regulate(self) -> None:
-        """Read no more while there is enough to do."""
+        """Read only while nothing that was read still waits."""
         wanted = not self._waiting and not self._parser.unparsed
         if wanted != self._reading and not self.refused:
             self._reading = wanted
@@ -217,7 +191,7 @@ class Connection(asyncio.Protocol):
         return not self._context.speaks_tls
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """The connection is gone, and with it everything that was meant for it."""
+        """Let go of every request of this connection."""
         self.lost = True
         service = self._context.service
         if self._parser.exchange is not None and self._parser.exchange is not self.active:
@@ -231,7 +205,7 @@ class Connection(asyncio.Protocol):
         self._context.connections.closed(self)
 
     def pause_writing(self) -> None:
-        """The client takes its response slowly: nothing more is begun for it until it has."""
+        """Begin nothing more for a client that takes its response slowly, until it has it."""
         self.writable = False
         self._wait_for_client(self._context.now())
 
@@ -252,7 +226,7 @@ class Connection(asyncio.Protocol):
     # -- requests -----------------------------------------------------------------------------
 
     def arrived(self, exchange: Exchange) -> None:
-        """A whole request is there: it is served at once, or in its turn."""
+        """Serve a whole request at once, or in its turn."""
         if self.active is None and self.writable and not self._waiting:
             self.active = exchange
             self.state = SERVED
@@ -263,12 +237,12 @@ class Connection(asyncio.Protocol):
             self.regulate()
 
     def head_begins(self, now: float) -> None:
-        """The head of a request has begun to arrive."""
+        """Note that the head of a request has begun to arrive."""
         if self.active is None:
             self._enter(HEAD, now)
 
     def body_begins(self, since: float) -> None:
-        """The head is complete; the body may take its time from ``since``."""
+        """Note that a head is complete; the time limit of its body counts from ``since``."""
         if self.active is None:
             self._enter(BODY, since)
 
@@ -280,7 +254,7 @@ class Connection(asyncio.Protocol):
     # -- answers ------------------------------------------------------------------------------
 
     def finished(self, exchange: Exchange, now: float) -> None:
-        """The active exchange's last byte has been handed to the transport."""
+        """Go on after the active exchange's last byte has been handed to the transport."""
         self.active = None
         if self.lost:
             return
@@ -328,7 +302,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Close once everything written has left; a refused client may finish sending.
 
-        To be told so twice ends its time.
+        A second call ends its time for that.
         """
         if self._closing:
             if self.refused:
@@ -342,7 +316,7 @@ class Connection(asyncio.Protocol):
             self._part()
 
     def _part(self) -> None:
-        """Close the transport. With TLS it waits for the client's own goodbye: not for long."""
+        """Close the transport; with TLS, wait for the client's own goodbye only briefly."""
         if self.state != TELLING:
             self._unsent = sys.maxsize  # until it is looked at for the first time
             self._enter(CLOSING, self._context.now())
@@ -382,13 +356,13 @@ class Connection(asyncio.Protocol):
             self.transport.write(data)
 
     def last_response_closes(self) -> None:
-        """Close after what has been received is answered, if that can still be said."""
+        """Close after what has been received is answered, if its head can still say so."""
         last = self._waiting[-1] if self._waiting else self.active
         if last is not None and not last.streaming:
             last.keep_alive = False
 
     def reset(self) -> None:
-        """End so that no client takes what it has for complete, not even one of HTTP/1.0."""
+        """Cut off so that no client takes what it has for complete, not even with HTTP/1.0."""
         if self.lost:
             return
         sock = self.transport.get_extra_info("socket")

@@ -7,31 +7,17 @@ from typing import Protocol
 
 
 class Member(Protocol):
-    """What the set asks of a connection.
-
-    Attributes
-    ----------
-    deadline : when its time is over (seconds, monotonic); 0 for never.
-    """
+    """What the set asks of a :class:`~scorehost.front.http.connection.Connection`."""
 
     deadline: float
 
     @property
-    def idle(self) -> bool:
-        """Whether nothing is being received or answered."""
-
+    def idle(self) -> bool: ...
     @property
-    def silent_since(self) -> float:
-        """When the client was last heard of; infinity while it is our turn."""
-
-    def expire(self) -> None:
-        """Its time is over."""
-
-    def last_response_closes(self) -> None:
-        """End after what has been received is answered."""
-
-    def close(self) -> None:
-        """Close once everything written has left."""
+    def silent_since(self) -> float: ...
+    def expire(self) -> None: ...
+    def last_response_closes(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class Connections:
@@ -39,7 +25,7 @@ class Connections:
 
     Parameters
     ----------
-    most : how many may be open; past that the one idle longest has to go.
+    most : how many may be open; past that the one that is idle longest is closed.
     """
 
     def __init__(self, most: int) -> None:
@@ -50,7 +36,7 @@ class Connections:
         return len(self._open)
 
     def __iter__(self) -> Iterator[Member]:
-        """Iterate over the connections that are open now, whatever becomes of them meanwhile."""
+        """Iterate over a copy: a connection may close in the meantime."""
         return iter(list(self._open))
 
     def opened(self, connection: Member) -> None:
@@ -64,7 +50,7 @@ class Connections:
         self._open.discard(connection)
 
     def unanswered(self) -> int:
-        """Return how many have a request that was not answered yet."""
+        """Return how many have a request that has not been answered yet."""
         return sum(1 for each in self._open if not each.idle)
 
     # -- the end ------------------------------------------------------------------------------

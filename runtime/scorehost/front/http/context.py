@@ -33,7 +33,7 @@ class Limits:
 
 
 class Service(Protocol):
-    """What becomes of requests."""
+    """What decides what becomes of requests."""
 
     def serve(self, exchange: Exchange) -> None:
         """Answer a whole request, now or later."""

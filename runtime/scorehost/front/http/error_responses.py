@@ -14,7 +14,7 @@ RUN_STAGES = ("run", "encode")
 
 
 class ErrorResponses:
-    """What clients see of errors. Debug mode puts another in its place, which tells everything."""
+    """What clients see of errors; debug mode uses a subclass that tells everything."""
 
     def of_error(self, exchange: Exchange, error: RequestError) -> Response:
         """Return the response to a request that the server cannot serve."""
@@ -36,6 +36,5 @@ def client_message(failure: Failure) -> str:
 def failure_response(failure: Failure, body: bytes, content_type: str) -> Response:
     """Return the response to a failure, with this body."""
     run_ns = -1 if failure.run_ns is None else failure.run_ns
-    return Response(
-        failure.status, body, content_type, run_ns=run_ns, failed=failure.stage in RUN_STAGES
-    )
+    failed = failure.stage in RUN_STAGES
+    return Response(failure.status, body, content_type, run_ns=run_ns, failed=failed)

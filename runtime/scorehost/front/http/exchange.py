@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from scorehost.front.http.routes import NOWHERE, Route
 
 if TYPE_CHECKING:
     from scorehost.errors import RequestError
 
-ARRIVING: Final = 0
-WAITING: Final = 1
-WRITTEN: Final = 2
-DONE: Final = 3
+ARRIVING, WAITING, WRITTEN, DONE = range(4)
 
 
 class Client(Protocol):
@@ -27,7 +24,7 @@ class Client(Protocol):
     Attributes
     ----------
     address : the peer's. lost : it is gone. writable : it takes its answers as fast as they come.
-    health_only : it may ask for probes alone.
+    health_only : it came in on the health port, which answers probes only.
     on_drain : called when it is writable again.
     """
 
@@ -37,17 +34,15 @@ class Client(Protocol):
     health_only: bool
     on_drain: Callable[[], None] | None
 
-    def write(self, data: bytes | memoryview) -> None:
-        """Send bytes."""
-
+    def write(self, data: bytes | memoryview) -> None: ...
     def write_large(self, body: memoryview, done: Callable[[], None], start: int = 0) -> None:
-        """Send a large body as it is taken, then call back."""
+        """Send a large body at the client's pace, then call ``done``."""
 
     def finished(self, exchange: Exchange, now: float) -> None:
-        """The last byte of an answer has been handed over."""
+        """Go on: the last byte of an answer has been handed over."""
 
     def reset(self) -> None:
-        """End so that what was sent is not taken for complete."""
+        """Cut off so that what was sent is not taken for complete."""
 
 
 class Exchange:
@@ -62,7 +57,7 @@ class Exchange:
     body_file : descriptor of a memory file with the body, or -1.
     size : bytes of the body. held : bytes counted against the byte limit.
     request_id, client_id, legacy_id, trace_id : the ids, as they go out; b"" when absent.
-    logged_id : the request's id in a line of text, where that is another.
+    logged_id : the request's id as it stands in a line of the log, where that differs.
     route : the row of the route table that its path leads to.
     arrived, queued, begun, ended : seconds on the monotonic clock.
     timed_from : when its deadline began to count; later than ``begun`` after a pause in a debugger.
@@ -73,7 +68,7 @@ class Exchange:
     run_ns : nanoseconds in ``run()``, -1 unless it returned.
     """
 
-    # Most requests change few of these: what they don't is read from the class.
+    # Most requests change few of these; the rest is read from the class.
     method = target = path = body = b""
     request_id = client_id = legacy_id = trace_id = logged_id = b""
     headers: Sequence[tuple[bytes, bytes]] = ()
@@ -95,7 +90,6 @@ class Exchange:
 
     @property
     def gone(self) -> bool:
-        """Whether the client has left."""
         return self.connection.lost
 
     def text_headers(self) -> list[tuple[str, str]]:
@@ -109,7 +103,7 @@ class Exchange:
             self.body_file = -1
 
     def describe(self) -> dict[str, Any]:
-        """What the log needs to know of it."""
+        """Return what the log says of it."""
         return {
             "method": self.method.decode("latin-1"),
             "path": self.path.decode("latin-1", "replace"),

@@ -1,8 +1,8 @@
 """Request heads that have been parsed before.
 
 A client that keeps its connection sends the same head again and again. What llhttp made of
-these very bytes is kept for a while; the same bytes need not be parsed twice. Only heads that
-leave no doubt about where they end are kept, and none that carry a framing other than a length.
+these very bytes is kept for a while, so that the same bytes need not be parsed twice. Only heads
+that leave no doubt about where they end are kept, and none with a framing other than a length.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class HeadCache:
         """Keep a head that has just been parsed, if it is worth keeping."""
         lines = head.count(b"\n")
         if (
-            not head[:1].isalpha()  # nothing may stand before the request line
+            not head[:1].isalpha()  # something stands before the request line
             or lines != len(exchange.headers) + 2
             or lines != head.count(b"\r\n")
             or exchange.http10

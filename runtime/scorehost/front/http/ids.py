@@ -26,7 +26,7 @@ def id_maker(random_bytes: Callable[[int], bytes] = os.urandom) -> Callable[[], 
     """Make a function that makes UUIDs (the form of RFC 9562, version 4), as ASCII bytes.
 
     Their first 62 free bits are random and renewed every 65,536 ids; the last 48 bits count from
-    a random start. An id is a name, not a secret, and a count costs a fifth of fresh randomness.
+    a random start. An id is a name, not a secret, and counting costs a fifth of fresh randomness.
     """
     prefix, count, left = b"", 0, 0
 
@@ -34,10 +34,9 @@ def id_maker(random_bytes: Callable[[int], bytes] = os.urandom) -> Callable[[], 
         nonlocal prefix, count, left
         if not left:
             text = random_bytes(15).hex().encode()
-            variant = b"89ab"[text[16] & 3 : (text[16] & 3) + 1]
-            prefix = b"%b-%b-4%b-%b%b-" % (
-                text[:8], text[8:12], text[12:15], variant, text[15:18],
-            )  # fmt: skip
+            variant = b"89ab"[text[16] & 3]
+            parts = (text[:8], text[8:12], text[12:15], variant, text[15:18])
+            prefix = b"%b-%b-4%b-%c%b-" % parts
             count, left = int(text[18:], 16) & 0xFFFF_FFFE_FFFF, _COUNTED
         left -= 1
         count += 1
@@ -52,7 +51,7 @@ def identify(exchange: Exchange, make_id: Callable[[], bytes]) -> None:
     Raises
     ------
     HeadersTooLarge
-        An id is over its limit; the exchange has a fresh one then.
+        An id is over its limit; the exchange then has a fresh one.
     """
     known = exchange.known
     if not known:
@@ -81,6 +80,6 @@ def identify(exchange: Exchange, make_id: Callable[[], bytes]) -> None:
 
 
 def for_log(request_id: bytes) -> bytes:
-    """A client's id as one word of UTF-8, whatever it sent: it must not add words to a line."""
+    """Return a client's id as one word of UTF-8, so that it cannot add words to a log line."""
     text = _NOT_AS_IT_IS.sub(lambda found: f"%{ord(found[0]):02X}", request_id.decode("latin-1"))
     return text.encode()

@@ -20,9 +20,9 @@ _ACCEPT_AGAIN: Final = 0.2
 """Seconds until the next attempt when the system has no descriptor left for a connection."""
 _WATCH: Final = 0.02
 _LET_GO: Final = 0.5
-"""Seconds that the arbiter may take to close its copies of the sockets, once it means to."""
+"""Seconds that the arbiter may take to close its copies of the sockets, once it has begun to."""
 _LAST_HANDSHAKES: Final = 0.02
-"""Seconds for handshakes that are under way when newcomers are turned away."""
+"""Seconds for handshakes that are under way when new clients are turned away."""
 
 
 class Listening:
@@ -74,7 +74,7 @@ class Listening:
             self._loop.add_reader(listener.fileno(), self._accept, listener)
 
     def _accept(self, listener: socket.socket) -> None:
-        """Accept what is there; a bounded number, so that the others get their turn too."""
+        """Accept what is there, but only so many that other events get their turn too."""
         for _ in range(_ACCEPT_AT_ONCE):
             if not self._accept_one(listener):
                 return
@@ -84,7 +84,7 @@ class Listening:
             client, _address = listener.accept()
         except (BlockingIOError, InterruptedError):
             return False
-        except ConnectionError:  # it has left again: accept(2) tells here
+        except ConnectionError:  # the client has left already; accept(2) reports it here
             return True
         except OSError as error:
             self._no_room(listener, error)
@@ -98,8 +98,8 @@ class Listening:
         return True
 
     def _no_room(self, listener: socket.socket, error: OSError) -> None:
-        """Descriptors or memory are used up: a socket that stays ready would make us spin."""
-        self._log.error(f"cannot accept a connection: {error}")
+        """Pause: as no descriptor is left, a socket that stays ready would make the loop spin."""
+        self._log.error(f"a connection could not be accepted: {error}")
         self._loop.remove_reader(listener.fileno())
         self._loop.call_later(_ACCEPT_AGAIN, self._accept_again, listener)
 
@@ -114,15 +114,15 @@ class Listening:
                 client,
                 ssl=None if health else self._tls,
             )
-        except (OSError, ssl.SSLError) as error:  # a handshake that failed is the client's
-            self._log.debug(f"a connection did not come about: {error}")
+        except (OSError, ssl.SSLError) as error:  # a failed handshake is the client's fault
+            self._log.debug(f"a connection could not be set up: {error}")
             client.close()
 
     async def close(self) -> None:
         """Accept what the kernel has accepted for us, then close.
 
-        Where another process goes on with the sockets (a front that is told to end alone), it
-        is the one to accept what waits.
+        Where another process goes on using the sockets (only this front was told to end), that
+        process accepts what waits.
         """
         for _ in range(round(_LET_GO / _WATCH)):
             if self._last_holder():

@@ -38,38 +38,21 @@ _TURN: Final = 16 << 10
 
 
 class Sender(Client, Protocol):
-    """Whose bytes these are.
-
-    Attributes
-    ----------
-    active : the exchange that is being served.
-    refused : nothing it sends is of interest any more.
-    """
+    """What the parser asks of the :class:`~scorehost.front.http.connection.Connection`."""
 
     active: Exchange | None
     refused: bool
 
-    def arrived(self, exchange: Exchange) -> None:
-        """A whole request is there."""
-
-    def refuse_unread(self, error: RequestError) -> None:
-        """Answer with an error and read no further."""
-
-    def ask_for_body(self) -> None:
-        """Send ``100 Continue``."""
-
-    def head_begins(self, now: float) -> None:
-        """The head of a request has begun to arrive."""
-
-    def body_begins(self, since: float) -> None:
-        """The head is complete; the body may take its time from ``since``."""
-
-    def regulate(self) -> None:
-        """Read from it, or not, by what there is to do."""
+    def arrived(self, exchange: Exchange) -> None: ...
+    def refuse_unread(self, error: RequestError) -> None: ...
+    def ask_for_body(self) -> None: ...
+    def head_begins(self, now: float) -> None: ...
+    def body_begins(self, since: float) -> None: ...
+    def regulate(self) -> None: ...
 
 
 class Parser:
-    """What arrives on one connection.
+    """Turns what arrives on one connection into requests.
 
     Parameters
     ----------
@@ -79,28 +62,15 @@ class Parser:
     Attributes
     ----------
     exchange : the request that is arriving, if any. headers_done : only its body is missing.
-    unparsed : what waits for its turn.
+    unparsed : bytes that are parsed at one of the loop's next turns.
     continue_owed : the client waits to be asked for the body.
     """
 
     __slots__ = (
-        "_body",
-        "_chunked",
-        "_client",
-        "_context",
-        "_counted",
-        "_header_bytes",
-        "_headers",
-        "_incomplete",
-        "_most_incomplete",
-        "_new_head",
-        "_offered",
-        "_parser",
-        "continue_owed",
-        "exchange",
-        "headers_done",
-        "unparsed",
-    )
+        "_body", "_chunked", "_client", "_context", "_counted", "_header_bytes", "_headers",
+        "_incomplete", "_most_incomplete", "_new_head", "_offered", "_parser",
+        "continue_owed", "exchange", "headers_done", "unparsed",
+    )  # fmt: skip
 
     def __init__(self, context: Context, client: Sender) -> None:
         self._context = context
@@ -132,7 +102,7 @@ class Parser:
     def _take_known(self, data: bytes) -> bytes:
         """Take whole requests whose head has been parsed before; returns what is left.
 
-        The parser is between two messages and does not notice.
+        The parser is between two messages and never sees these bytes.
         """
         context = self._context
         budget = context.budget
@@ -182,7 +152,7 @@ class Parser:
     def _take_counted(self, data: bytes) -> bytes:
         """Take a large body whose length is known past the parser, which would copy it.
 
-        Returns what follows it; that is for a new parser, as this one still waits for the body.
+        Returns what follows the body. A new parser gets that, as this one still expects the body.
         """
         exchange = self.exchange
         assert exchange is not None  # noqa: S101 - it is what is counted
@@ -235,7 +205,7 @@ class Parser:
 
     def on_message_begin(self) -> None:
         if self._offered:
-            return  # it has begun before
+            return  # the body of a request that has begun before
         now = self._context.now()
         self.exchange = exchange = Exchange(self._client, now, {})
         exchange.headers = self._headers = []
@@ -254,7 +224,7 @@ class Parser:
             raise self._headers_too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header, or a trailer, which only counts."""
+        """Take one header, or a trailer, of which only the size matters."""
         if self._offered:
             return
         self._header_bytes += len(name) + len(value)
@@ -271,7 +241,7 @@ class Parser:
             exchange.known[lowered] = value
 
     def on_headers_complete(self) -> None:
-        """Everything but the body is there: refuse what can be refused without it."""
+        """Refuse what can be refused before the body is there."""
         if self._offered:
             return
         exchange = self.exchange
@@ -337,10 +307,10 @@ class Parser:
     @staticmethod
     def _check_old_version(exchange: Exchange, version: str) -> None:
         if version != "1.0":
-            raise MalformedRequest(f"HTTP/{version} is not served here; HTTP/1.1 and 1.0 are.")
+            raise MalformedRequest(f"HTTP/{version} is not supported; use HTTP/1.1 or 1.0.")
         exchange.http10 = True
         if b"transfer-encoding" in exchange.known:
-            # Older proxies don't know it and would see another end: RFC 9112, 6.1.
+            # Older proxies don't know the header and would see the body end elsewhere.
             raise MalformedRequest(
                 "An HTTP/1.0 request must not have a Transfer-Encoding (RFC 9112, 6.1)."
             )
@@ -351,13 +321,13 @@ class Parser:
         below, _, last = value.rpartition(b",")
         if below and last.strip().lower() == b"chunked":
             raise UnknownTransferCoding(
-                f"The Transfer-Encoding is {value.decode('latin-1')!r}; only chunked is understood."
+                f"The Transfer-Encoding is {value.decode('latin-1')!r}; only chunked is supported."
             )
 
     def _headers_too_large(self) -> HeadersTooLarge:
         limit = self._context.limits.header_bytes
         return HeadersTooLarge(
-            f"The request line and headers are over {limit} bytes "
+            f"The request line and headers exceed {limit} bytes "
             "(SCOREHOST_MAX_HEADER_BYTES). Send fewer or shorter headers."
         )
 

@@ -20,8 +20,8 @@ TEXT: Final = "text/plain; charset=utf-8"
 
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 _EXPOSED: Final = (
-    "x-request-id, x-ms-client-request-id, x-ms-request-id, traceid, x-ms-server-version, "
-    "x-ms-run-function-failed, x-ms-run-fn-exec-ms, retry-after"
+    b"x-request-id, x-ms-client-request-id, x-ms-request-id, traceid, x-ms-server-version, "
+    b"x-ms-run-function-failed, x-ms-run-fn-exec-ms, retry-after"
 )
 _SCORED: Final = (
     b"%b%b\r\nx-ms-request-id: %b\r\nx-ms-run-fn-exec-ms: %.3f\r\nContent-Length: %d\r\n\r\n%b"
@@ -96,13 +96,8 @@ class Renderer:
         if not exchange.keep_alive or self._origins:
             return self.render(exchange, Response(200, body, run_ns=run_ns))
         return _SCORED % (
-            self._ok,
-            exchange.request_id,
-            exchange.legacy_id,
-            run_ns / 1e6,
-            len(body),
-            body,
-        )
+            self._ok, exchange.request_id, exchange.legacy_id, run_ns / 1e6, len(body), body,
+        )  # fmt: skip
 
     def render(self, exchange: Exchange, response: Response) -> bytes:
         """Render a response with its body, as far as the request lets it have one."""
@@ -146,7 +141,7 @@ class Renderer:
     # -- preflights ---------------------------------------------------------------------------
 
     def is_preflight(self, exchange: Exchange) -> bool:
-        """Return whether a browser asks for leave, and CORS is set up."""
+        """Return whether this is a browser's CORS preflight, and CORS is set up."""
         return (
             exchange.method == b"OPTIONS"
             and bool(self._origins)
@@ -190,7 +185,7 @@ class Renderer:
         lines.append(b"x-ms-run-function-failed: True" if response.failed else _NOT_FAILED)
         if response.run_ns >= 0:
             lines.append(b"x-ms-run-fn-exec-ms: %.3f" % (response.run_ns / 1e6))
-        if self._origins:  # the server's word on it is the only one: browsers refuse two
+        if self._origins:  # browsers refuse a second Access-Control-Allow-Origin of the script's
             lines += self._cors_lines(exchange)
             headers = [each for each in headers if each[0].lower() not in _OF_CORS]
         lines += own_lines(headers, lines)
@@ -202,16 +197,13 @@ class Renderer:
 
     @staticmethod
     def _id_lines(exchange: Exchange) -> list[bytes]:
-        lines = []
-        for name, value in (
+        ids = (
             (b"x-request-id", exchange.request_id),
             (b"x-ms-request-id", exchange.legacy_id),
             (b"x-ms-client-request-id", exchange.client_id),
             (b"TraceId", exchange.trace_id),
-        ):
-            if value:
-                lines.append(b"%b: %b" % (name, value))
-        return lines
+        )
+        return [b"%b: %b" % (name, value) for name, value in ids if value]
 
     def _cors_lines(self, exchange: Exchange) -> Sequence[bytes]:
         allowed = self._allowed_origin(exchange)
@@ -220,7 +212,7 @@ class Renderer:
             return vary
         return (
             b"Access-Control-Allow-Origin: " + allowed,
-            b"Access-Control-Expose-Headers: " + _EXPOSED.encode(),
+            b"Access-Control-Expose-Headers: " + _EXPOSED,
             *vary,
         )
 
@@ -233,7 +225,7 @@ def sent_bytes(exchange: Exchange, response: Response) -> int:
 
 
 def own_lines(headers: Iterable[tuple[str, str]], ours: Iterable[bytes]) -> list[bytes]:
-    """Return a script's own headers, less what is the connection's business or said already."""
+    """Return a script's own headers, without those that the server writes itself."""
     headers = [each for each in headers if each[0].lower() not in _OURS]
     if not headers:
         return []

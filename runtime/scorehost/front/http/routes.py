@@ -24,12 +24,12 @@ class Route(NamedTuple):
     Parameters
     ----------
     path : the path, or a pattern that ends in ``*``.
-    methods : HTTP methods that are handed to ``handler``; OPTIONS is answered with them, and what
-        is neither is refused. Empty: the handler takes them all.
+    methods : HTTP methods that are handed to ``handler``. OPTIONS is answered with their names,
+        any other method is refused. If this is empty, the handler takes all methods.
     handler : is given the exchange.
     label : the route's name in metrics; several rows may share one.
-    protocol : how a request for the scoring workers is put: "score.py" is ``run(data)``. It is ""
-        where no worker is asked.
+    protocol : how a request is put to the scoring workers: "score.py" is ``run(data)``; "" where
+        no worker is asked.
     on_health_port : whether the health port answers it too.
     is_quiet : whether the access log leaves it out, unless told otherwise.
     """
@@ -47,12 +47,8 @@ class Route(NamedTuple):
         return tuple(sorted({*(each.decode() for each in self.methods), "OPTIONS"}))
 
 
-def _serves_nothing(_exchange: Any) -> None:
-    """Nothing is served: what comes here has an error already."""
-
-
-NOWHERE: Final = Route("", frozenset(), _serves_nothing, "other")
-"""The route of a request that was refused before its path was known."""
+NOWHERE: Final = Route("", frozenset(), lambda _exchange: None, "other")
+"""The route of a request that was refused before its path was known; it has an error already."""
 
 
 class Routes:
@@ -101,8 +97,8 @@ class Routes:
 
 
 def no_such_route(path: bytes) -> NoSuchRoute:
-    """Return the error for a path under which nothing is served."""
+    """Return the error for a path that leads nowhere."""
     return NoSuchRoute(
-        f"Nothing is served under {path[:200].decode('latin-1')}. Scoring is POST /score; see "
+        f"There is nothing at {path[:200].decode('latin-1')}. Scoring is POST /score; see "
         "also /, /livez, /readyz, /startupz, /swagger.json, /docs and /metrics."
     )

@@ -1,10 +1,11 @@
-"""Turning newcomers away from a listening socket while those who got in are still accepted.
+"""Turning new clients away from a listening socket while those who got in are still accepted.
 
 Between the last ``accept()`` and ``close()`` the kernel may finish another handshake; that
 client believes it is connected, sends its request, and is reset. So before closing, a filter on
 the socket drops new connection attempts (and only those): handshakes under way are finished and
-accepted, then nobody can come any more. Whoever was dropped tries again and finds the port
-closed, as after any shutdown. Linux, TCP; elsewhere the short race remains.
+accepted, then no new client can connect. A client whose attempt was dropped tries again and
+finds the port closed, as after any shutdown. The filter works for TCP on Linux; elsewhere the
+short race remains.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ _WHOLE: Final = 0xFFFFFFFF
 # Classic BPF (bpf(4)): code, jump if true, jump if false, operand.
 _PROGRAM: Final = (
     (0x30, 0, 0, _FLAGS_AT),  # load the byte with the flags
-    (0x54, 0, 0, _SYN_AND_ACK),  # keep these two
-    (0x15, 0, 1, _SYN),  # a SYN without ACK is a newcomer
-    (0x06, 0, 0, 0),  # dropped
-    (0x06, 0, 0, _WHOLE),  # anything else passes
+    (0x54, 0, 0, _SYN_AND_ACK),  # keep only these two flags
+    (0x15, 0, 1, _SYN),  # SYN without ACK is a new attempt
+    (0x06, 0, 0, 0),  # drop it
+    (0x06, 0, 0, _WHOLE),  # let anything else pass
 )
 
 
 def turn_away(listener: socket.socket) -> bool:
-    """Let nobody new begin to connect; False where that can't be done.
+    """Drop new connection attempts; returns False where that can't be done.
 
-    The filter stays with the socket, for every process that holds it: only for sockets that
-    nobody else will go on using.
+    The filter stays with the socket, in every process that holds it, so this is only for sockets
+    that no other process goes on using.
     """
     if listener.family not in (socket.AF_INET, socket.AF_INET6):
         return False
