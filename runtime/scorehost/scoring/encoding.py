@@ -14,9 +14,9 @@ need them, so a result goes through at most three gates, and most leave by the f
    cycles, values without a JSON form. It is slow, exact, and can say where in the result the
    fault is.
 
-NaN runs across all of them: orjson writes ``null`` for it without a word. Where the setting wants
-something else, encoded text without any ``null`` is right as it is, and the rest is written again
-by the careful writer. Errors leave from outside the ``except`` blocks, so that an error of the
+NaN concerns all of them: orjson silently writes ``null`` for it. Where the setting wants something
+else, encoded text without any ``null`` is right as it is, and the rest is written again by the
+careful writer. Errors leave from outside the ``except`` blocks, so that an error of the
 script's does not drag orjson's along as its context.
 """
 
@@ -35,12 +35,13 @@ _PLAIN: Final = orjson.OPT_PASSTHROUGH_DATACLASS
 _NUMPY: Final = _PLAIN | orjson.OPT_SERIALIZE_NUMPY
 _KEYS: Final = orjson.OPT_NON_STR_KEYS
 
-_ORDINARY: Final = frozenset({dict, list, str, int, float, bool, tuple})
-"""Types that are nothing of numpy's, known without looking further."""
+ORDINARY: Final = frozenset({dict, list, str, int, float, bool, tuple})
+"""The commonest types of results, which need no closer look."""
 
 _FEW: Final = 1 << 14
+"""Bytes of numbers and arrays that may be written one by one."""
 _EACH: Final = 1 << 12
-"""What numbers and arrays may be written one by one: so many bytes, each for itself so many."""
+"""Bytes that each of them counts for, besides its own."""
 
 
 class _Many(Exception):
@@ -72,14 +73,13 @@ class Encoder:
             Something in the value has no JSON form; the error names the path to it.
         """
         self._left = _FEW
-        options = _PLAIN if type(value) in _ORDINARY else _options_for_one(value)
+        options = _PLAIN if type(value) in ORDINARY else _options_for_one(value)
         try:
             encoded = orjson.dumps(value, self._hook, options)
         except TypeError as error:
             refusal = error
         else:
             return encoded if self._null_is_null else self._checked(value, encoded)
-        # Out here, so that an error of the script's does not drag orjson's along.
         return self._otherwise(value, self._hook, options, refusal)
 
     def _step(self, value: Any) -> Any:
@@ -116,7 +116,6 @@ class Encoder:
             return self._again(value, orjson_default, options | _options_for(value))
         if cause is not None and not isinstance(cause, Exception):
             raise cause  # an interrupt, or sys.exit(), while a value was simplified
-        # Not at once: with this option orjson takes twice as long for ordinary keys.
         if self._null_is_null and not options & _KEYS and "Dict key" in str(refusal):
             return self._again(value, step, options | _KEYS)
         return JsonWriter(self._nan, self._root).write(value)
@@ -133,7 +132,7 @@ def _options_for(value: Any) -> int:
 
 @functools.lru_cache(maxsize=1)
 def _only_numbers() -> Callable[[Any], bool]:
-    """Import it once: to do so each time takes as long as to write a short list."""
+    """Import it once: an import each time takes as long as writing a short list."""
     from scorehost.scoring.numpy_numbers import only_numbers
 
     return only_numbers

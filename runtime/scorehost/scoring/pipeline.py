@@ -1,27 +1,25 @@
 """One request through the entry script: decode, invoke, encode.
 
 Plain values in, plain values out: no sockets, no environment. Every request ends in exactly
-one outcome; the only thing that passes through is :class:`Interrupted`.
+one outcome; the only exception that leaves a pipeline is :class:`Interrupted`.
 """
 
 from __future__ import annotations
 
 import linecache
 import sys
+from collections.abc import Callable
 from types import AsyncGeneratorType, GeneratorType
-from typing import Any, Final
+from typing import Any
 
 from scorehost.entry_script import EntryScript
 from scorehost.scoring.decoding import decoder
-from scorehost.scoring.encoding import Encoder
+from scorehost.scoring.encoding import ORDINARY, Encoder
 from scorehost.scoring.failure import failure_of
 from scorehost.scoring.interrupted import Interrupted, was_interrupted
 from scorehost.scoring.invocation import invocation
 from scorehost.scoring.streaming import stream
 from scorehost.wire.messages import Answer, Failure, Outcome, ScoringRequest, Stream
-
-_ORDINARY: Final = frozenset({dict, list, str, int, float, bool, tuple})
-"""Types of results that are neither a stream nor a response, known without looking further."""
 
 
 class Pipeline:
@@ -31,7 +29,12 @@ class Pipeline:
     ----------
     script : loaded, and ``init()`` done.
     nan : what NaN and infinity become: "null", "literal" or "error".
-    explain : debug mode: tell everything of a failure.
+    explain : debug mode: tell everything about a failure.
+
+    Attributes
+    ----------
+    score : answers one request, in every case. It is one of two functions, chosen before a
+        request begins, so that scripts without Flask pay nothing for Flask.
     """
 
     def __init__(self, script: EntryScript, *, nan: str = "null", explain: bool = False) -> None:
@@ -40,24 +43,23 @@ class Pipeline:
         self._decode = decoder(script)
         self._invoke = invocation(script)
         self._encode = Encoder(nan).encode
-        self._knows_flask = False
-        if uses_flask(script):
+        self.score: Callable[[ScoringRequest], Outcome] = self._score
+        if may_use_flask(script):
             self._use_flask()
 
-    def score(self, request: ScoringRequest) -> Answer | Stream | Failure:
-        """Answer one request, in every case."""
+    def _score(self, request: ScoringRequest) -> Outcome:
         stage, arguments, run_ns = "decode", None, None
         try:
             arguments = self._decode(request)
             stage = "run"
             result, run_ns = self._invoke(arguments)
             stage = "encode"
-            if type(result) in _ORDINARY:
+            if type(result) in ORDINARY:  # neither a stream nor a response
                 return Answer(self._encode(result), run_ns=run_ns)
             return self._answer(result, run_ns)
         except Interrupted:
             raise
-        except BaseException as error:  # sys.exit() too fails only its request
+        except BaseException as error:  # even sys.exit() ends only its request
             return self._failure(error, stage, arguments, run_ns)
 
     def _failure(
@@ -70,14 +72,8 @@ class Pipeline:
         if was_interrupted(error):
             raise Interrupted from error
         self._notice_flask()
-        return failure_of(
-            error,
-            stage,
-            self._script.app_root,
-            arguments,
-            run_ns,
-            explained_for=self._explained_for,
-        )
+        root, explained_for = self._script.app_root, self._explained_for
+        return failure_of(error, stage, root, arguments, run_ns, explained_for=explained_for)
 
     def _answer(self, result: Any, run_ns: int) -> Answer | Stream:
         """Answer with a result that may be more than a value."""
@@ -97,30 +93,33 @@ class Pipeline:
     # -- Flask --------------------------------------------------------------------------------
 
     def _notice_flask(self) -> None:
-        """From the next request on, serve a library that imported Flask inside ``run()``."""
-        if not self._knows_flask and hasattr(sys.modules.get("flask"), "Flask"):
+        """Find out whether a library has imported Flask inside ``run()``, which nobody foresaw."""
+        if self.score == self._score and hasattr(sys.modules.get("flask"), "Flask"):
             self._use_flask()
 
     def _use_flask(self) -> None:
+        """Score in a context of Flask's, from the next request on."""
         from scorehost.scoring.flask_side import in_context
 
-        self._knows_flask = True
-        score = in_context(self.score)
+        score = in_context(self._score)
 
         def score_in_flask(request: ScoringRequest) -> Outcome:
             try:
                 return score(request)
             except Interrupted:
                 raise
-            except BaseException as error:  # a teardown of the script's
+            except BaseException as error:  # a teardown function of the script's
                 return self._failure(error, "run")
 
-        # Put before the method, so that scripts without Flask pay nothing for it.
-        self.score = score_in_flask  # type: ignore[method-assign]
+        self.score = score_in_flask
 
 
-def uses_flask(script: EntryScript) -> bool:
-    """Whether Flask is there, or the script imports it later, perhaps inside ``run()``."""
+def may_use_flask(script: EntryScript) -> bool:
+    """Whether Flask is there, or the script may import it later, perhaps inside ``run()``.
+
+    A line with both words counts as an import: ``importlib.import_module("flask")`` is one too.
+    A guess too many costs a request some time; one too few would cost the first its context.
+    """
     if script.style == "raw" or "flask" in sys.modules:
         return True
     lines = linecache.getlines(str(script.path))
@@ -128,6 +127,6 @@ def uses_flask(script: EntryScript) -> bool:
 
 
 def _is_response(result: Any) -> bool:
-    """Whether it is Flask's (or plain Werkzeug's) response: only if the script imported it."""
+    """Whether it is Flask's or Werkzeug's response, which takes a script that imported them."""
     werkzeug = sys.modules.get("werkzeug.wrappers")
     return werkzeug is not None and isinstance(result, werkzeug.Response)

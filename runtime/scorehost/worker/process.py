@@ -23,8 +23,8 @@ import orjson
 from scorehost.entry_script import EntryScript, load_entry_script, run_init
 from scorehost.errors import EntryScriptError, ResultNotEncodable, RunFailed
 from scorehost.model_path import resolve_model_dir
-from scorehost.scoring.invocation import Interrupted
-from scorehost.scoring.pipeline import Pipeline, uses_flask
+from scorehost.scoring.interrupted import Interrupted
+from scorehost.scoring.pipeline import Pipeline, may_use_flask
 from scorehost.scoring.samples import sample_text
 from scorehost.settings import Settings
 from scorehost.wire import answers, requests
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 EXIT_FAILED: Final = 3
 
 _WHILE_LOADING: Final = 10_000
-"""Python's own threshold makes 50 collections of importing numpy, most of which stays."""
+"""With Python's own threshold, importing numpy takes 50 collections, which free next to nothing."""
 
 
 def main() -> None:
@@ -60,8 +60,7 @@ def main() -> None:
     document = orjson.loads(first.body)
     settings = Settings.from_json(document["settings"])
     sys.argv = [str(settings.script)]  # a script that parses arguments finds none of ours
-    orders = Orders(**document.get("orders", {}))
-    worker = Worker(channel, settings, orders)
+    worker = Worker(channel, settings, Orders(**document.get("orders", {})))
     if not worker.start():
         worker.leave(EXIT_FAILED)
     if gc.get_threshold()[0] == _WHILE_LOADING:  # the script has not set its own
@@ -79,9 +78,9 @@ def let_batches_form() -> None:
     """Ask the kernel not to interrupt the front whenever a request makes this thread runnable.
 
     Where both share a processor, the front then writes all it has before the worker begins, and
-    caches stay warm: half the processor time for each request (docs/decisions/hot-path.md). An
-    idle processor begins at once as before, and the share of a busy one stays the same. Threads
-    and processes inherit it from ``run()``, not from ``init()`` (sched(7)).
+    caches stay warm: half the processor time for each request (docs/decisions/hot-path.md). On an
+    idle processor the worker begins at once as before, and its share of a busy one stays the same.
+    Threads and processes that ``run()`` starts inherit this, those of ``init()`` don't (sched(7)).
     """
     with contextlib.suppress(OSError, AttributeError):  # refused by a sandbox; not Linux
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
@@ -89,14 +88,15 @@ def let_batches_form() -> None:
 
 @dataclass(frozen=True)
 class Orders:
-    """What is wanted of one worker, besides the settings.
+    """What one worker is to do, besides the settings.
 
     Parameters
     ----------
     warm_up : answer the script's own sample before it is ready.
     first : no other worker was started before.
-    alone : no server is behind it, but a command. It waits before each stage until the command
-        has heard of it, tells everything about failures, and opens no debugger for the script.
+    alone : it was started by a command, not by a server. It waits before each stage until the
+        command has heard of it, tells everything about failures, and opens no debugger for the
+        script.
     debugger_port : wait for an editor on this port of 127.0.0.1 before the script is read.
     """
 
@@ -113,8 +113,10 @@ class Worker:
     ----------
     channel : where requests come from and answers go.
     settings : as the front has them.
-    orders : what is wanted of this worker.
+    orders : what this worker is to do.
     """
+
+    _pipeline: Pipeline  # once start() has loaded the script
 
     def __init__(self, channel: Channel, settings: Settings, orders: Orders) -> None:
         self._channel = channel
@@ -124,7 +126,6 @@ class Worker:
         self._output = Output(channel.shared)
         self._interrupts = Interrupts(channel.shared, channel.stacks)
         self._stage = "read"
-        self._pipeline: Pipeline | None = None
         self._description = b""
         self._is_a_fork = False
         self._sample: object = None
@@ -144,13 +145,18 @@ class Worker:
             set_up_logging(settings.log_level, settings.root, settings.script)
             self._set_up_debugging()
             script = load_entry_script(settings.script, settings.root, self._tell_stage)
-            self._tell_stage("init()", style_of(script))
+            facts = {
+                "style": script.style,
+                "data_parameter": script.data_parameter,
+                "wants_headers": script.wants_headers,
+            }
+            self._tell_stage("init()", facts)
             run_init(script)
             self._tell_stage("describe")
             self._pipeline = Pipeline(script, nan=settings.nan, explain=self._explains)
             self._description = self._describe(script, time.monotonic() - began)
         except BaseException as error:
-            self._tell_failure(error)
+            self._send_report(self._report(error))
             return False
         if self._orders.warm_up and not self._warm_up():
             return False
@@ -159,11 +165,11 @@ class Worker:
         return True
 
     def _set_up_debugging(self) -> None:
-        """Only what was asked for; the rest is not even imported."""
+        """Set up what was asked for; the rest is not even imported."""
         settings, shared, orders = self.settings, self._channel.shared, self._orders
         if settings.reload:
-            # Python takes a cached module for current that was saved again within the same second
-            # and has the same size: "k = 1" and "k = 2" (importlib, pyc files by time).
+            # A module that is saved again within the same second, at the same size ("k = 1" and
+            # "k = 2"), would be taken from Python's cache (importlib, pyc files by time).
             sys.dont_write_bytecode = True
         if orders.debugger_port or settings.debug or settings.debug_on_demand:
             from scorehost.dev.debugger import Debugger
@@ -177,12 +183,11 @@ class Worker:
             watch_imports(None if orders.alone else shared)
 
     def _warm_up(self) -> bool:
-        """Answer the script's own sample, if it has one; a reload must not switch to less."""
+        """Answer the script's own sample, if any: a reload must not switch to a broken script."""
         if self._sample is None:
             return True
         from scorehost.dev.warming import warm_up
 
-        assert self._pipeline is not None  # noqa: S101 - run() comes after start()
         self._tell_stage("warm-up")
         report = warm_up(self._pipeline, self._sample, self.settings.script)
         if report is not None:
@@ -195,7 +200,7 @@ class Worker:
         self._channel.send(answers.pack_frame(answers.READY, os.getpid(), self._description))
 
     def _tell_stage(self, stage: str, facts: Mapping[str, Any] | None = None) -> None:
-        """Tell which stage begins, and what is known from the one before."""
+        """Tell which stage begins, and what the one before has found out."""
         self._only_the_parent_goes_on()
         self._stage = stage
         if self._orders.alone:
@@ -223,22 +228,17 @@ class Worker:
             default=str,
         )
 
-    def _tell_failure(self, error: BaseException) -> None:
-        self._send_report(self._report(error))
-
     def _send_report(self, report: Report) -> None:
         self._output.end()
-        self._channel.send(
-            answers.pack_frame(answers.FAILED, body=orjson.dumps(report.to_dict(), default=str))
-        )
+        body = orjson.dumps(report.to_dict(), default=str)
+        self._channel.send(answers.pack_frame(answers.FAILED, body=body))
 
     def _report(self, error: BaseException) -> Report:
         from scorehost.diagnosis.report import report_exception
 
         stage = error.stage if isinstance(error, EntryScriptError) else self._stage
-        return report_exception(
-            error, stage=stage, script=self.settings.script, app_root=self.settings.root
-        )
+        script, root = self.settings.script, self.settings.root
+        return report_exception(error, stage=stage, script=script, app_root=root)
 
     # -- scoring ------------------------------------------------------------------------------
 
@@ -254,15 +254,15 @@ class Worker:
                 return
 
     def _score(self, number: int, request_id: bytes, request: ScoringRequest) -> None:
-        assert self._pipeline is not None  # noqa: S101 - run() comes after start()
         channel, output, interrupts = self._channel, self._output, self._interrupts
+        score = self._pipeline.score
         channel.shared.begin(number, time.monotonic_ns())
         output.begin(request_id)
         try:
             interrupts.interruptible = number
             if channel.shared.victim == number:
                 raise Interrupted  # its time was over before it could begin
-            outcome = self._pipeline.score(request)
+            outcome = score(request)
             interrupts.interruptible = 0
         except Interrupted as error:
             outcome = self._interrupted(error)
@@ -278,8 +278,7 @@ class Worker:
     def _stream(self, number: int, stream: Stream) -> None:
         channel = self._channel
         channel.send(answers.pack_stream_begin(number, stream))
-        failure = ""
-        detail: dict[str, Any] = {}
+        failure, detail = "", dict[str, Any]()
         try:
             for chunk in self._chunks(number, stream):
                 channel.send(answers.pack_frame(answers.STREAM_CHUNK, number, chunk))
@@ -297,7 +296,7 @@ class Worker:
         channel.send(answers.pack_frame(answers.STREAM_END, number, failure.encode(), meta=meta))
 
     def _chunks(self, number: int, stream: Stream) -> Iterator[bytes]:
-        """Only the script's part of the stream is interrupted, never a frame half sent."""
+        """Yield the chunks. Only the script is interrupted, never the sending of a frame."""
         interrupts, chunks = self._interrupts, iter(stream.chunks)
         while True:
             try:
@@ -312,7 +311,7 @@ class Worker:
             yield chunk
 
     def _stream_failure(self, error: BaseException) -> tuple[str, dict[str, Any]]:
-        """Return what cut a stream, for the log; and where it was, if that is wanted."""
+        """Return what cut a stream off, for the log, and where, if that is wanted."""
         detail = self._failure(error, "encode").detail if self._explains else {}
         if isinstance(error, ResultNotEncodable):
             return str(error), detail
@@ -322,7 +321,7 @@ class Worker:
         return format_exception(error, self.settings.root), detail
 
     def _interrupted(self, error: Interrupted) -> Failure:
-        """Return the outcome of an interrupted request, with its place if that is wanted."""
+        """Return the outcome of an interrupted request, and where it was, if that is wanted."""
         failure = Failure(504, "run", "interrupted", log="interrupted", error_type="Interrupted")
         if self._explains:
             failure.detail = self._failure(error, "run").detail
@@ -341,7 +340,7 @@ class Worker:
     # -- forking ------------------------------------------------------------------------------
 
     def _only_the_parent_goes_on(self) -> None:
-        """End this process if the script has forked it: one process speaks for one worker."""
+        """End this process if the script has forked it: only its parent speaks to the front."""
         if self._is_a_fork:
             self.leave(EXIT_FAILED)
 
@@ -349,7 +348,7 @@ class Worker:
         self._is_a_fork = True
 
     def adopt(self, channel: Channel) -> None:
-        """After a fork from the loader: work on sockets of one's own."""
+        """Work on sockets of one's own, after a fork from the loader."""
         self._is_a_fork = False
         self._channel = channel
         self._output = Output(channel.shared)
@@ -360,26 +359,16 @@ class Worker:
             self._debugger.shared = channel.shared
 
 
-def style_of(script: EntryScript) -> dict[str, Any]:
-    """Return how ``run()`` is called."""
-    return {
-        "style": script.style,
-        "data_parameter": script.data_parameter,
-        "wants_headers": script.wants_headers,
-    }
-
-
 def needs_everything(script: EntryScript) -> bool:
     """Whether the script can see more of a POST than its body."""
-    return script.style != "plain" or script.wants_headers or uses_flask(script)
+    return script.style != "plain" or script.wants_headers or may_use_flask(script)
 
 
 def set_environment(settings: Settings) -> None:
     """Give the script the variables that the contract promises it."""
     root = settings.root
     model_dir = settings.model_dir or resolve_model_dir(root)
-    given = settings.changed_variables()
-    given |= {
+    given = settings.changed_variables() | {
         "AML_APP_ROOT": str(root),
         "AZUREML_ENTRY_SCRIPT": settings.entry_script,
         "AML_APP_INSIGHTS_ENABLED": str(settings.app_insights_enabled).lower(),
