@@ -103,7 +103,7 @@ def test_a_status_that_is_none_is_an_error_of_the_script(server: LiveServer, sta
     response = server.post(json={"message": "m", "status_code": status})
 
     assert response.status == 500
-    server.wait_for_line(f"result.status_code: {status} is not the status of an answer")
+    server.wait_for_line(f"result.status_code: {status} is not a status that a response can have")
     assert server.get("/readyz").status == 200
 
 

@@ -91,7 +91,7 @@ def test_run(live_server: StartServer):
             "message": "division by zero",
             "frames": FRAMES,
             "input": {"data": {"text of 23 characters": {"secret_column": "int"}}},
-            "hint": "The last frame raised this in run().",
+            "hint": "run() failed in the last of these frames.",
             "docs": DOCS,
         },
     )
@@ -110,7 +110,8 @@ def test_encode(live_server: StartServer):
         "type": "ResultNotEncodable",
         "frames": [],
         "input": {"data": {"text of 13 characters": "text of 11 characters"}},
-        "hint": "Return values that JSON can hold: numbers, text, lists, dicts, arrays, frames.",
+        "hint": "Return values that JSON can hold: numbers, text, lists, dicts, arrays, "
+        "data frames.",
         "docs": DOCS,
     }
 
@@ -127,7 +128,7 @@ def test_decode(live_server: StartServer):
         "message": message,
         "frames": [],
         "input": {},
-        "hint": "The request is not what run() takes. GET /docs shows a request that is.",
+        "hint": "run() does not accept this request. GET /docs shows one that works.",
         "docs": DOCS,
     }
 

@@ -139,7 +139,7 @@ def test_a_missing_value_is_the_default(scripts: Loader):
 
 
 @pytest.mark.parametrize(
-    ("body", "given"), [("{}", "nothing"), ('{"dta": 1, "factor": 2}', "'dta', 'factor'")]
+    ("body", "given"), [("{}", "none"), ('{"dta": 1, "factor": 2}', "'dta', 'factor'")]
 )
 def test_a_missing_value_is_refused_by_name(scripts: Loader, body: str, given: str):
     decode = decoder(scripts.named("typed.py"))
@@ -147,7 +147,7 @@ def test_a_missing_value_is_refused_by_name(scripts: Loader, body: str, given: s
     with pytest.raises(UnusableParameter) as caught:
         decode(post(body, content_type="application/json"))
 
-    assert str(caught.value) == f"The parameter 'data' is missing; what was given is {given}."
+    assert str(caught.value) == f"The parameter 'data' is missing. Parameters received: {given}."
 
 
 def test_the_headers_of_a_typed_script_are_no_value(scripts: Loader):

@@ -153,13 +153,13 @@ def test_a_body_that_is_not_text(scripts: Loader):
         (post("{}", content_type=JSON), 400, "validate", "The parameter 'data' is missing"),
         (get("factor=1"), 400, "validate", "The parameter 'data' is missing"),
         (post('{"data": "x"}', content_type=JSON), 400, "validate",
-         "The parameter 'data' does not fit: Invalid input"),
+         "The parameter 'data' does not match its declaration: Invalid input"),
         (post('{"data": [[1]]}', content_type=JSON), 400, "validate",
-         "'data' does not fit: Invalid input array"),
+         "'data' does not match its declaration: Invalid input array"),
         (post('{"data": [[1], [2, 3]]}', content_type=JSON), 400, "validate", "'data' does not"),
         (post('{"data": [["a", "b"]]}', content_type=JSON), 400, "validate", "'data' does not"),
         (post('{"data": [[1, 2]], "factor": "x"}', content_type=JSON), 400, "validate",
-         "The parameter 'factor' does not fit: Invalid input data type to parse."),
+         "'factor' does not match its declaration: Invalid input data type to parse."),
     ],
 )  # fmt: skip
 def test_typed_input_that_does_not_fit(
@@ -204,7 +204,7 @@ def test_a_nested_value_that_does_not_fit_is_named_with_its_path(
     outcome = failure(scripts.pipeline("typed_nested.py").score(post(body, content_type=JSON)))
 
     assert (outcome.status, outcome.stage) == (400, "validate")
-    assert outcome.message.startswith(f"The parameter {path!r} does not fit: ")
+    assert outcome.message.startswith(f"The parameter {path!r} does not match its declaration: ")
 
 
 def test_nested_values_that_fit(scripts: Loader):
@@ -232,7 +232,7 @@ def test_a_data_frame_that_does_not_fit(scripts: Loader, table: str):
     outcome = failure(pipeline.score(post(f'{{"table": {table}}}', content_type=JSON)))
 
     assert (outcome.status, outcome.stage) == (400, "validate")
-    assert outcome.message.startswith("The parameter 'table' does not fit: ")
+    assert outcome.message.startswith("The parameter 'table' does not match its declaration: ")
 
 
 def test_a_data_frame_that_fits(scripts: Loader):
@@ -267,7 +267,9 @@ def test_a_parameter_type_of_the_scripts_own_refuses_in_its_own_way(scripts: Loa
     outcome = failure(scripts.pipeline(OWN_TYPE).score(post(body, content_type=JSON)))
 
     assert (outcome.status, outcome.stage) == (400, "validate")
-    assert outcome.message == "The parameter 'data' does not fit: KeyError: 'unit'"
+    assert (
+        outcome.message == "The parameter 'data' does not match its declaration: KeyError: 'unit'"
+    )
     assert 'raise KeyError("unit")' in outcome.log  # for the case that the type is at fault
 
 
@@ -378,7 +380,7 @@ def test_an_error_inside_a_result_is_logged_with_its_frames(scripts: Loader):
     outcome = failure(pipeline.score(post()))
 
     assert outcome.stage == "encode"
-    assert "result.rows: Rows cannot be written: LookupError: no such row" in outcome.log
+    assert "result.rows: Rows cannot be converted to JSON: LookupError: no such row" in outcome.log
     assert 'raise LookupError("no such row")' in outcome.log
     assert "JSON serializable" not in outcome.log
 
@@ -964,7 +966,9 @@ def test_a_status_that_no_answer_can_have(scripts: Loader, status: int):
 
     found = failure(outcome)
     assert (found.status, found.stage) == (500, "encode")
-    assert f"{status} is not the status of an answer; give one from 200 to 599" in found.log
+    assert (
+        f"{status} is not a status that a response can have; use one from 200 to 599" in found.log
+    )
     assert scripts.module.closed == ["response"]
 
 

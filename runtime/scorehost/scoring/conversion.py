@@ -35,16 +35,16 @@ class Conversion:
     def problem(self, error: Exception, arguments: Mapping[str, Any]) -> UnusableParameter | None:
         """Say which parameter did not fit; None when the script is at fault.
 
-        It is when its own code was running, and when what does not fit is its own default.
+        The script is at fault when its own code was running, and when its own default did not fit.
         """
         names = self._converting(error.__traceback__)
         if not names or arguments.get(names[0]) is self._defaults.get(names[0]):
             return None
-        path = ".".join(names)
-        return UnusableParameter(f"The parameter {path!r} does not fit: {_reason(error)}")
+        problem = f"does not match its declaration: {_reason(error)}"
+        return UnusableParameter(f"The parameter {'.'.join(names)!r} {problem}")
 
     def _converting(self, trace: TracebackType | None) -> list[str] | None:
-        """Names on the way to the value being converted: the parameter, then keys inside it."""
+        """Return the path to the value being converted: the parameter, then keys inside it."""
         names: list[str] = []
         inside = False
         while trace is not None:
@@ -68,7 +68,7 @@ def _is_theirs(frame: FrameType) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """What the conversion said; a bare KeyError or IndexError needs its name to make sense."""
+    """Return what the conversion said; a bare KeyError makes no sense without its name."""
     text = str(error)
     if type(error) in (Exception, TypeError, ValueError) and text:
         return text

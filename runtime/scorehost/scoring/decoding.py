@@ -32,7 +32,7 @@ _DIGITS: Final = bytes(ord("0") if chr(i).isdigit() else i for i in range(128))
 _SHAPES: Final = bytes(i if i in b"0." else ord(" ") for i in _DIGITS) + b" " * 128
 _LONG_INTEGER: Final = b" " + b"0" * 19
 """What an integer that may exceed 64 bits looks like once every digit is a 0, and everything
-that is neither digit nor point a blank. orjson would make a float of it without a word."""
+that is neither digit nor point a blank. orjson would silently make a float of it."""
 
 
 def decoder(script: EntryScript) -> Decoder:
@@ -95,9 +95,9 @@ _STYLES: Final[dict[str, Callable[[EntryScript], Decoder]]] = {
 
 
 def pick(parameters: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the values of the parameters; for one that is missing, its default.
+    """Take the values of the parameters, and the default of each that is missing.
 
-    The default is given as if it were sent: inference-schema wants every value by name.
+    Defaults are passed as if they were sent: inference-schema wants every value by name.
     """
     arguments = {}
     for parameter in parameters:
@@ -105,9 +105,9 @@ def pick(parameters: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str,
         if name in given:
             arguments[name] = given[name]
         elif parameter.default is Parameter.empty:
-            there = ", ".join(repr(key) for key in list(given)[:20]) or "nothing"
+            received = ", ".join(repr(key) for key in list(given)[:20]) or "none"
             raise UnusableParameter(
-                f"The parameter {name!r} is missing; what was given is {there}."
+                f"The parameter {name!r} is missing. Parameters received: {received}."
             )
         else:
             arguments[name] = parameter.default
@@ -120,9 +120,9 @@ def json_object(content_type: str, body: bytes) -> dict[str, Any]:
     Raises
     ------
     WrongContentType
-        It does not call itself JSON.
+        The Content-Type does not say JSON.
     UnusableBody
-        It is empty, no JSON, or no object.
+        The body is empty, not JSON, or not an object.
     """
     if content_type != "application/json" and not is_json(content_type):
         found = f"is {content_type!r}" if content_type else "is missing"
@@ -131,7 +131,8 @@ def json_object(content_type: str, body: bytes) -> dict[str, Any]:
         raise UnusableBody("The body is empty; send a JSON object.")
     value = parse_json(body)
     if type(value) is not dict:
-        raise UnusableBody(f"The body is JSON, but {_KINDS[type(value)]}; send a JSON object.")
+        kind = _KINDS[type(value)]
+        raise UnusableBody(f"The body is JSON, but it is {kind}; send a JSON object.")
     return value
 
 
@@ -154,9 +155,9 @@ _KINDS: Final[dict[type, str]] = {
 
 
 def parse_json(body: bytes) -> Any:
-    """Read JSON: fast where that is exact, else as Python's own module does.
+    """Read JSON: with orjson where that is exact, else with Python's own module.
 
-    That one also takes NaN, lone surrogates and integers of any length.
+    Python's module also takes NaN, lone surrogates and integers of any length.
     """
     shape = body.translate(_SHAPES)
     if _LONG_INTEGER in shape or shape.startswith(_LONG_INTEGER[1:]):
@@ -177,7 +178,7 @@ def _parse_exactly(body: bytes) -> Any:
 
 
 def query_values(query: str) -> dict[str, Any]:
-    """Read a query string: values as JSON where they are, a repeated name as a list."""
+    """Read a query string: values as JSON where they can be, a repeated name as a list."""
     found: dict[str, list[Any]] = {}
     for name, value in parse_qsl(query, keep_blank_values=True, errors="surrogateescape"):
         found.setdefault(_as_sent(name), []).append(_json_or_text(_as_sent(value)))
@@ -199,7 +200,7 @@ def _json_or_text(value: str) -> Any:
 
 
 def header_dict(headers: HeaderList) -> dict[str, str]:
-    """Headers under the names scripts have always seen: ``X-Request-Id``; repeated ones joined."""
+    """Return headers under the names that scripts know (``X-Request-Id``), repeated ones joined."""
     found: dict[str, str] = {}
     for name, value in headers:
         title = name.title()

@@ -1,7 +1,7 @@
-"""What debug mode tells of a failure besides the user's frames: a hint, and every frame.
+"""What debug mode tells about a failure besides the user's frames: a hint, and every frame.
 
 The frames of libraries, of Python and ours are marked as such; a client sees them only when it
-asks for them. Made in the worker, which has the traceback; in debug mode only.
+asks for them. All of this is made in the worker, which has the traceback, and only in debug mode.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from scorehost.diagnosis.hints import known_hint
 _MOST_FRAMES: Final = 100
 _LONGEST_LINE: Final = 400
 _BY_STAGE: Final = {
-    "decode": "The request is not what run() takes. GET /docs shows a request that is.",
-    "validate": "A value does not fit its declaration. GET /docs shows a request that does.",
-    "run": "The last frame raised this in run().",
-    "encode": "Return values that JSON can hold: numbers, text, lists, dicts, arrays, frames.",
+    "decode": "run() does not accept this request. GET /docs shows one that works.",
+    "validate": "A value does not match its declaration. GET /docs shows a request that works.",
+    "run": "run() failed in the last of these frames.",
+    "encode": "Return values that JSON can hold: numbers, text, lists, dicts, arrays, data frames.",
 }
 
 
@@ -45,9 +45,9 @@ def explain(error: BaseException, stage: str, script: Path, app_root: Path) -> d
 
 
 def all_frames(error: BaseException, app_root: Path) -> list[dict[str, Any]]:
-    """List every frame, outermost first, each with whose it is."""
+    """List every frame, outermost first, each with its owner."""
     places = list(walk(error.__traceback__))
-    if len(places) > _MOST_FRAMES:  # of a recursion the beginning and the end
+    if len(places) > _MOST_FRAMES:  # of a recursion, show the beginning and the end
         places = places[: _MOST_FRAMES // 2] + places[-_MOST_FRAMES // 2 :]
     frames = []
     for place in places:

@@ -1,6 +1,6 @@
 """From an exception to a :class:`Failure`: what the client sees, what the log gets.
 
-Made only when something failed, so nothing here is in the way of a request that works.
+Used only when something has failed, so nothing here slows down a request that works.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from scorehost.errors import (
-    RequestError,
     ResultNotEncodable,
     RunFailed,
     UnusableBody,
@@ -49,53 +48,23 @@ def failure_of(
     if isinstance(error, RunFailed) and error.__cause__ is not None:
         error, stage, run_ns = error.__cause__, "run", None
     if isinstance(error, (UnusableBody, WrongContentType)) and stage in ("decode", "run"):
-        failure = _of_the_caller(error, app_root, arguments)
+        stage = "validate" if isinstance(error, UnusableParameter) else "decode"
+        status, run_ns, message = error.status, None, str(error)
+        log = message
+        if error.__cause__ is not None:  # inference-schema's, or a parameter type of the script's
+            log += "\n" + _log(error.__cause__, app_root)
     else:
-        failure = _of_the_script(error, stage, app_root, arguments, run_ns)
+        status, message, log = 500, RUN_FAILED_MESSAGE, _log(error, app_root)
+    detail = _detail(error, stage, app_root, arguments)
     if explained_for is not None:
         from scorehost.scoring.explanation import explain
 
-        failure.detail |= explain(error, failure.stage, explained_for, app_root)
-    return failure
-
-
-def _of_the_script(
-    error: BaseException,
-    stage: str,
-    app_root: Path,
-    arguments: Mapping[str, Any] | None,
-    run_ns: int | None,
-) -> Failure:
-    return Failure(
-        status=500,
-        stage=stage,
-        message=RUN_FAILED_MESSAGE,
-        log=_log(error, app_root),
-        error_type=type(error).__name__,
-        run_ns=run_ns,
-        detail=_detail(error, stage, app_root, arguments),
-    )
-
-
-def _of_the_caller(
-    error: RequestError, app_root: Path, arguments: Mapping[str, Any] | None
-) -> Failure:
-    stage = "validate" if isinstance(error, UnusableParameter) else "decode"
-    log = str(error)
-    if error.__cause__ is not None:  # inference-schema's, or a parameter type of the script
-        log += "\n" + _log(error.__cause__, app_root)
-    return Failure(
-        status=error.status,
-        stage=stage,
-        message=str(error),
-        log=log,
-        error_type=type(error).__name__,
-        detail=_detail(error, stage, app_root, arguments),
-    )
+        detail |= explain(error, stage, explained_for, app_root)
+    return Failure(status, stage, message, log, type(error).__name__, run_ns, detail)
 
 
 def report_of(failure: Failure, script: Path, *, unfit: str = "") -> Report:
-    """The report on a sample that got no answer.
+    """Make the report on a sample that got no answer.
 
     Parameters
     ----------
@@ -122,7 +91,7 @@ def report_of(failure: Failure, script: Path, *, unfit: str = "") -> Report:
 
 
 def called_with(detail: dict[str, Any]) -> str:
-    """What ``run()`` got, by type and shape."""
+    """Say what ``run()`` got, by type and shape."""
     shapes = detail.get("input", {})
     got = ", ".join(f"{name} = {shape}" for name, shape in shapes.items())
     return f"run() was called with {got}.".replace("'", "") if got else ""

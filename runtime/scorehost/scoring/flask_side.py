@@ -1,6 +1,6 @@
-"""A request to Flask's and a response from Flask's, where a script deals in them.
+"""Our request as Flask's, and Flask's response as ours, for scripts that use them.
 
-Imported only when a script is raw, has to do with Flask itself, or returned a response.
+It is imported only when a script is raw, has to do with Flask itself, or returned a response.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _FRAMING: Final = frozenset(
         "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", RUN_FAILED_HEADER,
     }
 )  # fmt: skip
-"""Headers of a response that are the server's to write (or that travel by themselves)."""
+"""Headers of a response that the server writes itself, or that travel separately."""
 
 _BODILESS: Final = frozenset({204, 304})
-"""Statuses that end the answer with its headers; what Flask streams for 304 is the file."""
+"""Statuses whose responses have no body; for 304, Flask would stream the file."""
 
 
 class _App(Flask):
@@ -46,10 +46,10 @@ class _App(Flask):
 
 
 def in_context(score: Score) -> Score:
-    """Have each request scored in a context of Flask's of its own, which its stream keeps.
+    """Have each request scored in a Flask context of its own, which its stream keeps.
 
-    What is pushed lies in a copy of Python's own context, so that nothing of it reaches the
-    next request, not even when an interrupt comes between.
+    It is pushed in a copy of Python's own context, so that nothing of it reaches the next
+    request, not even after an interrupt.
     """
     app = _App("scorehost", static_folder=None)
 
@@ -123,7 +123,7 @@ def environ_of(request: ScoringRequest) -> dict[str, Any]:
 
 
 def _absolute(target: str) -> tuple[str, str]:
-    """Split a target as proxies get it; its authority goes before Host: RFC 9112, 3.2.2."""
+    """Split a target as proxies get it; its authority overrides Host (RFC 9112, 3.2.2)."""
     _, found, rest = target.partition("://")
     if not found:
         return "", target
@@ -134,9 +134,9 @@ def _absolute(target: str) -> tuple[str, str]:
 def _add_headers(environ: dict[str, Any], headers: HeaderList) -> None:
     for name, value in headers:
         key = name.upper().replace("-", "_")
-        if "_" in name:  # it would pass for a dash: X_Real_IP for X-Real-IP
+        if "_" in name:  # X_Real_IP would be taken for X-Real-IP
             continue
-        if key in {"CONTENT_TYPE", "CONTENT_LENGTH"}:  # one that was not sent is not there
+        if key in {"CONTENT_TYPE", "CONTENT_LENGTH"}:
             environ.setdefault(key, value)
             continue
         key = f"HTTP_{key}"
@@ -149,8 +149,8 @@ def outcome_of(
 ) -> OwnAnswer | Stream:
     """Take a script's own response apart.
 
-    Its status, headers and body are kept; what frames the message on the connection
-    (Content-Length, Connection, …) is the server's.
+    Its status, headers and body are kept; the headers that frame the message on the connection
+    (Content-Length, Connection, …) are the server's.
 
     Parameters
     ----------
@@ -161,12 +161,12 @@ def outcome_of(
     Raises
     ------
     ResultNotEncodable
-        Its status is none that an answer can have.
+        Its status is not one that a response can have.
     """
     status = response.status_code
     if not 200 <= status <= 599:
         response.close()
-        problem = f"{status} is not the status of an answer; give one from 200 to 599"
+        problem = f"{status} is not a status that a response can have; use one from 200 to 599"
         raise ResultNotEncodable("result.status_code", problem)
     if isinstance(response, AMLResponse) and response.unencoded is not None:
         response.set_data(encode(response.unencoded))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 
 class Interrupted(BaseException):
-    """The request's time is up; ``except Exception`` lets it pass, and so does all our code."""
+    """The request's time is up. ``except Exception`` does not catch it, nor does our own code."""
 
 
 def was_interrupted(error: BaseException) -> bool:
-    """Tell whether an error came of an interrupt: a library or the script may wrap it.
+    """Tell whether an error came from an interrupt: a library or the script may wrap it.
 
-    In a group too: asyncio's ``TaskGroup`` makes one of what its tasks raise.
+    It may be in a group too: asyncio's ``TaskGroup`` makes one of what its tasks raise.
     """
     from scorehost.diagnosis.case import members_of
 

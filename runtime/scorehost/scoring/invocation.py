@@ -1,8 +1,8 @@
 """Calling ``run()``: the clock, the event loop of an ``async def``, whose fault a failure is.
 
 What it cannot do: leave a call of native code. An interrupt takes effect at the next line of
-Python; and where asyncio runs a background task of the script at that moment, only the task
-ends.
+Python; and where asyncio is running a background task of the script at that moment, only the
+task ends.
 """
 
 from __future__ import annotations
@@ -14,9 +14,6 @@ from typing import Any, TypeAlias
 
 from scorehost.entry_script import EntryScript
 from scorehost.scoring.conversion import Conversion
-from scorehost.scoring.interrupted import Interrupted
-
-__all__ = ["Interrupted", "Invocation", "invocation"]
 
 Arguments: TypeAlias = dict[str, Any]
 Invocation: TypeAlias = Callable[[Arguments], tuple[Any, int]]
@@ -24,12 +21,6 @@ Invocation: TypeAlias = Callable[[Arguments], tuple[Any, int]]
 
 def invocation(script: EntryScript) -> Invocation:
     """Make the function that calls ``run()`` and tells how many nanoseconds it took."""
-    if script.style == "typed":
-        return _with_conversion(script, _timed(script))
-    return _timed(script)
-
-
-def _timed(script: EntryScript) -> Invocation:
     run, complete = script.run, script.loop.complete
 
     def invoke(arguments: Arguments) -> tuple[Any, int]:
@@ -39,7 +30,7 @@ def _timed(script: EntryScript) -> Invocation:
             result = complete(result)
         return result, perf_counter_ns() - started
 
-    return invoke
+    return _with_conversion(script, invoke) if script.style == "typed" else invoke
 
 
 def _with_conversion(script: EntryScript, invoke: Invocation) -> Invocation:

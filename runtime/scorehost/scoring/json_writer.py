@@ -15,7 +15,7 @@ from scorehost.errors import ResultNotEncodable
 from scorehost.scoring.simplify import NoJsonForm, Verbatim, number_writer, simplify
 
 DEEPEST: Final = 10_000
-"""Levels of nesting; no parser reads more, and a value that makes itself has no end."""
+"""Levels of nesting; no parser reads more, and a value that generates its parts has no end."""
 
 _MOST_STEPS: Final = 100
 _LONGEST_PATH: Final = 200
@@ -80,7 +80,7 @@ class JsonWriter:
         self._begin(entry[1])
 
     def _begin(self, value: Any) -> None:
-        """Write a value that is whole, or open a container."""
+        """Write a value without parts, or open a container."""
         for _ in range(_MOST_STEPS):
             kind = type(value)
             if kind is list or kind is tuple:
@@ -94,10 +94,11 @@ class JsonWriter:
                 self._out.append(text)
                 return
             value = self._simpler(value)
-        raise NoJsonForm(f"object of type {kind.__name__} never becomes anything simple")
+        steps = f"after {_MOST_STEPS} conversions"
+        raise NoJsonForm(f"object of type {kind.__name__} is still no JSON value {steps}")
 
     def _atom(self, value: Any) -> str | None:
-        """The text of a value without parts; None when it is of another type."""
+        """Return the text of a value without parts; None for any other value."""
         kind = type(value)
         if kind is str:
             return quoted(value)
@@ -120,11 +121,11 @@ class JsonWriter:
         except NoJsonForm:
             raise
         except Exception as error:  # a property or serializer of the script's
-            problem = f"{type(value).__name__} cannot be written: {type(error).__name__}"
+            problem = f"{type(value).__name__} cannot be converted to JSON: {type(error).__name__}"
             raise ResultNotEncodable(self._path(), f"{problem}: {error}") from error
 
     def _number_text(self, value: Any) -> Verbatim | None:
-        """Numbers of numpy's, in bulk, where orjson writes them as they must be."""
+        """Return the text of numpy's numbers where orjson writes what the settings ask for."""
         write = number_writer(type(value))  # type: ignore[arg-type]  # classes are hashable
         if write is None:
             return None
@@ -180,7 +181,7 @@ def _digits(value: int) -> str:
 
 
 def _key_text(key: Any) -> str:
-    """A key as text; JSON has no others."""
+    """Return a key as text, as JSON has no other keys."""
     if isinstance(key, str):
         return str.__str__(key)
     if key is None or isinstance(key, bool):
@@ -195,4 +196,4 @@ def _key_text(key: Any) -> str:
         simpler = key
     if isinstance(simpler, str | int | float | None):
         return _key_text(simpler)
-    raise NoJsonForm(f"key of type {type(key).__name__}; keys are text, numbers or dates")
+    raise NoJsonForm(f"key of type {type(key).__name__}; keys must be text, numbers or dates")

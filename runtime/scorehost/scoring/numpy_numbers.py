@@ -19,13 +19,13 @@ _CONTAINERS: Final = frozenset({dict, list, tuple})
 _INSIDE: Final = _CONTAINERS | {np.ndarray}
 
 NUMBERS: Final = _SCALARS | {np.ndarray}
-"""Types of what :func:`written` may write."""
+"""Types of values that :func:`written` can write."""
 
 
 def only_numbers(value: Any) -> bool:
-    """Whether all that is in a value is plain, or a number or an array of numbers of numpy's.
+    """Whether a value holds only plain values, and numbers and arrays of numbers of numpy's.
 
-    Anything else counts as no: it may have datetimes inside.
+    Any other type makes this False: it may have datetimes inside.
     """
     seen: set[int] = set()
     left = [value]
@@ -37,7 +37,7 @@ def only_numbers(value: Any) -> bool:
                 return False
         elif kind not in _CONTAINERS:
             return kind in _LEAVES
-        elif id(item) not in seen:  # what contains itself has an end here
+        elif id(item) not in seen:  # a value may contain itself
             seen.add(id(item))
             inner: Iterable[Any] = item.values() if kind is dict else item
             others = set(map(type, inner)) - _LEAVES
@@ -49,10 +49,10 @@ def only_numbers(value: Any) -> bool:
 
 
 def written(value: Any) -> bytes | None:
-    """The JSON of one of ``NUMBERS``, NaN as null; None if it is to be simplified first."""
+    """Return the JSON of one of ``NUMBERS``, NaN as null; None if it must be simplified first."""
     if type(value) is np.ndarray and value.dtype.kind not in "iufb":
         return None
     try:
         return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
-    except TypeError:  # an array in another order than C's, or its bytes in another
+    except TypeError:  # an array that is not in C order, or not in native byte order
         return None

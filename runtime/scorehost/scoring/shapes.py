@@ -1,6 +1,6 @@
 """What a value looks like, without saying what is in it: types, shapes, lengths, names.
 
-For the error page of debug mode and for logs. Never raises; never shows a value.
+It is for the error page of debug mode and for logs. It never raises and never shows a value.
 """
 
 from __future__ import annotations

@@ -76,14 +76,14 @@ def orjson_default(value: Any) -> Any:
 
 
 def simpler(value: Any) -> Any:
-    """:func:`simplify`, with what goes in as it is as orjson knows that."""
+    """Make one step like :func:`simplify`, with verbatim text in the form that orjson knows."""
     step = simplify(value)
     return orjson.Fragment(step) if type(step) is Verbatim else step
 
 
 @functools.lru_cache(maxsize=1024)
 def number_writer(kind: type) -> Callable[[Any], bytes | None] | None:
-    """Find what writes numbers of a type of numpy's in bulk; None for all other types."""
+    """Find what writes numbers of one of numpy's types in bulk; None for all other types."""
     if kind.__module__ != "numpy" or not hasattr(sys.modules.get("numpy"), "ndarray"):
         return None
     from scorehost.scoring.numpy_numbers import NUMBERS, written
@@ -93,7 +93,7 @@ def number_writer(kind: type) -> Callable[[Any], bytes | None] | None:
 
 @functools.lru_cache(maxsize=1024)
 def _step_for(kind: type) -> Step:
-    """Find the step for a type; a refusal is raised, and so never remembered."""
+    """Find the step for a type. A refusal is an exception, which the cache does not keep."""
     for name, steps_of in _LIBRARIES.items():
         step = _step_of_library(sys.modules.get(name), steps_of, kind)
         if step is not None:
@@ -111,9 +111,7 @@ def _step_for(kind: type) -> Step:
 
 
 def _step_of_library(
-    library: ModuleType | None,
-    steps_of: Callable[[ModuleType, type], Step | None],
-    kind: type,
+    library: ModuleType | None, steps_of: Callable[[ModuleType, type], Step | None], kind: type
 ) -> Step | None:
     try:
         return None if library is None else steps_of(library, kind)
@@ -128,7 +126,7 @@ def _step_for_records(kind: type) -> Step | None:
     if hasattr(kind, "model_dump"):
         return _of_pydantic
     if hasattr(kind, "__fields_set__"):
-        return _of_pydantic_1
+        return lambda value: value.dict(by_alias=True)  # pydantic 1
     if hasattr(kind, "__array__") and "numpy" in sys.modules:
         return cast("Step", sys.modules["numpy"].asarray)
     return None
@@ -136,9 +134,9 @@ def _step_for_records(kind: type) -> Step | None:
 
 def _advice(kind: type) -> str:
     if hasattr(kind, "__next__") or hasattr(kind, "__anext__"):
-        return "; inside a result, turn it into a list (the result itself may be a generator)"
+        return "; inside a result, convert it to a list (only the result itself may be a generator)"
     if issubclass(kind, complex):
-        return "; return its parts"
+        return "; return its real and imaginary parts"
     if hasattr(kind, "toarray"):
         return "; return its toarray()"
     return "; return what it holds as numbers, text, lists or dicts"
@@ -182,10 +180,6 @@ def _of_pydantic(value: Any) -> Any:
         return value.model_dump(mode="python", by_alias=True)
 
 
-def _of_pydantic_1(value: Any) -> Any:
-    return value.dict(by_alias=True)
-
-
 # -- libraries ----------------------------------------------------------------------------
 
 
@@ -199,37 +193,25 @@ def _numpy_step(numpy: ModuleType, kind: type) -> Step | None:
 
 def _pandas_step(pandas: ModuleType, kind: type) -> Step | None:
     if kind in (type(pandas.NA), type(pandas.NaT)):
-        return _none
+        return lambda _missing: None
     if issubclass(kind, pandas.DataFrame):
         return _records
     if issubclass(kind, (pandas.Series, pandas.Index)):
-        return _list_of
+        return lambda value: value.tolist()
     if issubclass(kind, pandas.api.extensions.ExtensionArray):
         return list
     return str if issubclass(kind, (pandas.Period, pandas.Interval)) else None
-
-
-def _none(_value: Any) -> None:
-    """What a missing value becomes."""
-
-
-def _list_of(value: Any) -> Any:
-    return value.tolist()
 
 
 def _records(frame: Any) -> list[dict[Any, Any]]:
     names = frame.columns.tolist()
     if len(set(names)) < len(names):
         twice = sorted({str(name) for name in names if names.count(name) > 1})
-        raise NoJsonForm(f"DataFrame whose columns are not unique: {', '.join(twice)}")
+        raise NoJsonForm(f"DataFrame with duplicate column names: {', '.join(twice)}")
     columns = [frame.iloc[:, index].tolist() for index in range(len(names))]
     if not columns:
         return [{} for _ in range(len(frame))]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-
-
-def _torch_step(torch: ModuleType, kind: type) -> Step | None:
-    return _of_tensor if issubclass(kind, torch.Tensor) else None
 
 
 def _of_tensor(value: Any) -> Any:
@@ -245,7 +227,7 @@ def _of_tensor(value: Any) -> Any:
 _LIBRARIES: Final[dict[str, Callable[[ModuleType, type], Step | None]]] = {
     "numpy": _numpy_step,
     "pandas": _pandas_step,
-    "torch": _torch_step,
+    "torch": lambda torch, kind: _of_tensor if issubclass(kind, torch.Tensor) else None,
 }
 
 _EXACT: Final[dict[type, Step]] = {

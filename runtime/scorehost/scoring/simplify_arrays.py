@@ -27,7 +27,7 @@ def of_array(array: Any) -> Any:
     if isinstance(array, np.ma.MaskedArray):
         return _of_masked(array)
     if type(array) is not np.ndarray:
-        return np.asarray(array)  # a matrix has no rows but matrices
+        return np.asarray(array)  # the rows of a matrix would be matrices again
     if array.ndim == 0:
         return array[()]
     if array.dtype.kind in "iufb":
@@ -42,7 +42,7 @@ def of_array(array: Any) -> Any:
 
 
 def _of_masked(array: Any) -> Any:
-    """What is masked becomes None."""
+    """Write None for what is masked."""
     if array.ndim == 0 and array.dtype.names is not None:
         return {name: array[name] for name in array.dtype.names}
     if array.ndim == 0:
@@ -62,7 +62,7 @@ def _of_numbers(array: Any) -> Any:
 
 
 def _is_short(array: Any) -> bool:
-    """Whether Python's floats would show digits that these do not have."""
+    """Whether Python's floats would show more digits than these numbers have."""
     return bool(array.dtype.kind == "f" and array.itemsize < 8)
 
 
@@ -79,7 +79,7 @@ def of_scalar(scalar: Any) -> Any:
         return base64.b64encode(scalar.tobytes()).decode("ascii")
     if kind in "fV":  # V: a number type that another package brought, such as bfloat16
         return float(scalar)
-    return scalar.item()  # for what JSON lacks, such as complex numbers, Python's type
+    return scalar.item()  # Python's type, even of what JSON lacks, such as complex numbers
 
 
 def _of_timedelta(scalar: Any) -> Any:

@@ -71,7 +71,7 @@ def _handed_on(first: bytes, others: Chunks) -> Chunks:
 def _guarded(chunks: Chunks) -> Chunks:
     try:
         for chunk in chunks:
-            if chunk:  # one without bytes would end the answer
+            if chunk:  # an empty HTTP chunk would end the response
                 yield chunk
     except (Interrupted, GeneratorExit, ResultNotEncodable):
         raise

@@ -1,4 +1,4 @@
-"""A scoring process's side of what joins it to the front."""
+"""The scoring process's end of the connection to the front."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How the front reaches into a worker: end this request, or show where you are.
+"""How the front reaches into a worker: to interrupt a request, or to see where its threads are.
 
 An interrupt raises only while the request it names is in the script's hands; a request that
-ended in the meantime, and the one after it, never feel it. What it cannot do: leave a call of
-native code that does not return to Python. The front kills a worker that stays in one.
+ended in the meantime, and the one after it, are never affected. What it cannot do: leave a call
+of native code that does not return to Python. The front kills a worker that stays in one.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import signal
 from types import FrameType
 from typing import Final
 
-from scorehost.scoring.invocation import Interrupted
+from scorehost.scoring.interrupted import Interrupted
 from scorehost.wire.shared import SharedState
 from scorehost.wire.signals import DUMP_SIGNAL, INTERRUPT_SIGNAL
 
 ENDS: Final = (signal.SIGTERM, signal.SIGINT)
-"""Signals that may reach every process of a server at once, from a service manager or a group
-of processes. The front alone decides when a worker ends: what it was given is answered first."""
+"""Signals that a service manager or a terminal may send to every process of a server at once. The
+front alone decides when a worker ends: what it was given is answered first."""
 
 
 class Interrupts:
@@ -41,8 +41,8 @@ class Interrupts:
         """Listen for both signals and for crashes."""
         faulthandler.enable(self._stacks, all_threads=True)
         faulthandler.register(DUMP_SIGNAL, self._stacks, all_threads=True, chain=False)
-        # faulthandler has system calls restarted, also those that the interrupt is to end: with
-        # both pending, the first to be handled decides (signal(7)).
+        # faulthandler has system calls restarted, even those that the interrupt is to end: with
+        # both signals pending, the first to be handled decides (signal(7)).
         signal.siginterrupt(DUMP_SIGNAL, True)
         signal.signal(INTERRUPT_SIGNAL, self._interrupt)
         for number in ENDS:
@@ -60,17 +60,17 @@ def leave_it_to_the_front(_signal: int, _frame: FrameType | None) -> None:
 
 
 def hold_back() -> None:
-    """Before a fork: one that comes to the child too early would meet our handler there."""
+    """Block the signals before a fork: one that is early in the child would meet our handler."""
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
 
 
 def let_pass() -> None:
-    """Let the signals through again, after the fork."""
+    """Let the signals through again after the fork."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
 
 
 def give_back() -> None:
-    """In a process that the script has forked: have it end by these signals like any other."""
+    """Have a process that the script has forked end by these signals like any other."""
     for number in ENDS:
         if signal.getsignal(number) is leave_it_to_the_front:
             own = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL

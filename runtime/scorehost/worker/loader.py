@@ -1,7 +1,7 @@
 """Preload: one process runs ``init()``; the scoring workers are forked from it.
 
-The loader is the only process that forks, and it does so with one thread. It passes nothing on
-but the sockets the front sends it, reaps its children and reports how they ended.
+The loader is the only process that forks, and it does so with one thread. It passes on only the
+sockets that the front sends it, reaps its children and reports how they ended.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from scorehost.worker.channel import Channel, end_with_parent
 
 
 class Loader:
-    """Serves the front's requests for another scoring worker.
+    """Forks a scoring worker whenever the front asks for one.
 
     Parameters
     ----------
@@ -41,9 +41,8 @@ class Loader:
         """Fork whenever asked; returns True in each child, and False in the loader at its end."""
         self._scripts_own = signal.signal(signal.SIGCHLD, self._reap) or signal.SIG_DFL
         refusal = why_not_fork()
-        self._channel.send(
-            answers.pack_frame(answers.FORKED, os.getpid(), orjson.dumps({"refusal": refusal}))
-        )
+        document = orjson.dumps({"refusal": refusal})
+        self._channel.send(answers.pack_frame(answers.FORKED, os.getpid(), document))
         while True:
             packet = self._channel.reader.next()
             if not isinstance(packet, requests.Control) or packet.kind == requests.STOP:
@@ -68,7 +67,7 @@ class Loader:
         document = orjson.dumps({"error": error})
         self._channel.send(answers.pack_frame(answers.FORKED, max(0, pid), document))
         if pid > 0:
-            # Only now: the front must not hear of its end before it hears of its beginning.
+            # Not before the frame is sent: the front must hear of its start before its end.
             self._children.add(pid)
             self._reap()
         return False
@@ -99,7 +98,7 @@ class Loader:
 
 
 def flush_streams() -> None:
-    """Write what Python and C still hold back, so that it is not written by every child too."""
+    """Write what Python and C have buffered, so that the children don't write it again."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # a script may close or replace them
             stream.flush()
@@ -107,7 +106,7 @@ def flush_streams() -> None:
 
 
 def why_not_fork() -> str:
-    """The reason why forking this process now would break its children, or ""."""
+    """Say why forking this process now would break its children; "" if it would not."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         return "CUDA was initialised before the fork, and a forked process cannot use it"
@@ -115,10 +114,14 @@ def why_not_fork() -> str:
     others = [thread.name for thread in threading.enumerate() if thread is not main]
     if others:
         names = ", ".join(others)
-        return f"threads were started before the fork ({names}); a child has none of them"
+        return (
+            f"threads were started before the fork ({names}), and a forked process would lack them"
+        )
     native = len(os.listdir("/proc/self/task")) - 1  # noqa: PTH208 - a count of kernel threads
     if native > 0 and not only_openblas():
-        return f"{native} native threads were started before the fork; a child has none of them"
+        return (
+            f"{native} native threads were started before the fork, and a forked process has none"
+        )
     return ""
 
 

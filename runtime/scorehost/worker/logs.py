@@ -46,9 +46,9 @@ def set_up_logging(level: str, app_root: Path, script: Path) -> None:
 
 
 def _keep_last_resort() -> None:
-    """Have ``basicConfig`` without arguments, which ``logging.info()`` calls, keep to records.
+    """Have ``basicConfig`` without arguments, which ``logging.info()`` calls, keep our handler.
 
-    Its own handler would make them text, in which no level and no name is known any more.
+    Its own handler would write plain text, without the level and the name of the logger.
     """
     usual = logging.basicConfig
 
@@ -77,6 +77,6 @@ def apply_logging_file(file: Path) -> None:
         dictConfig(json.loads(file.read_text("utf-8")))
     except Exception as error:
         raise ScriptImportFailed(
-            f"{file} cannot be applied: {error}. It takes one JSON object in the form of "
-            'Python\'s logging.config.dictConfig, with "version": 1.'
+            f"{file} cannot be applied: {error}. It must hold one JSON object in the form that "
+            'Python\'s logging.config.dictConfig takes, with "version": 1.'
         ) from error

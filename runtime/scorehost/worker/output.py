@@ -1,4 +1,4 @@
-"""What the script prints, marked with the request it belongs to, at the stream.
+"""What the script prints, marked with its request where it is written.
 
 The worker's standard output and error are one pipe that the front reads. ``print`` is untouched:
 ``sys.stdout`` and ``sys.stderr`` write to the pipe through :class:`MarkedPipe`, which puts a
@@ -27,7 +27,7 @@ from scorehost.wire.marks import BEGIN, END, PAUSE, RECORD, RESUME, mark
 from scorehost.wire.shared import MARK_ALL, SharedState
 
 _NOTHING: Final = bytes(4)
-"""Of FIONREAD: no byte is waiting."""
+"""FIONREAD's result when no byte is waiting."""
 _LINE_BUFFERED: Final = 1  # _IOLBF of <stdio.h>, the same in glibc and musl
 
 
@@ -46,14 +46,14 @@ class MarkedPipe(io.RawIOBase):
         self._output = output
 
     def fileno(self) -> int:
-        """The stream's descriptor, as C code knows it."""
+        """Return the stream's descriptor, as C code knows it."""
         return self._descriptor
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
-        """Write, with the marks that tell whose it is."""
+        """Write with the marks that tell which request it belongs to."""
         return self._output.write(bytes(data))
 
 
@@ -74,7 +74,7 @@ class Output:
         self._unread = bytearray(4)
 
     def install(self) -> None:
-        """Put the marked streams in the place of the interpreter's, and of C's."""
+        """Put the marked streams in the place of the interpreter's."""
         write_lines_at_once()
         out, err = _text(MarkedPipe(1, self)), _text(MarkedPipe(2, self))
         sys.stdout = sys.__stdout__ = out  # type: ignore[misc,assignment] # declared final
@@ -93,12 +93,12 @@ class Output:
         return len(data)
 
     def flush(self) -> None:
-        """Write what the script's streams still hold back."""
+        """Write what the script's streams have buffered."""
         for stream in {*self._streams, sys.stdout, sys.stderr}:
             _flush(stream)
 
     def begin(self, request_id: bytes) -> None:
-        """Say that what comes belongs to this request."""
+        """Count what is written from now on as this request's."""
         self._request_id = request_id
         if self._shared.words[MARK_ALL]:
             self._marked = True
@@ -132,8 +132,8 @@ class Output:
 def write_lines_at_once() -> None:
     """Have C's own streams write each line as it ends.
 
-    Into a pipe they would keep some kilobytes back, and a line would turn up many requests
-    later, or at the end of the process.
+    Into a pipe they would buffer some kilobytes, and a line would turn up many requests later, or
+    at the end of the process.
     """
     libc = ctypes.CDLL(None)
     for name in ("stdout", "stderr"):
@@ -149,7 +149,8 @@ def _put(data: bytes) -> None:
 
 
 def _text(pipe: MarkedPipe) -> TextIO:
-    # Line by line, as on a terminal: a log that arrives late explains nothing.
+    # Line by line, as on a terminal. Unbuffered, print() would write each of its arguments for
+    # itself, with marks around each where a thread prints, so that lines would be torn.
     buffered = io.BufferedWriter(pipe)
     return io.TextIOWrapper(buffered, "utf-8", "backslashreplace", line_buffering=True)
 
@@ -169,14 +170,9 @@ class RecordHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record as one mark on standard error."""
         try:
-            document = orjson.dumps(
-                {
-                    "level": record.levelname,
-                    "number": record.levelno,
-                    "logger": record.name,
-                    "message": self.format(record),
-                }
-            )
+            level, number = record.levelname, record.levelno
+            fields = {"level": level, "number": number, "logger": record.name}
+            document = orjson.dumps({**fields, "message": self.format(record)})
             sys.stderr.flush()
             sys.__stderr__.buffer.write(mark(RECORD, document))  # type: ignore[union-attr]
             sys.__stderr__.flush()  # type: ignore[union-attr]

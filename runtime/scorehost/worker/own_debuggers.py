@@ -1,7 +1,7 @@
 """Notices when a script imports a debugger, and only then loads what deals with it.
 
-A finder that looks at the names of imports; it is asked before any other, answers for two names
-and costs the others nothing worth measuring.
+This is a finder that looks at the names of imports. It is asked before any other, answers for two
+names and costs the others nothing worth measuring.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scorehost.wire.shared import SharedState
 
 if TYPE_CHECKING:
     from importlib.abc import Loader, MetaPathFinder
-else:  # a module that brings tempfile, shutil and more into every worker, for two empty classes
+else:  # the module would bring tempfile, shutil and more into every worker for two empty classes
     Loader = MetaPathFinder = object
 
 DEBUGGERS: Final = frozenset({"debugpy", "ptvsd"})
@@ -63,11 +63,11 @@ class _Adapting(Loader):
         self._shared = shared
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """As the module's own loader does."""
+        """Create the module as its own loader does."""
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the module, then give its calls their manners."""
+        """Run the module, then adapt its functions."""
         self._loader.exec_module(module)
         from scorehost.dev.script_debuggers import adapt
 
