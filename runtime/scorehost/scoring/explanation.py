@@ -15,6 +15,7 @@ from scorehost.diagnosis.case import Case, own_error
 from scorehost.diagnosis.frames import kind_of, short_library_path, shown_path, user_frames, walk
 from scorehost.diagnosis.hints import known_hint
 
+_PACKAGE: Final = f"{Path(__file__).parents[2]}/"
 _MOST_FRAMES: Final = 100
 _LONGEST_LINE: Final = 400
 _BY_STAGE: Final = {
@@ -69,11 +70,10 @@ def _whose(file: str, kind: str) -> str:
     """Name the owner; code without a file was made by exec(), or is Python's frozen own."""
     if file.startswith("<") and not file.startswith("<frozen"):
         return "exec"
-    if kind == "hidden" and file.startswith(str(Path(__file__).parents[2])):
+    if kind == "hidden" and file.startswith(_PACKAGE):
         return "scorehost"
     return "Python" if kind in ("hidden", "standard") else kind
 
 
 def _library(file: str) -> str:
-    package = str(Path(__file__).parents[2]) + "/"
-    return file[len(package) :] if file.startswith(package) else short_library_path(file)
+    return file.removeprefix(_PACKAGE) if file.startswith(_PACKAGE) else short_library_path(file)

@@ -17,7 +17,7 @@ HeaderList: TypeAlias = Sequence[tuple[str, str]]
 class ScoringRequest:
     """One request as the entry script may see it.
 
-    A script that sees nothing but the body of a POST gets the rest from the class.
+    For a script that sees nothing but the body of a POST, the rest is read from the class.
 
     Parameters
     ----------
@@ -44,11 +44,8 @@ class ScoringRequest:
         remote_address: str = "",
     ) -> ScoringRequest:  # fmt: skip
         request = cls(body)
-        request.method = method
-        request.target = target
-        request.headers = headers
-        request.content_type = content_type
-        request.remote_address = remote_address
+        request.method, request.target, request.headers = method, target, headers
+        request.content_type, request.remote_address = content_type, remote_address
         return request
 
     @property
@@ -84,10 +81,7 @@ class OwnAnswer(Answer):
 
     Parameters
     ----------
-    body, run_ns : as in :class:`Answer`.
-    status : HTTP status.
     headers : what the script set itself; Content-Type comes in ``content_type``.
-    content_type : value of Content-Type.
     run_function_failed : value for ``x-ms-run-function-failed``.
     """
 
@@ -98,17 +92,15 @@ class OwnAnswer(Answer):
         run_function_failed: bool,
     ) -> None:  # fmt: skip
         super().__init__(body, run_ns)
-        self.status = status
-        self.headers = headers
-        self.content_type = content_type
-        self.run_function_failed = run_function_failed
+        self.status, self.headers = status, headers
+        self.content_type, self.run_function_failed = content_type, run_function_failed
 
 
 @dataclass(slots=True)
 class Stream:
     """A result that is made while it is sent.
 
-    Each chunk goes out as one HTTP chunk. An exception from ``chunks`` is the script's.
+    Each chunk is sent as one HTTP chunk. An exception from ``chunks`` is the script's.
     """
 
     chunks: Iterator[bytes]
@@ -148,4 +140,4 @@ class Failure:
 Outcome: TypeAlias = Answer | Stream | Failure
 
 RUN_FAILED_MESSAGE = "An unexpected error occurred in scoring script. Check the logs for more info."
-"""What every deployed client of the retired service knows to expect of a failing ``run()``."""
+"""The text that every deployed client of the retired service expects when ``run()`` fails."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
+from functools import partial
 from types import FrameType
 from typing import Final
 
@@ -47,6 +48,8 @@ class Interrupts:
         signal.signal(INTERRUPT_SIGNAL, self._interrupt)
         for number in ENDS:
             signal.signal(number, leave_it_to_the_front)
+        # A signal that reaches the child of a fork early would meet our handler there.
+        hold_back = partial(signal.pthread_sigmask, signal.SIG_BLOCK, ENDS)
         os.register_at_fork(before=hold_back, after_in_parent=let_pass, after_in_child=give_back)
 
     def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
@@ -57,11 +60,6 @@ class Interrupts:
 
 def leave_it_to_the_front(_signal: int, _frame: FrameType | None) -> None:
     """Do nothing. Not ``SIG_IGN``: programs that the script starts would inherit that."""
-
-
-def hold_back() -> None:
-    """Block the signals before a fork: one that is early in the child would meet our handler."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
 
 
 def let_pass() -> None:

@@ -27,7 +27,6 @@ class Loader:
 
     Parameters
     ----------
-    channel : the loader's own.
     adopt : called in each child with a channel of its own, which takes the place of the loader's.
     """
 

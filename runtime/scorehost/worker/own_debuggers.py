@@ -11,14 +11,9 @@ import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from scorehost.wire.shared import SharedState
-
-if TYPE_CHECKING:
-    from importlib.abc import Loader, MetaPathFinder
-else:  # the module would bring tempfile, shutil and more into every worker for two empty classes
-    Loader = MetaPathFinder = object
 
 DEBUGGERS: Final = frozenset({"debugpy", "ptvsd"})
 
@@ -28,13 +23,13 @@ def watch_imports(shared: SharedState | None) -> None:
 
     Parameters
     ----------
-    shared : where the front hears of clients; None where nobody serves, and a script must not
-        wait for an editor.
+    shared : where the front hears of clients; None where there is no server, and a script must
+        not wait for an editor.
     """
     sys.meta_path.insert(0, _Finder(shared))
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     def __init__(self, shared: SharedState | None) -> None:
         self._shared = shared
         self._wanted = set(DEBUGGERS)
@@ -45,30 +40,19 @@ class _Finder(MetaPathFinder):
         path: Sequence[str] | None,  # noqa: ARG002 - the protocol has it
         target: ModuleType | None = None,  # noqa: ARG002 - as has this
     ) -> ModuleSpec | None:
-        """Answer once for each debugger: with what the others find, and our loader around it."""
+        """Answer once for each debugger: with what the others find, adapted after it has run."""
         if fullname not in self._wanted:
             return None
         self._wanted.discard(fullname)
         spec = importlib.util.find_spec(fullname)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Adapting(spec.loader, self._shared)
+            execute = spec.loader.exec_module
+
+            def execute_and_adapt(module: ModuleType) -> None:
+                execute(module)
+                from scorehost.dev.script_debuggers import adapt
+
+                adapt(module, self._shared)
+
+            spec.loader.exec_module = execute_and_adapt  # type: ignore[method-assign]
         return spec
-
-
-class _Adapting(Loader):
-    """Loads the module, then adapts it."""
-
-    def __init__(self, loader: Loader, shared: SharedState | None) -> None:
-        self._loader = loader
-        self._shared = shared
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Create the module as its own loader does."""
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Run the module, then adapt its functions."""
-        self._loader.exec_module(module)
-        from scorehost.dev.script_debuggers import adapt
-
-        adapt(module, self._shared)

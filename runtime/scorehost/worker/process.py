@@ -107,14 +107,7 @@ class Orders:
 
 
 class Worker:
-    """One entry script, loaded and initialised, and its loop.
-
-    Parameters
-    ----------
-    channel : where requests come from and answers go.
-    settings : as the front has them.
-    orders : what this worker is to do.
-    """
+    """One entry script, loaded and initialised, and the loop that scores with it."""
 
     _pipeline: Pipeline  # once start() has loaded the script
 

@@ -47,21 +47,7 @@ class Service(Protocol):
 
 @dataclass(slots=True)
 class Context:
-    """What connections share.
-
-    Parameters
-    ----------
-    limits : what one connection may take.
-    phase : where the server is in its life.
-    speaks_tls : whether clients speak TLS.
-    now, soon, later : the clock's.
-    make_id : makes an id for a request.
-    routes : the route table.
-    budget : the bytes of bodies that may be held.
-    head_cache : heads that were parsed before.
-    connections : the set that each connection joins.
-    service : what becomes of requests.
-    """
+    """What connections share; ``now``, ``soon`` and ``later`` are the clock's."""
 
     limits: Limits
     phase: Phase

@@ -9,9 +9,6 @@ from scorehost.front.http.exchange import Exchange
 from scorehost.front.http.responses import JSON, Response
 from scorehost.wire.messages import RUN_FAILED_MESSAGE, Failure
 
-RUN_STAGES = ("run", "encode")
-"""Stages of a failure in which the script itself has failed."""
-
 
 class ErrorResponses:
     """What clients see of errors; debug mode uses a subclass that tells everything."""
@@ -36,5 +33,5 @@ def client_message(failure: Failure) -> str:
 def failure_response(failure: Failure, body: bytes, content_type: str) -> Response:
     """Return the response to a failure, with this body."""
     run_ns = -1 if failure.run_ns is None else failure.run_ns
-    failed = failure.stage in RUN_STAGES
+    failed = failure.stage in ("run", "encode")  # where the script itself has failed
     return Response(failure.status, body, content_type, run_ns=run_ns, failed=failed)

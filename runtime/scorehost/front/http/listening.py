@@ -30,12 +30,8 @@ class Listening:
 
     Parameters
     ----------
-    context : what the connections share.
-    sockets : gunicorn's listeners; with a health port, the last is that.
-    has_health_port : whether there is one.
+    sockets : gunicorn's listeners; the last one is that of the health port, if there is one.
     cfg : gunicorn's configuration, for TLS.
-    loop : the event loop.
-    log : told when a connection cannot be accepted.
     last_holder : whether no other process holds the sockets any more.
     """
 
