@@ -145,13 +145,9 @@ def is_json(content_type: str) -> bool:
 
 
 _KINDS: Final[dict[type, str]] = {
-    list: "an array",
-    str: "a string",
-    int: "a number",
-    float: "a number",
-    bool: "true or false",
-    type(None): "null",
-}
+    list: "an array", str: "a string", int: "a number", float: "a number",
+    bool: "true or false", type(None): "null",
+}  # fmt: skip
 
 
 def parse_json(body: bytes) -> Any:

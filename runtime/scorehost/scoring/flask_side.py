@@ -24,12 +24,10 @@ if TYPE_CHECKING:
 
 Score: TypeAlias = Callable[[ScoringRequest], Outcome]
 
-_FRAMING: Final = frozenset(
-    {
-        "connection", "content-length", "content-type", "keep-alive", "proxy-authenticate",
-        "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", RUN_FAILED_HEADER,
-    }
-)  # fmt: skip
+_FRAMING: Final = frozenset({
+    "connection", "content-length", "content-type", "keep-alive", "proxy-authenticate",
+    "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", RUN_FAILED_HEADER,
+})  # fmt: skip
 """Headers of a response that the server writes itself, or that travel separately."""
 
 _BODILESS: Final = frozenset({204, 304})
@@ -82,8 +80,7 @@ def _chunks_in(
 
 def _end(pushed: RequestContext, chunks: Iterator[bytes]) -> None:
     try:
-        close = getattr(chunks, "close", None)
-        if close is not None:
+        if (close := getattr(chunks, "close", None)) is not None:
             close()
     finally:
         pushed.pop()

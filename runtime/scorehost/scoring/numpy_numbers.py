@@ -8,12 +8,10 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-_SCALARS: Final = frozenset(
-    {
-        np.bool_, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64,
-        np.float16, np.float32, np.float64,
-    }
-)  # fmt: skip
+_SCALARS: Final = frozenset({
+    np.bool_, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64,
+    np.float16, np.float32, np.float64,
+})  # fmt: skip
 _LEAVES: Final = _SCALARS | {str, int, float, bool, type(None)}
 _CONTAINERS: Final = frozenset({dict, list, tuple})
 _INSIDE: Final = _CONTAINERS | {np.ndarray}

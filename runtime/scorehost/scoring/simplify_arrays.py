@@ -10,15 +10,9 @@ import numpy as np
 from scorehost.scoring.durations import duration
 
 _NANOSECONDS: Final = {
-    "W": 604_800 * 10**9,
-    "D": 86_400 * 10**9,
-    "h": 3_600 * 10**9,
-    "m": 60 * 10**9,
-    "s": 10**9,
-    "ms": 10**6,
-    "us": 10**3,
-    "ns": 1,
-}
+    "W": 604_800 * 10**9, "D": 86_400 * 10**9, "h": 3_600 * 10**9, "m": 60 * 10**9,
+    "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1,
+}  # fmt: skip
 _COARSE: Final = frozenset({"Y", "M", "W", "D", "h", "m"})
 
 

@@ -6,6 +6,9 @@ mark before the first thing a request prints and after the last. What native cod
 descriptors itself is seen at the request's end as unread bytes in the pipe; from then on (the
 front says so in the shared state) every request is marked. What other threads write carries no
 id: nobody knows which request they work for.
+
+What this cannot do: save an unfinished line when the process ends at once, by ``os._exit()`` or a
+crash. Python's own streams lose it too, even on a terminal; ``print(…, flush=True)`` writes it.
 """
 
 from __future__ import annotations
@@ -149,8 +152,9 @@ def _put(data: bytes) -> None:
 
 
 def _text(pipe: MarkedPipe) -> TextIO:
-    # Line by line, as on a terminal. Unbuffered, print() would write each of its arguments for
-    # itself, with marks around each where a thread prints, so that lines would be torn.
+    # Line by line, as on a terminal: a log that arrives late explains nothing. Without a buffer,
+    # print() would write each of its arguments separately. That takes four times as long, and
+    # where another thread prints, each would get marks of its own and become a line of its own.
     buffered = io.BufferedWriter(pipe)
     return io.TextIOWrapper(buffered, "utf-8", "backslashreplace", line_buffering=True)
 
