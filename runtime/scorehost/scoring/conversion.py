@@ -8,7 +8,7 @@ apart: whether the function that the user wrote was ever entered.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import CodeType, FrameType, TracebackType
+from types import CodeType, TracebackType
 from typing import Any
 
 from scorehost.errors import UnusableParameter
@@ -51,7 +51,7 @@ class Conversion:
             frame, trace = trace.tb_frame, trace.tb_next
             if frame.f_code in self._written:
                 return None
-            if _is_theirs(frame):
+            if str(frame.f_globals.get("__name__")).partition(".")[0] == _PACKAGE:
                 name = frame.f_locals.get("param_name")
                 if frame.f_code.co_name == _DECORATOR:
                     names = [str(name)]
@@ -60,11 +60,6 @@ class Conversion:
                 if name is not None and str(name) != names[-1]:
                     names.append(str(name))
         return names if inside else None
-
-
-def _is_theirs(frame: FrameType) -> bool:
-    module: Any = frame.f_globals.get("__name__", "")
-    return module == _PACKAGE or str(module).startswith(f"{_PACKAGE}.")
 
 
 def _reason(error: Exception) -> str:

@@ -182,7 +182,7 @@ def query_values(query: str) -> dict[str, Any]:
 
 
 def _as_sent(text: str) -> str:
-    """Put bytes that are no UTF-8 back as they were sent: ``%FF``."""
+    """Put bytes that are not UTF-8 back as they were sent: ``%FF``."""
     if text.isascii():
         return text
     return _ESCAPED.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", text)

@@ -93,7 +93,7 @@ class Pipeline:
     # -- Flask --------------------------------------------------------------------------------
 
     def _notice_flask(self) -> None:
-        """Find out whether a library has imported Flask inside ``run()``, which nobody foresaw."""
+        """Use Flask from now on if a library has imported it inside ``run()``."""
         if self.score == self._score and hasattr(sys.modules.get("flask"), "Flask"):
             self._use_flask()
 
@@ -118,7 +118,7 @@ def may_use_flask(script: EntryScript) -> bool:
     """Whether Flask is there, or the script may import it later, perhaps inside ``run()``.
 
     A line with both words counts as an import: ``importlib.import_module("flask")`` is one too.
-    A guess too many costs a request some time; one too few would cost the first its context.
+    A needless guess costs each request some time; a missed import, the first request's context.
     """
     if script.style == "raw" or "flask" in sys.modules:
         return True
@@ -127,6 +127,6 @@ def may_use_flask(script: EntryScript) -> bool:
 
 
 def _is_response(result: Any) -> bool:
-    """Whether it is Flask's or Werkzeug's response, which takes a script that imported them."""
+    """Whether it is Flask's or Werkzeug's response; only a script that imported them has one."""
     werkzeug = sys.modules.get("werkzeug.wrappers")
     return werkzeug is not None and isinstance(result, werkzeug.Response)

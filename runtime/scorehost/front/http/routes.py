@@ -19,7 +19,7 @@ SCORE_METHODS: Final = frozenset({b"GET", b"HEAD", b"POST"})
 
 
 class Route(NamedTuple):
-    """One row.
+    """One row of the route table.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ NOWHERE: Final = Route("", frozenset(), lambda _exchange: None, "other")
 
 
 class Routes:
-    """The table.
+    """The route table.
 
     Parameters
     ----------
