@@ -146,7 +146,7 @@ def test_validate(live_server: StartServer):
         "message": message,
         "frames": [],
         "input": {"data": "list of 1: list of 2: text of 4 characters"},
-        "hint": "A value does not fit its declaration. GET /docs shows a request that does.",
+        "hint": "A value does not match its declaration. GET /docs shows a request that works.",
         "docs": DOCS,
     }
 

@@ -31,7 +31,6 @@ RUN_FUNCTION_FAILED: Final = 1
 OWN_RESPONSE: Final = 2
 RUN_RETURNED: Final = 4
 
-_PLAIN_OK: Final = RUN_RETURNED
 LARGE: Final = 1 << 20
 """Frames from this size (bytes) are put together in place, one read at a time: copying 100 MB
 in one go would block the front for a third of a second."""
@@ -76,30 +75,14 @@ def pack_outcome(number: int, outcome: Outcome) -> bytes:
     """Make the frame of a complete result."""
     if type(outcome) is Answer:
         body = outcome.body
-        return _ANSWER.pack(ANSWER, _PLAIN_OK, 200, 0, len(body), number, outcome.run_ns) + body
+        return _ANSWER.pack(ANSWER, RUN_RETURNED, 200, 0, len(body), number, outcome.run_ns) + body
     if isinstance(outcome, OwnAnswer):
-        return pack_frame(
-            ANSWER,
-            number,
-            outcome.body,
-            meta=orjson.dumps((outcome.content_type, outcome.headers)),
-            flags=_flags(outcome),
-            status=outcome.status,
-            run_ns=outcome.run_ns,
-        )
-    assert isinstance(outcome, Failure)  # noqa: S101 - the type checker's, not the user's
-    return pack_frame(
-        FAILURE,
-        number,
-        meta=orjson.dumps(
-            (outcome.stage, outcome.error_type, outcome.message, outcome.log, outcome.detail),
-            default=repr,
-            option=orjson.OPT_NON_STR_KEYS,
-        ),
-        flags=0 if outcome.run_ns is None else RUN_RETURNED,
-        status=outcome.status,
-        run_ns=outcome.run_ns or 0,
-    )
+        return pack_frame(ANSWER, number, outcome.body, **_own_fields(outcome))
+    assert isinstance(outcome, Failure)  # noqa: S101 - for the type checker
+    told = (outcome.stage, outcome.error_type, outcome.message, outcome.log, outcome.detail)
+    meta = orjson.dumps(told, default=repr, option=orjson.OPT_NON_STR_KEYS)
+    flags, run_ns = (0, 0) if outcome.run_ns is None else (RUN_RETURNED, outcome.run_ns)
+    return pack_frame(FAILURE, number, meta=meta, flags=flags, status=outcome.status, run_ns=run_ns)
 
 
 def unpack_failure(frame: AnswerFrame) -> Failure:
@@ -111,22 +94,15 @@ def unpack_failure(frame: AnswerFrame) -> Failure:
 
 def pack_stream_begin(number: int, stream: Stream) -> bytes:
     """Make the frame that opens a streamed result."""
-    return pack_frame(
-        STREAM_BEGIN,
-        number,
-        meta=orjson.dumps((stream.content_type, stream.headers)),
-        flags=_flags(stream),
-        status=stream.status,
-        run_ns=stream.run_ns,
-    )
+    return pack_frame(STREAM_BEGIN, number, **_own_fields(stream))
 
 
-def _flags(outcome: Answer | Stream) -> int:
-    return (
-        RUN_RETURNED
-        | (RUN_FUNCTION_FAILED if outcome.run_function_failed else 0)
-        | (OWN_RESPONSE if outcome.own_response else 0)
-    )
+def _own_fields(outcome: OwnAnswer | Stream) -> dict[str, Any]:
+    flags = RUN_RETURNED
+    flags |= RUN_FUNCTION_FAILED if outcome.run_function_failed else 0
+    flags |= OWN_RESPONSE if outcome.own_response else 0
+    meta = orjson.dumps((outcome.content_type, outcome.headers))
+    return {"meta": meta, "flags": flags, "status": outcome.status, "run_ns": outcome.run_ns}
 
 
 class AnswerReader:
