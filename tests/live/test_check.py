@@ -82,7 +82,7 @@ def test_a_script_that_is_fit(check: Check, tmp_path: Path) -> None:
 ✓ run\(sample\)  {root}/sample\.json, run\(\) took \d+\.\d ms
 ✓ encode       200 application/json, \d+ bytes: \{{"got":"\{{\\"a\\": 1\}}","stdin":""\}}
 
-tells\.py is fit to serve; the sample was answered\.
+tells\.py is ready to serve; the sample was answered\.
 """
     assert re.fullmatch(expected, re.sub(r" \(\d+\.\d s\)$", "", ended.out, flags=re.M)), ended.out
     assert (ended.status, ended.err) == (0, "")

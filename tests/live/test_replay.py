@@ -221,7 +221,7 @@ def test_the_debug_page_shows_requests_with_large_bodies(own_server: StartServer
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["replay"], "Name a request's id"),
+        (["replay"], "Give a request id"),
         (["replay", "unknown"], "No recorded request unknown was found"),
         (["replay", "--all"], "There are no recorded requests in"),
     ],

@@ -101,13 +101,13 @@ def test_module_and_command_are_the_same():
         (["check", "--sampel", "x"], "Unknown option --sampel. Did you mean --sample?"),
         (
             ["check", "--sample", "nowhere.json"],
-            "The sample nowhere.json cannot be read: No such file or directory.",
+            "Cannot read the sample nowhere.json: No such file or directory.",
         ),
         (
             ["config", "--json", "--markdown"],
             "argument --markdown: not allowed with argument --json.",
         ),
-        (["models", "--version", "1"], "--version needs a model's name before it."),
+        (["models", "--version", "1"], "--version requires a model name."),
         (["models", "m", "--version", "new"], "--version is 'new'. It takes a whole number."),
     ],
 )

@@ -103,7 +103,7 @@ class CommandLine:
             metavar="SCRIPT",
             nargs="?",
             default=argparse.SUPPRESS,
-            help="The entry script; AZUREML_ENTRY_SCRIPT or main.py when it is not given.",
+            help="Entry script (default: AZUREML_ENTRY_SCRIPT, else main.py).",
         )
 
     def read(self, arguments: Sequence[str]) -> Parsed | None:

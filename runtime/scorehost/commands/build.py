@@ -54,7 +54,11 @@ def make_parser() -> Parser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "folder", metavar="FOLDER", nargs="?", default=".", help="It holds score.py."
+        "folder",
+        metavar="FOLDER",
+        nargs="?",
+        default=".",
+        help="Folder that contains score.py (default: the current folder).",
     )
     parser.add_argument("-h", "--help", action="store_true", help="Show this help and exit.")
     _add_what(parser.add_argument_group("What"))
@@ -64,9 +68,13 @@ def make_parser() -> Parser:
 
 
 def _add_what(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("-t", "--tag", metavar="NAME", help="The image's name: my-model:1.")
     group.add_argument(
-        "--entry-script", metavar="FILE", help="In the folder; score.py or main.py without it."
+        "-t", "--tag", metavar="NAME", help="Name of the image, for example my-model:1."
+    )
+    group.add_argument(
+        "--entry-script",
+        metavar="FILE",
+        help="Entry script in the folder (default: score.py or main.py).",
     )
     group.add_argument(
         "--model",
@@ -78,33 +86,33 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--docker-file",
         metavar="FILE",
-        help="Build steps of your own, run as root before the app is copied; Dockerfile.steps "
-        "in the folder is taken without being named.",
+        help="Build steps of your own, run as root before the app is copied (default: "
+        "Dockerfile.steps in the folder, if it exists).",
     )
     group.add_argument(
         "--base-image",
         metavar="IMAGE",
         default="inference-cpu",
-        help="What it begins with: inference-cpu, inference-gpu, or an image built on one.",
+        help="Base image: inference-cpu, inference-gpu, or an image built on one.",
     )
     group.add_argument(
         "--env",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="A variable of the image, any setting of scorehost's among them; may be repeated.",
+        help="Environment variable of the image, such as a setting of scorehost; may be repeated.",
     )
     group.add_argument(
         "--debug",
         action="store_true",
-        help="Add debugger and live reload, and switch both on in the image.",
+        help="Add the debugger and live reload to the image, and enable both.",
     )
     group.add_argument(
         "--allow-secret",
         action="append",
         default=[],
         metavar="FILE",
-        help="Let a file in that looks like a secret; may be repeated.",
+        help="Include a file that looks like a secret; may be repeated.",
     )
 
 
@@ -113,12 +121,14 @@ def _add_packages(group: argparse._ArgumentGroup) -> None:
         "--environment",
         "--conda-file",
         metavar="FILE",
-        help="myenv.yml, requirements.txt or pyproject.toml; the folder's without it.",
+        help="myenv.yml, requirements.txt or pyproject.toml (default: the one in the folder).",
     )
     group.add_argument(
-        "--wheelhouse", metavar="FOLDER", help="Take all wheels from here; no index is asked."
+        "--wheelhouse",
+        metavar="FOLDER",
+        help="Use only the wheels in this folder; do not contact an index.",
     )
-    group.add_argument("--index-url", metavar="URL", help="The package index to ask.")
+    group.add_argument("--index-url", metavar="URL", help="URL of the package index.")
     group.add_argument(
         "--ca-bundle", metavar="FILE", help="Certificates to trust when packages are fetched."
     )
@@ -127,30 +137,28 @@ def _add_packages(group: argparse._ArgumentGroup) -> None:
         choices=["auto", "host", "build"],
         default="auto",
         metavar="auto|host|build",
-        help="Where pip runs that fetches packages; auto: here, if this Python is the image's.",
+        help="Where pip fetches packages; auto: on this machine if its Python matches the image's.",
     )
-    group.add_argument(
-        "--upgrade", action="store_true", help="Look for newer versions of what is not pinned."
-    )
+    group.add_argument("--upgrade", action="store_true", help="Upgrade unpinned packages.")
 
 
 def _add_how(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--no-check",
         action="store_true",
-        help="Leave out the last step, in which scorehost check runs in the image.",
+        help="Skip the last step, which runs scorehost check in the image.",
     )
     group.add_argument(
-        "--sample", metavar="FILE", help="In the folder: a request that the check sends."
+        "--sample", metavar="FILE", help="File in the folder with a request body for the check."
     )
     group.add_argument(
-        "--dry-run", action="store_true", help="Show the Dockerfile, and build nothing."
+        "--dry-run", action="store_true", help="Print the Dockerfile and build nothing."
     )
     group.add_argument(
-        "--no-cache", action="store_true", help="Make every layer anew, also those unchanged."
+        "--no-cache", action="store_true", help="Rebuild every layer, even unchanged ones."
     )
     group.add_argument(
-        "--engine", metavar="COMMAND", help="docker, podman, or a command that is like them."
+        "--engine", metavar="COMMAND", help="docker, podman or a compatible command."
     )
 
 
@@ -191,7 +199,10 @@ def wishes(typed: argparse.Namespace) -> Wishes:
         existing(typed.ca_bundle, "--ca-bundle"),
     )
     if sources.wheelhouse is not None and typed.fetch == "build":
-        raise UsageError("--wheelhouse has all wheels here; --fetch build would ignore it.")
+        raise UsageError(
+            "--wheelhouse provides the wheels on this machine, and --fetch build would ignore it. "
+            "Use one or the other."
+        )
     return Wishes(
         folder=Path(typed.folder),
         tag=typed.tag or "app",

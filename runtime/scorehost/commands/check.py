@@ -55,7 +55,7 @@ SHOWN_OF_RESULT = 200
 LARGEST_ANSWER = 1 << 20
 """Bytes of an answer that --json hands on."""
 
-UNFIT = "The sample is not what run() takes: give another with --sample, or change run()."
+UNFIT = "run() does not accept the sample. Pass another with --sample FILE, or change run()."
 
 MARKS = {"done": "✓", "failed": "✗", "skipped": "-", "warning": "!"}
 ASCII_MARKS = {"done": "ok", "failed": "FAILED", "skipped": "-", "warning": "!"}
@@ -65,9 +65,9 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Check one script; status 3 when it failed."""
     line = CommandLine("check", takes_script=True)
     line.own.add_argument(
-        "--sample", metavar="FILE", help="A request's body; run() must answer it."
+        "--sample", metavar="FILE", help="File with a request body to send to run()."
     )
-    line.own.add_argument("--json", action="store_true", help="Answer with data.")
+    line.own.add_argument("--json", action="store_true", help="Print JSON.")
     parsed = line.read(arguments)
     if parsed is None:
         return 0
@@ -100,7 +100,7 @@ def read_sample(file: str | None) -> Sample | None:
     try:
         body = Path(file).read_bytes()
     except OSError as error:
-        raise UsageError(f"The sample {file} cannot be read: {error.strerror}.") from error
+        raise UsageError(f"Cannot read the sample {file}: {error.strerror}.") from error
     content_type = mimetypes.guess_type(file)[0] or "application/octet-stream"
     return Sample(str(Path(file).absolute()), content_type, body)
 
@@ -181,7 +181,7 @@ class Check:
             sample = Sample("the decorators' own sample", JSON, own.encode())
         if sample is None:
             self._step = "run"
-            self._tell("skipped", detail="none: give one with --sample FILE")
+            self._tell("skipped", detail="no sample; pass one with --sample FILE")
             return None
         self._begin("run")
         request = sample_request(sample.body, sample.content_type)
@@ -316,7 +316,7 @@ def conclusion(settings: Settings, log: Log, report: Report | None) -> str:
         return "\n" + report.text(ascii_only=log.marks is ASCII_MARKS)
     skipped = log.steps[-1]["state"] == "skipped"
     tried = "no sample was tried" if skipped else "the sample was answered"
-    return f"\n{settings.script.name} is fit to serve; {tried}."
+    return f"\n{settings.script.name} is ready to serve; {tried}."
 
 
 def as_data(settings: Settings, log: Log, report: Report | None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Print the settings that serving would use here."""
     line = CommandLine("config", takes_script=True)
     form = line.own.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="Answer with data.")
+    form.add_argument("--json", action="store_true", help="Print JSON.")
     form.add_argument(
         "--markdown", action="store_true", help="Print the reference of all settings instead."
     )

@@ -32,7 +32,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 def told(answer: Mapping[str, Any]) -> str:
     """The answer for a person."""
     if not answer["listening"]:
-        return "No debugger listens."
+        return "No debugger is listening."
     state = "paused at a breakpoint" if answer["paused"] else "attached"
     client = f"a client is {state}" if answer["attached"] else "no client is attached"
-    return f"The debugger listens on {answer['host']}:{answer['port']}; {client}."
+    return f"The debugger is listening on {answer['host']}:{answer['port']}; {client}."

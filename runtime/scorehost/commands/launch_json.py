@@ -28,13 +28,15 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     line.own.add_argument(
         "--container",
         action="store_true",
-        help="The server runs in a container, with its app there.",
+        help="The server runs in a container that contains the app.",
     )
     line.own.add_argument(
-        "--attach-port", metavar="PORT", help="Where the debugger is reached; SCOREHOST_DEBUG_PORT."
+        "--attach-port",
+        metavar="PORT",
+        help="Port where the editor reaches the debugger (default: SCOREHOST_DEBUG_PORT).",
     )
     line.own.add_argument(
-        "--write", action="store_true", help=f"Put it into {FILE}; what is there stays."
+        "--write", action="store_true", help=f"Add it to {FILE}, keeping what is already there."
     )
     parsed = line.read(with_port(arguments))
     if parsed is None:
@@ -91,9 +93,7 @@ def write(file: Path, configuration: dict[str, Any]) -> str:
         The file is no ``launch.json``, or cannot be read or written.
     """
     if file.parent.is_file():
-        raise UsageError(
-            f"{file.parent} is a file; {file.name} belongs into a folder of that name."
-        )
+        raise UsageError(f"{file.parent} is a file; {file.name} must be in a folder of that name.")
     try:
         return _write(file, configuration)
     except UnicodeDecodeError:

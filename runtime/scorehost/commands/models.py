@@ -22,7 +22,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     root = resolve(parsed.flags, environ).settings.root
     if parsed.own.name is None:
         if parsed.own.version is not None:
-            raise UsageError("--version needs a model's name before it.")
+            raise UsageError("--version requires a model name.")
         models = list_models(root)
         print(json.dumps(list(map(as_data, models))) if parsed.own.json else listing(root, models))
         return 0
@@ -35,10 +35,10 @@ def command_line() -> CommandLine:
     """What can be typed after ``scorehost models``."""
     line = CommandLine("models", argument="NAME")
     line.parser.add_argument(
-        "name", metavar="NAME", nargs="?", help="A model's name; all are listed without one."
+        "name", metavar="NAME", nargs="?", help="Name of a model (default: list all models)."
     )
-    line.own.add_argument("--version", metavar="N", help="A version; the highest without it.")
-    line.own.add_argument("--json", action="store_true", help="Answer with data.")
+    line.own.add_argument("--version", metavar="N", help="Version (default: the highest).")
+    line.own.add_argument("--json", action="store_true", help="Print JSON.")
     return line
 
 

@@ -49,9 +49,11 @@ WORDS = {
 def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Replay what was asked for; status 3 when something is worse or other than it was."""
     line = CommandLine("replay", argument="ID|FILE|FOLDER …")
-    line.parser.add_argument("what", metavar="ID|FILE|FOLDER", nargs="*", help="Which requests.")
+    line.parser.add_argument(
+        "what", metavar="ID|FILE|FOLDER", nargs="*", help="Requests to replay."
+    )
     line.own.add_argument("--all", action="store_true", help="Every recorded request.")
-    line.own.add_argument("--json", action="store_true", help="Answer with data.")
+    line.own.add_argument("--json", action="store_true", help="Print JSON.")
     line.own.add_argument(
         "--debugger", action="store_true", help="Wait for an editor before the script is imported."
     )
@@ -100,7 +102,7 @@ def wanted(settings: Settings, what: Sequence[str], *, every: bool) -> Iterator[
     """
     folder = settings.record_place
     if not what and not every:
-        raise UsageError("Name a request's id, a file or a folder; or take --all.")
+        raise UsageError("Give a request id, a file or a folder, or use --all.")
     if every:
         yield from all_records(folder)
     for word in what:
@@ -213,8 +215,8 @@ class Asking:
 
     def _tell_of_slow(self, request_id: str, settings: Settings) -> None:
         limit = settings.scoring_timeout_ms / 1000
-        left = "" if self._debugger else f"; SCORING_TIMEOUT_MS ends it after {limit:g} s"
-        told(f"{request_id} takes longer than {LONG:g} s{left}")
+        left = "" if self._debugger else f"; SCORING_TIMEOUT_MS will stop it after {limit:g} s"
+        told(f"{request_id} has been running for more than {LONG:g} s{left}")
 
     def _settings_for(self, record: Mapping[str, Any]) -> Settings:
         script = self._settings.root / record["script"]
@@ -253,8 +255,8 @@ def editor_port(settings: Settings) -> int:
     port = settings.debug_port
     if port_taken(("127.0.0.1", port)):
         raise UsageError(
-            f"The debugger cannot listen on port {port}: something else does. Choose another with "
-            "--debug-port."
+            f"The debugger cannot listen on port {port}, which is already in use. Choose "
+            "another with --debug-port."
         )
     return port
 

@@ -29,7 +29,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     except OSError as error:
         if not typed.output or error.filename != typed.output:
             raise
-        raise UsageError(f"--output {typed.output} cannot be written: {error.strerror}.") from error
+        raise UsageError(f"Cannot write --output {typed.output}: {error.strerror}.") from error
 
 
 def make_parser() -> Parser:
@@ -43,11 +43,13 @@ def make_parser() -> Parser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "image", metavar="IMAGE", nargs="?", help="An image; without it, this very machine."
+        "image", metavar="IMAGE", nargs="?", help="Image to inspect (default: this machine)."
     )
     parser.add_argument("-h", "--help", action="store_true", help="Show this help and exit.")
-    parser.add_argument("--output", metavar="FILE", help="Write it there.")
-    parser.add_argument("--engine", metavar="COMMAND", help="docker, podman, or one like them.")
+    parser.add_argument("--output", metavar="FILE", help="Output file (default: standard output).")
+    parser.add_argument(
+        "--engine", metavar="COMMAND", help="docker, podman or a compatible command."
+    )
     return parser
 
 

@@ -68,7 +68,7 @@ class DebugPage:
         @app.get("/debug/files/<name>")
         def debug_file(name: str) -> Response:
             if name not in {"debug.css", "debug.js"}:
-                abort(404, f"Nothing is served under {request.path}.")
+                abort(404, f"There is nothing at {request.path}.")
             return send_file(_FILES / name, max_age=0)
 
         @app.get("/debug/state")

@@ -69,7 +69,7 @@ def add_docs(app: Flask, context: PageContext) -> None:
     def file(name: str) -> Response:
         path = _path(name)
         if path is None:
-            abort(404, f"Nothing is served under {request.path}.")
+            abort(404, f"There is nothing at {request.path}.")
         tag = _tag(name)
         response = send_file(path, conditional=True, etag=tag, max_age=None)
         if request.args.get("v") == tag:
