@@ -51,9 +51,8 @@ def kill_a_worker(server: RunningServer, load: SteadyLoad) -> None:
 def recycle(server: RunningServer, load: SteadyLoad) -> None:
     """Until five workers have been replaced."""
     del load
-    wait_until(
-        lambda: server.log.read_text(errors="replace").count("is replaced") >= 5, "five recycles"
-    )
+    replaced = "is being replaced"
+    wait_until(lambda: server.log.read_text(errors="replace").count(replaced) >= 5, "five recycles")
 
 
 FAULTS: dict[str, tuple[tuple[str, ...], Callable[[RunningServer, SteadyLoad], None], int]] = {

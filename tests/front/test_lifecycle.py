@@ -138,8 +138,8 @@ UP: Table = [
     ("ready 1", ["serve 1", "INFO: ready to score after 0.50 s (worker pid 101)"]),
     ("ready 2", ["serve 2"]),
 ]
-RELOADING = "INFO: reloading: new workers are starting beside the old"
-STAYS = "ERROR: the reload failed; the workers from before go on serving"
+RELOADING = "INFO: reloading: starting new workers beside the old ones"
+STAYS = "ERROR: the reload failed; the previous workers keep serving"
 
 
 @pytest.mark.parametrize(
@@ -256,8 +256,8 @@ def test_a_worker_dies(table: Table):
                 ("start", ["start loader 1"]),
                 ("loader 1 threads were started",
                  ["WARNING: WORKER_PRELOAD is set, but the workers are not forked: threads were "
-                  "started. Each worker runs init() itself. To share the model, start no threads "
-                  "and no CUDA in init() or at import.", "end 1", "start 2", "start 3"]),
+                  "started. Each worker runs init() itself. To share the model, do not start "
+                  "threads or use CUDA in init() or at import.", "end 1", "start 2", "start 3"]),
                 ("ends 1", []),
                 ("ready 2", ["serve 2", "INFO: ready to score after 0.00 s (worker pid 102)"]),
             ],
@@ -294,7 +294,7 @@ def test_a_worker_dies(table: Table):
                 ("loader 4", ["fork 5 from 4", "fork 6 from 4"]),
                 ("ready 5", []),
                 ("ready 6", ["serve 5", "serve 6", "retire 2", "retire 3",
-                             "INFO: reloaded: 2 new workers serve", "reloaded"]),
+                             "INFO: reloaded: 2 new workers are serving", "reloaded"]),
                 ("answers 2 10 idle", ["end 2"]),
                 ("ends 2", []),
                 ("answers 3 10 idle", ["end 3"]),
@@ -312,8 +312,8 @@ def test_preload(table: Table):
 def test_nothing_is_forked_from_a_loader_that_is_ending():
     """Its last child was about to go, so there is room, and nobody to fork it from."""
     settled = (
-        "INFO: 2 scoring workers instead of 3 (WORKER_COUNT=auto): one more would need 300 MiB, "
-        "700 MiB of 1000 MiB are in use, and a tenth is kept free for requests"
+        "INFO: 2 scoring workers instead of 3 (WORKER_COUNT=auto): one more would need 300 MiB "
+        "of memory; 700 MiB of 1000 MiB is in use, and a tenth is kept free for requests"
     )
     follow(
         Stand(3, preload=True, memory_limit=1000, memory=100),
@@ -326,8 +326,9 @@ def test_nothing_is_forked_from_a_loader_that_is_ending():
             ("+1", []),
             ("ready 3", ["serve 3", "measure 3"]),
             ("measured 700 300", [settled]),
-            ("holds 3 150", ["INFO: worker 3 (pid 103) is replaced: it holds 150 MiB of memory",
-                             "retire 3"]),
+            ("holds 3 150",
+             ["INFO: worker 3 (pid 103) is being replaced: it holds 150 MiB of memory",
+              "retire 3"]),
             ("dies_with_its_loader 2 3 1",
              ["died: signal", "ERROR: worker 2 (pid 102) died", "start loader 4",
               "died: signal", "ERROR: worker 1 died", "fill in 0"]),
@@ -347,7 +348,7 @@ def test_a_reload_after_one_that_failed_does_not_wait_for_what_is_left_of_that()
             ("reload", [RELOADING, "start 5", "start 6"]),
             ("ready 5", []),
             ("ready 6", ["serve 5", "serve 6", "retire 1", "retire 2",
-                         "INFO: reloaded: 2 new workers serve", "reloaded"]),
+                         "INFO: reloaded: 2 new workers are serving", "reloaded"]),
             ("ends 4", []),
         ],
     )  # fmt: skip
@@ -361,7 +362,7 @@ def test_a_reload_after_one_that_failed_does_not_wait_for_what_is_left_of_that()
                 ("reload", [RELOADING, "start 3", "start 4"]),
                 ("ready 3", []),
                 ("ready 4", ["serve 3", "serve 4", "retire 1", "retire 2",
-                             "INFO: reloaded: 2 new workers serve", "reloaded"]),
+                             "INFO: reloaded: 2 new workers are serving", "reloaded"]),
                 ("answers 1 5", []),
                 ("answers 1 6 idle", ["end 1"]),
                 ("ends 1", []),
@@ -394,7 +395,7 @@ def test_a_reload_after_one_that_failed_does_not_wait_for_what_is_left_of_that()
                 ("reload", []),
                 ("ready 3", []),
                 ("ready 4", ["serve 3", "serve 4", "retire 1", "retire 2",
-                             "INFO: reloaded: 2 new workers serve", "reloaded",
+                             "INFO: reloaded: 2 new workers are serving", "reloaded",
                              RELOADING, "start 5", "start 6"]),
             ],
             id="wanted again meanwhile: another one follows",
@@ -409,7 +410,7 @@ def test_a_reload_after_one_that_failed_does_not_wait_for_what_is_left_of_that()
                 ("ends 4", []),
                 ("ready 5", []),
                 ("ready 6", ["serve 5", "serve 6", "retire 1", "retire 2",
-                             "INFO: reloaded: 2 new workers serve", "reloaded"]),
+                             "INFO: reloaded: 2 new workers are serving", "reloaded"]),
             ],
             id="begun anew: the one under way is given up",
         ),
@@ -457,7 +458,7 @@ def test_a_reload_warms_its_workers_up():
     assert [stand.known[number].warms_up for number in (1, 2)] == [False, True]
 
 
-REPLACED = "INFO: worker 1 (pid 101) is replaced: it has scored 10 requests"
+REPLACED = "INFO: worker 1 (pid 101) is being replaced: it has scored 10 requests"
 
 
 @pytest.mark.parametrize(
@@ -520,7 +521,7 @@ def test_recycling_by_memory():
             *UP,
             ("holds 1 100", []),
             ("holds 1 101",
-             ["start 3", "INFO: worker 1 (pid 101) is replaced: it holds 101 MiB of memory"]),
+             ["start 3", "INFO: worker 1 (pid 101) is being replaced: it holds 101 MiB of memory"]),
             ("ready 3", ["serve 3", "retire 1"]),
             ("holds 1 120", []),
         ],
@@ -534,9 +535,9 @@ def test_a_memory_mark_that_init_is_above_already_is_told_once():
             ("start", ["start 1"]),
             ("ready 1 120", ["serve 1", "INFO: ready to score after 0.00 s (worker pid 101)"]),
             ("holds 1 130",
-             ["WARNING: a worker that has just run init() holds 120 MiB already, more than "
-              "SCOREHOST_MAX_WORKER_MEMORY (100 MiB): replacing it would not help, and is not "
-              "tried. Raise the limit."]),
+             ["WARNING: a worker already holds 120 MiB of memory when init() is done, more than "
+              "SCOREHOST_MAX_WORKER_MEMORY (100 MiB); as replacing it would not help, it is kept. "
+              "Raise the limit."]),
             ("holds 1 131", []),
         ],
     )  # fmt: skip
@@ -550,10 +551,10 @@ FIRST: Table = [
     ("fill", []),
 ]  # fmt: skip
 SETTLED = (
-    "INFO: 2 scoring workers instead of 4 (WORKER_COUNT=auto): one more would need 300 MiB, "
-    "700 MiB of 1000 MiB are in use, and a tenth is kept free for requests"
+    "INFO: 2 scoring workers instead of 4 (WORKER_COUNT=auto): one more would need 300 MiB "
+    "of memory; 700 MiB of 1000 MiB is in use, and a tenth is kept free for requests"
 )
-EVENED = "INFO: worker 1 (pid 101) is started anew with its share of the CPUs"
+EVENED = "INFO: restarting worker 1 (pid 101) with a larger share of the CPUs"
 
 
 @pytest.mark.parametrize(
@@ -587,7 +588,7 @@ EVENED = "INFO: worker 1 (pid 101) is started anew with its share of the CPUs"
                 ("+1", []),
                 ("ready 2", ["measure 2"]),
                 ("measured 800 300", ["serve 2", "retire 1",
-                                      "INFO: reloaded: 1 new worker serves", "reloaded"]),
+                                      "INFO: reloaded: 1 new worker is serving", "reloaded"]),
                 ("answers 1 1 idle", ["end 1"]),
                 ("ends 1", ["measure 2"]),
             ],

@@ -189,7 +189,7 @@ def test_frames_of_an_unknown_number_end_the_worker(own_server):
     asked(server, answers.pack_outcome(7, Answer(b"1")))
 
     assert killed == [""]
-    assert server.wait_for_line("answered request number 7, which is not inside it")
+    assert server.wait_for_line("answered request number 7, which it is not handling")
 
 
 def test_several_answers_in_one_read_go_to_their_clients(own_server):

@@ -80,7 +80,7 @@ def test_last_words_beforehand(eats: str, start: StartContainer):
 
     message = termination_message(container)
     assert "out of memory" in message
-    assert re.search(r"\d+\.\d MiB of the container's memory of 256\.0 MiB are in use", message)
+    assert re.search(r"\d+\.\d MiB of the container's 256\.0 MiB of memory is in use", message)
     container.exec("touch", "/tmp/go")
     call.join()
     assert container.stop() == 0

@@ -62,7 +62,7 @@ def test_a_killed_front_takes_its_workers_along(own_server: StartServer, preload
 
     wait_until(lambda: not any(alive(pid) for pid in below), what="none of them is left")
     wait_until(lambda: scores(server), timeout=20, what="it scores again")
-    assert "started anew" in server.log
+    assert "restarting the HTTP process" in server.log
 
 
 def test_a_front_that_is_told_to_end_alone_hands_over(own_server: StartServer) -> None:
@@ -87,7 +87,7 @@ def test_more_fronts_cannot_be_asked_for(own_server: StartServer) -> None:
 
     for number in (signal.SIGTTIN, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH):
         server.send_signal(number)
-    server.wait_for_line("TTIN is ignored")
+    server.wait_for_line("TTIN and TTOU are ignored")
 
     assert scores(server)
     assert front_of(server)

@@ -186,7 +186,7 @@ def test_workers_that_share_their_model_need_less(tmp_path: Path) -> None:
 def test_workers_times_threads_is_cpus_also_when_memory_lowers_their_number(
     tmp_path: Path,
 ) -> None:
-    """The first had been started as one of four; it is started anew as one of two."""
+    """The first had been started as one of four; it is restarted as one of two."""
 
     async def check(pool: Stand) -> None:
         await pool.until(lambda: pool.shares() == ["2", "2"], "two threads for each of two")

@@ -93,7 +93,7 @@ def test_metrics_equal_the_clients_counts_through_recycling(own_server: StartSer
     counted: Counter[int] = Counter()
     received = sent = returned = rounds = 0
     with ThreadPoolExecutor(8) as clients:
-        while len(server.lines("is replaced")) < 3 or rounds < 3:
+        while len(server.lines("is being replaced")) < 3 or rounds < 3:
             for one in clients.map(client, range(8)):
                 counted.update(status for status, *_ in one)
                 received += sum(size for _, size, _, _ in one)

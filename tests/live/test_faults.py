@@ -206,7 +206,9 @@ def test_recycling_by_requests_fails_none(
     server = own_server("echo.py", settings={"SCOREHOST_MAX_REQUESTS": "300"} | settings)
 
     with load(server) as clients:
-        wait_until(lambda: len(server.lines("is replaced")) >= 5, timeout=40, what="five recycles")
+        wait_until(
+            lambda: len(server.lines("is being replaced")) >= 5, timeout=40, what="five recycles"
+        )
 
     nothing_lost(clients.tally)
     assert set(clients.tally.answered) == {200}
@@ -243,7 +245,7 @@ def test_a_memory_limit_below_a_fresh_worker_is_said_once(own_server: StartServe
     server.wait_for_line("SCOREHOST_MAX_WORKER_MEMORY", "Raise the limit")
 
     assert server.score("x") == "x"
-    assert server.lines("is replaced") == []
+    assert server.lines("is being replaced") == []
 
 
 @pytest.mark.parametrize("settings", [{}, {"WORKER_COUNT": "2"}, {"WORKER_COUNT": "2"} | PRELOAD])

@@ -86,7 +86,7 @@ def test_the_same_output_and_deadline(
     outcome = json.loads(record.read_text())["outcome"]
     if settings:
         told = server.wait_for_line(
-            "deadline", "goes on" if what == "sleep" else "is killed and replaced"
+            "deadline", "continues" if what == "sleep" else "killing and replacing it"
         )
         assert told
     server.stop()

@@ -190,7 +190,7 @@ def test_a_script_that_fails_its_own_sample_is_not_switched_to(own_server: Start
 def test_a_broken_script_waits_for_the_save_that_heals_it(own_server: StartServer):
     server = serve(own_server, ["--reload"], files={"main.py": "import nowhere_to_be_found\n"},
                    wait="listening")  # fmt: skip
-    server.wait_for_line("nothing can be scored until the next save heals this")
+    server.wait_for_line("nothing can be scored until the script is fixed and saved")
     assert server.get("/readyz").status == 503
 
     (server.folder / "main.py").write_text(version(2))
@@ -255,7 +255,7 @@ def test_a_models_folder_that_comes_after_the_start(own_server: StartServer):
         "    text = open(Model.get_model_path('m')).read()\n\n\ndef run(data):\n    return text\n"
     )
     server = own_server("", files={"main.py": source}, arguments=RELOAD, wait="listening")
-    server.wait_for_line("nothing can be scored until the next save heals this")
+    server.wait_for_line("nothing can be scored until the script is fixed and saved")
 
     version = server.folder / "azureml-models" / "m" / "1"
     version.mkdir(parents=True)

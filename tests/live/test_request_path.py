@@ -106,7 +106,7 @@ def test_the_first_scrape_keeps_nobody_waiting(own_server: StartServer, tmp_path
         failed = scraper.read_response()
         assert (failed.status, failed.json()) == (
             500,
-            {"message": "The metrics can't be shown. See the log."},
+            {"message": "The metrics are unavailable. See the log."},
         )
         server.wait_for_line("prometheus-client does not load: ImportError('half installed')")
         library.unlink()
@@ -200,9 +200,9 @@ def test_a_worker_that_stands_still_before_it_begins(
         assert connection.request("POST", "/score", body=b'"first"').status == 504
         if moves_again:
             os.kill(worker, signal.SIGCONT)
-            server.wait_for_line("after its deadline and goes on")
+            server.wait_for_line("after its deadline and continues")
         else:
-            server.wait_for_line("it is killed and replaced")
+            server.wait_for_line("killing and replacing it")
         wait_until(lambda: server.get("/readyz").status == 200, what="a worker serves")
         answer = connection.request("POST", "/score", body=b'"second"')
 

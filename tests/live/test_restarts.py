@@ -184,7 +184,7 @@ def test_a_new_worker_that_dies_before_the_switch_fails_the_reload(
     wait_until(lambda: counts(server)["ready"] == 2, what="both are ready")
     replace_script(server, script(2).replace("    while False", ONE_WAITS + "    while False"))
     server.send_signal(signal.SIGHUP)
-    line = server.wait_for_line("is proved")
+    line = server.wait_for_line("waits for the other new workers")
 
     os.kill(int(line.partition("(pid ")[2].partition(")")[0]), signal.SIGKILL)
 
@@ -285,7 +285,7 @@ def test_a_worker_that_dies_while_its_replacement_starts_is_replaced_once(
     server = own_server(files={"main.py": script(1)}, settings={"SCOREHOST_MAX_REQUESTS": "3"})
     [old] = workers(server)
     replace_script(server, script(2, waits=True))
-    while not server.lines("is replaced"):
+    while not server.lines("is being replaced"):
         version_of(server)
     wait_begun(server, 2)
 

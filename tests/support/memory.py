@@ -497,7 +497,7 @@ class MemoryServer(Requests):
         pool._handles[worker.handle.member] = worker.handle
         self.loop.add_reader(worker.handle.answers.fileno(), self._hear, worker.handle)
         worker.handle.hear = lambda listen: self._listen(worker.handle, listen)
-        self.front.dispatcher.serve(worker.handle)
+        self.front.dispatcher.add(worker.handle)
         return worker
 
     def _listen(self, handle: WorkerHandle, listen: bool) -> None:

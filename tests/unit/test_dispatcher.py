@@ -712,7 +712,7 @@ def test_what_is_begun_while_the_one_before_expires_has_a_deadline(make_stand: M
 def test_numbers_of_an_idle_server(make_stand: MakeStand) -> None:
     dispatcher = make_stand(workers=2).dispatcher
 
-    numbers = (dispatcher.waiting, dispatcher.busy, dispatcher.allowed, dispatcher.service)
+    numbers = (dispatcher.waiting, dispatcher.busy, dispatcher.allowed, dispatcher.run_time)
     assert numbers == (0, 0, 2, 0.0)
 
 
@@ -721,5 +721,5 @@ def test_the_request_under_way_counts_as_recent_time(make_stand: MakeStand) -> N
     stand.submit(1)
     stand.clock.pass_by(3.0)
 
-    assert stand.dispatcher.service == pytest.approx(3.0)
+    assert stand.dispatcher.run_time == pytest.approx(3.0)
     assert stand.dispatcher.busy == 1

@@ -59,9 +59,9 @@ def test_short(container: Container) -> None:
 
     message = container.look(81)
 
-    assert "81.0 MiB of the container's memory of 100.0 MiB are in use" in message
-    assert "while request r-1 is inside" in message
-    assert "killed as a whole because it was out of memory" in message
+    assert "81.0 MiB of the container's 100.0 MiB of memory is in use" in message
+    assert "while handling request r-1" in message
+    assert "the whole container was killed because it ran out of memory" in message
 
 
 def test_enough_again(container: Container) -> None:

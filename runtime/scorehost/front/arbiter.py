@@ -1,6 +1,6 @@
 """gunicorn's part: the process that keeps the front alive.
 
-gunicorn opens the sockets, drops privileges, watches the front's heartbeat and starts it anew if it
+gunicorn opens the sockets, drops privileges, watches the front's heartbeat and restarts it if it
 dies. What it must not decide is fixed here: there is exactly one front, its heartbeat has nothing
 to do with ``run()``, and HUP reloads the scoring workers.
 """
@@ -31,13 +31,13 @@ from scorehost.settings import Settings
 
 HEARTBEAT: Final = 60
 """Seconds of silence after which the arbiter replaces the front. The front never blocks, so
-only a machine that stands still makes it silent."""
+only a stalled machine makes it silent."""
 _IN_MEMORY: Final = "/dev/shm"  # noqa: S108 - gunicorn makes and unlinks its file safely
-"""Where the heartbeat's file goes: a disk may be slow, full or read-only."""
+"""The heartbeat file's folder: a disk may be slow, full or read-only."""
 HEARD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
-"""Signals that the front acts on; until it can, they are kept for it."""
+"""Signals that the front acts on; they stay pending until it can."""
 _SECOND_PAUSE: Final = 1.0
-"""Seconds before the start of a front that follows the second end."""
+"""Seconds to wait before restarting the front after its second end."""
 
 
 class Application(BaseApplication):  # type: ignore[misc] # gunicorn has no types
@@ -67,7 +67,7 @@ class Application(BaseApplication):  # type: ignore[misc] # gunicorn has no type
         super().__init__()
 
     def load_config(self) -> None:
-        """Take GUNICORN_CMD_ARGS, then everything that is not theirs to change."""
+        """Apply GUNICORN_CMD_ARGS, then the values that they must not change."""
         parser = self.cfg.parser()
         given = parser.parse_args(self.cfg.get_cmd_args_from_env())
         for name, value in vars(given).items():
@@ -130,18 +130,18 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
         return self.exit_status
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
-        self.app.outcome[2] = not self.systemd  # systemd keeps those that it has lent
+        self.app.outcome[2] = not self.systemd  # systemd keeps its own copies open
         self._let_go_of_lost_sockets()
         self.stop()
         if self.pidfile is not None:
             self.pidfile.unlink()
         self.exit_status = exit_status or self.app.outcome[0]
         if reason and not self.app.outcome[0]:
-            self.log.error("the server ends: %s", reason)
+            self.log.error("server stopping: %s", reason)
         raise _Halted
 
     def _let_go_of_lost_sockets(self) -> None:
-        """Close UNIX sockets whose file somebody has removed: gunicorn fails to remove it."""
+        """Close UNIX sockets whose file is gone: gunicorn would fail to unlink it."""
         for listener in list(self.LISTENERS):
             name = listener.sock.getsockname()
             if isinstance(name, str) and not os.path.lexists(name):
@@ -149,7 +149,7 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
                 listener.sock.close()
 
     def spawn_worker(self) -> Any:
-        """Start the front; a signal that comes before it can act on it is kept for it."""
+        """Start the front, with the signals blocked that it can't handle yet."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
         try:
             return super().spawn_worker()
@@ -176,19 +176,21 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
 
     def _front_ended(self, pid: int, code: int) -> None:
         if self.app.outcome[0]:
-            raise gunicorn.errors.HaltServer("the entry script did not start", NEVER_READY)
+            raise gunicorn.errors.HaltServer("the entry script failed to start", NEVER_READY)
         if code and not self.app.outcome[1]:
-            raise gunicorn.errors.HaltServer(f"the front did not start (status {code})", 1)
+            raise gunicorn.errors.HaltServer(
+                f"the HTTP process failed to start (exit status {code})", 1
+            )
         if code:
             pause = self._backoff.after_end(time.monotonic())
             self._next_start = time.monotonic() + pause
             self.log.error(
-                "the front (pid %s) ended with status %s; it is started anew%s",
+                "the HTTP process (pid %s) exited with status %s; restarting the HTTP process%s",
                 pid, code, f" in {pause:.0f} s" if pause else "",
             )  # fmt: skip
 
     def spawn_workers(self) -> None:
-        """Start the front, unless it has been ending all the time."""
+        """Start the front, unless a pause after repeated ends is not over."""
         if time.monotonic() >= self._next_start:
             super().spawn_workers()
 
@@ -201,36 +203,34 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
         raise StopIteration
 
     def handle_ttin(self) -> None:
-        self.log.warning("TTIN is ignored: set WORKER_COUNT for more scoring workers")
+        self.log.warning(
+            "TTIN and TTOU are ignored; set WORKER_COUNT to change the number of scoring workers"
+        )
 
     handle_ttou = handle_ttin
 
 
 def log_without_threads(settings: Settings, profile: Profile) -> Log:
-    """Make a log for a process that forks."""
+    """Return a log for a process that forks."""
     writer = LogWriter(2)
-    writer.close()  # writes by itself from now on
+    writer.close()  # without its thread it writes at once
     return Log(writer, settings.log_level, settings.log_format, profile.log_style)
 
 
 def _arbiter_log(settings: Settings, profile: Profile) -> type:
-    """Make gunicorn's logger class: everything goes through our log, in our form."""
+    """Return a logger class for gunicorn that passes everything to our log."""
     log = log_without_threads(settings, profile)
 
     class ArbiterLog(gunicorn.glogging.Logger):  # type: ignore[misc]
-        """gunicorn's log; nothing of its own set-up is kept."""
+        """gunicorn's logger with one handler and no files."""
 
         def setup(self, cfg: Any) -> None:
-            """Set the one handler there is."""
             self.loglevel = logging.getLevelName(cfg.loglevel.upper())
             self.error_log.handlers = [LogBridge(log)]
             self.error_log.propagate = False
             self.error_log.setLevel(self.loglevel)
 
-        def reopen_files(self) -> None:
-            """There are none."""
-
-        def close_on_exec(self) -> None:
-            """There are none."""
+        def reopen_files(self) -> None: ...
+        def close_on_exec(self) -> None: ...
 
     return ArbiterLog

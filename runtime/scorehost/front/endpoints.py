@@ -1,4 +1,4 @@
-"""Every route but ``/score``: what the front answers by itself, whatever the workers do."""
+"""Every route but ``/score``: what the front answers without a worker."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Endpoints:
     ----------
     replies : sends the responses.
     status : what the probes tell.
-    metrics, numbers : what is counted, and what is read when it is asked for.
+    metrics, numbers : what is counted, and what is read on request.
     background : loads the library for metrics.
     log : told when that fails.
     """
@@ -71,21 +71,21 @@ class Endpoints:
     # -- probes -------------------------------------------------------------------------------
 
     def root(self, exchange: Exchange) -> None:
-        """Older clients wait here until the answer is 200."""
+        """Answer 200 once the script is ready: older clients poll this route."""
         if self._status.was_ever_ready:
             self._replies.reply(exchange, Response(200, b"Healthy", TEXT))
         else:
             self._state(exchange, 503)
 
     def live(self, exchange: Exchange) -> None:
-        """The server answers; nothing else is meant."""
+        """Say that the server answers, which implies nothing about the script."""
         self.json(exchange, 200, {"state": "live"})
 
     def ready(self, exchange: Exchange) -> None:
         self._state(exchange, 200 if self._status.is_ready else 503)
 
     def startup(self, exchange: Exchange) -> None:
-        """``init()`` is done, or what it is doing."""
+        """Say whether ``init()`` is done, and if not, what it is doing."""
         self._state(exchange, 200 if self._status.was_ever_ready else 503)
 
     def _state(self, exchange: Exchange, status: int) -> None:
@@ -95,7 +95,7 @@ class Endpoints:
     # -- what the server knows ----------------------------------------------------------------
 
     def metrics(self, exchange: Exchange) -> None:
-        """Everything that is counted; the first time the library for it is loaded, aside."""
+        """Show the metrics; the library for them is loaded in the background at first use."""
         show = partial(self._show_metrics, exchange)
         if self._can_show_metrics:
             show()
@@ -108,10 +108,10 @@ class Endpoints:
         error = loaded.exception() if loaded is not None else None
         if error is not None:
             self._log.error(
-                f"/metrics can't be shown, as prometheus-client does not load: {error!r}. "
-                "Install it again: pip install --force-reinstall prometheus-client"
+                f"/metrics is unavailable because prometheus-client failed to load: {error!r}. "
+                "Reinstall it: pip install --force-reinstall prometheus-client"
             )
-            self._replies.fail(exchange, RequestError("The metrics can't be shown. See the log."))
+            self._replies.fail(exchange, RequestError("The metrics are unavailable. See the log."))
             return
         self._can_show_metrics = True
         self._replies.observe()
@@ -120,7 +120,7 @@ class Endpoints:
         self._replies.reply(exchange, Response(200, body, content_type))
 
     def swagger(self, exchange: Exchange) -> None:
-        """The interface's description in the version that is asked for."""
+        """Answer with the service's description, in the version that is asked for."""
         documents = self._status.documents()
         if documents is None:
             self._replies.fail(exchange, self._status.refusal())

@@ -1,4 +1,4 @@
-"""What a server may do besides serving: the hooks by which debugging and reloading join in."""
+"""The hooks by which debugging and reloading extend a server."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ class Parts:
 
 
 class Features:
-    """A server's features beside serving. Production has none of them, and this is it."""
+    """The hooks, doing nothing: production uses this class itself."""
 
     def observers(self) -> Sequence[Observer]:
-        """Asked once, before anything else: who sees what is served."""
+        """Asked once, first of all: further observers of what is served."""
         return ()
 
     def error_responses(self) -> ErrorResponses:
@@ -60,14 +60,14 @@ class Features:
         return ErrorResponses()
 
     def add_pages(self, app: Flask) -> None:
-        """Runs when the first page is asked for: adds to the pages that every server has."""
+        """Runs at the first request for a page: adds to the pages that every server has."""
 
     def doing(self) -> str:
-        """Asked by probes: what keeps the server from scoring, as only a feature may know."""
+        """Asked by probes: what keeps the server from scoring, if a feature knows; else ""."""
         return ""
 
     def add_to_state(self, document: dict[str, Any]) -> None:
-        """Runs when the state is asked for: adds to what probes tell."""
+        """Runs when a probe asks for the state: adds to the answer."""
 
     def connect(self, parts: Parts) -> Sequence[Route]:
         """Runs once everything is built; returns further rows for the route table."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
-from scorehost.diagnosis.cgroup import read_limits
+from scorehost.diagnosis.cgroup import MemoryGauge, read_limits
 from scorehost.front.background import Background
 from scorehost.front.clock import Clock
 from scorehost.front.endpoints import Endpoints
@@ -45,7 +45,7 @@ from scorehost.front.workers.capacity import plan_workers
 from scorehost.front.workers.launcher import Launcher
 from scorehost.front.workers.pool import Pool
 from scorehost.front.workers.processes import request_inside
-from scorehost.front.workers.termination_message import INTERVAL, termination_message
+from scorehost.front.workers.termination_message import INTERVAL, TerminationMessage
 from scorehost.profile import Profile
 from scorehost.settings import Settings
 
@@ -58,7 +58,7 @@ class Front:
 
     Parameters
     ----------
-    settings, profile : what it was told.
+    settings, profile : what to serve and how to present it.
     environ : the environment of the scoring processes.
     log : where events go.
     loop : the running event loop.
@@ -82,7 +82,8 @@ class Front:
         self._features = features
         self._clock = clock = clock or Clock(loop)
         self._phase = Phase()
-        plan = plan_workers(settings, read_limits())
+        limits = read_limits()
+        plan = plan_workers(settings, limits)
         log.info(plan.explanation)
         self._launcher = Launcher(settings, environ, plan.cpus)
         self.connections = Connections(min(settings.max_connections, self._launcher.connections()))
@@ -100,27 +101,27 @@ class Front:
         self.pool = Pool(settings, plan, loop, self.dispatcher, self._launcher, log)
         self._status = Status(self.pool, self.dispatcher, self._phase, features)
         numbers = Numbers(settings, self.pool, self.dispatcher, budget, self.connections)
-        self._termination_message = termination_message(
-            settings.termination_log, self._requests_inside
-        )
+        self._termination_message = TerminationMessage(
+            settings.termination_log, self._requests_inside,
+            limit=limits.memory_bytes, gauge=MemoryGauge(),
+        )  # fmt: skip
         self.supervision = Supervision(
             settings, log, self._termination_message, observers, self.replies, self.dispatcher,
             self._status, stop,
         )  # fmt: skip
-        self.results = Results(
-            self.replies, self.dispatcher, self.pool.after_answer, log, clock.now
-        )
+        take_answer = self.pool.after_answer
+        self.results = Results(self.replies, self.dispatcher, take_answer, log, clock.now)
         self._background = Background(self._from_thread)
         endpoints = Endpoints(self.replies, self._status, metrics, numbers, self._background, log)
-        pages = PagesRunner(self._page_context(settings), self.replies, self._background, log)
+        page_context = PageContext(
+            settings=settings,
+            documents=self._status.documents,
+            state=self._status.not_ready,
+            extend=features.add_pages,
+        )
+        pages = PagesRunner(page_context, self.replies, self._background, log)
         service = Service(
-            self.replies,
-            self._renderer,
-            self.dispatcher,
-            self.pool.will_serve,
-            self._status.refusal,
-            lambda: self.pool.description.get("style") == "raw",
-            lambda: self.pool.workers,
+            self.replies, self._renderer, self.dispatcher, self.pool, self._status.refusal
         )
         routes = Routes(
             [
@@ -131,14 +132,12 @@ class Front:
             ],
             otherwise=Route("", frozenset(), service.nothing, "other"),
         )
+        limits_of_connections = Limits(
+            settings.header_timeout, settings.body_timeout, settings.idle_timeout,
+            settings.max_header_bytes, settings.max_body_bytes,
+        )  # fmt: skip
         self.context = Context(
-            limits=Limits(
-                settings.header_timeout,
-                settings.body_timeout,
-                settings.idle_timeout,
-                settings.max_header_bytes,
-                settings.max_body_bytes,
-            ),
+            limits=limits_of_connections,
             phase=self._phase,
             speaks_tls=settings.tls_certificate is not None,
             now=clock.now,
@@ -161,19 +160,11 @@ class Front:
     # -- building -----------------------------------------------------------------------------
 
     def _observers(self, settings: Settings, metrics: Metrics, log: Log) -> Iterable[Observer]:
-        """Return the features beside the path, as the settings want them."""
+        """Yield the observers that the settings and the features ask for."""
         yield metrics
         if settings.access_log and log.enabled(logging.INFO):
             yield AccessLog(log, probes=settings.log_probes)
         yield from self._features.observers()
-
-    def _page_context(self, settings: Settings) -> PageContext:
-        return PageContext(
-            settings=settings,
-            documents=self._status.documents,
-            state=self._status.not_ready,
-            extend=self._features.add_pages,
-        )
 
     # -- phases -------------------------------------------------------------------------------
 
@@ -189,20 +180,20 @@ class Front:
         self._phase.enter(SERVING)
 
     def leave(self) -> None:
-        """Let readiness fail, so that nobody sends more, and go on serving."""
+        """Let readiness fail, so that routers send no more, and keep serving."""
         self._phase.enter(LEAVING)
 
     def drain(self) -> None:
-        """Have every connection end with the next response, which says so."""
+        """Close every connection after its next response, which announces that."""
         self._phase.enter(DRAINING)
         self.connections.begin_to_drain()
 
     def stop(self, *, at_once: bool, ended: Callable[[], None]) -> None:
-        """End the workers; whoever still waits for one is told.
+        """End the workers, and refuse the requests that still wait for one.
 
         Parameters
         ----------
-        at_once : kill them, instead of asking those that are idle.
+        at_once : kill them instead of asking idle ones to end.
         ended : called when the last one is gone.
         """
         self._phase.enter(STOPPED)
@@ -231,13 +222,12 @@ class Front:
         self._termination_message.look()
 
     def _requests_inside(self) -> str:
-        """Return the requests that are inside, in words, for the termination message."""
-        inside = [
+        """Return the requests that are being scored, in words, for the termination message."""
+        return ", ".join(
             f"request {request_id} (worker {worker.index})"
             for worker in self.pool.workers
             if (request_id := request_inside(worker))
-        ]
-        return ", ".join(inside)
+        )
 
     def _from_thread(self, call: Callable[..., object], *arguments: object) -> None:
         """Call something on the event loop, from another thread."""

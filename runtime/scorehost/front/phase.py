@@ -8,9 +8,9 @@ STARTING: Final = 0
 """No connection is accepted yet."""
 SERVING: Final = 1
 LEAVING: Final = 2
-"""It was told to stop: readiness fails, and everything else goes on, so that routers notice."""
+"""The server is to stop: readiness fails, so that routers notice, and all else continues."""
 DRAINING: Final = 3
-"""Nothing new is accepted; what was accepted is answered, and each connection ends after that."""
+"""Nothing new is accepted; each connection ends after the answers that it still owes."""
 STOPPED: Final = 4
 """The scoring processes are being ended."""
 

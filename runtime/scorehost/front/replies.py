@@ -1,4 +1,4 @@
-"""The one door for whatever a client is told: whole responses, errors, streams, and the end.
+"""The one place where clients are answered: responses, errors, streams, and their end.
 
 Nothing else writes a response to a connection, sets an exchange's status or ends an exchange.
 """
@@ -21,7 +21,7 @@ from scorehost.wire.messages import Failure
 CLIENT_LEFT: Final = 499
 """What nginx logs for a client that closed its connection; no client ever sees it."""
 _OBSERVED_AFTER: Final = 0.02
-"""Seconds that a finished exchange waits for company on its way to metrics and log."""
+"""Seconds for which finished exchanges are collected before metrics and log see them."""
 
 
 class Replies:
@@ -76,13 +76,13 @@ class Replies:
             exchange.connection.write(self._renderer.render(exchange, response))
             self.finish(exchange)
             return
-        exchange.streaming = True  # its head is on the way: nothing else can be said any more
+        exchange.streaming = True  # its head is on the way: no other response can follow
         connection = exchange.connection
         connection.write(self._renderer.head(exchange, response))
         connection.write_large(memoryview(response.body), partial(self.finish, exchange))
 
     def fail(self, exchange: Exchange, error: RequestError) -> None:
-        """Answer with an error; a response that has begun can only be cut."""
+        """Answer with an error; a response that has begun can only be cut off."""
         if exchange.state == DONE:
             return
         if exchange.streaming:
@@ -92,7 +92,7 @@ class Replies:
         self.reply(exchange, self._errors.of_error(exchange, error))
 
     def script_failed(self, exchange: Exchange, failure: Failure) -> None:
-        """Answer a request in which the script has failed."""
+        """Answer a request for which the script has failed."""
         exchange.reason = failure.error_type
         if self._observers.script_failed is not None:
             self._observers.script_failed(exchange, failure.detail)
@@ -101,7 +101,7 @@ class Replies:
     # -- streams ------------------------------------------------------------------------------
 
     def begin_stream(self, exchange: Exchange, response: Response) -> None:
-        """Send the head of a response whose body is made while it is sent."""
+        """Send the head of a response whose body follows in chunks."""
         if self._observers.streaming is not None:
             self._observers.streaming(exchange, response)
         exchange.streaming = True
@@ -138,7 +138,7 @@ class Replies:
         self.finish(exchange)
 
     def finish(self, exchange: Exchange) -> None:
-        """End an exchange: the last byte is on its way, or its client has left."""
+        """End an exchange: its last byte is on the way, or its client has left."""
         if self._ending is not None:
             self._ending(exchange)
         exchange.state = DONE
@@ -156,7 +156,7 @@ class Replies:
         exchange.connection.finished(exchange, now)
 
     def observe(self) -> None:
-        """Tell metrics and access log what is over; they see it late, but before anyone asks."""
+        """Pass finished exchanges to metrics and access log: late, but before anyone asks."""
         finished, self._finished = self._finished, []
         if finished and self._observers.finished is not None:
             self._observers.finished(finished)

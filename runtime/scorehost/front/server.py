@@ -1,4 +1,4 @@
-"""From settings to a running server: the process of the front, from its start to its end."""
+"""From settings to a running server: the front's process, from its start to its end."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def serve(settings: Settings, *, profile: Profile, environ: Mapping[str, str]) -
 
 
 def check_tls_files(settings: Settings) -> None:
-    """See that TLS can be spoken, before anything is started.
+    """Check the TLS files before anything is started.
 
     Raises
     ------
@@ -69,19 +69,19 @@ def check_tls_files(settings: Settings) -> None:
     certificate, key = settings.tls_certificate, settings.tls_key or settings.tls_certificate
     for name, file in (("SCOREHOST_TLS_KEY", key), ("SCOREHOST_TLS_CERTIFICATE", certificate)):
         if not file.is_file():
-            raise SettingError(name, str(file), "a file in PEM form that is there")
+            raise SettingError(name, str(file), "an existing file in PEM format")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
         both = f"{certificate} with {key}"
-        accepted = f"a certificate chain and its key in PEM form ({error})"
+        accepted = f"a certificate chain and its private key, in PEM format ({error})"
         raise SettingError("SCOREHOST_TLS_CERTIFICATE", both, accepted) from error
 
 
 def features_of(
     settings: Settings, profile: Profile, environ: Mapping[str, str], log: Log
 ) -> Features:
-    """Return what the settings want besides serving: production does not even import that."""
+    """Return the features that the settings ask for; production does not import any."""
     if not settings.develops:
         return Features()
     from scorehost.dev.features import DevelopmentFeatures
@@ -92,11 +92,10 @@ def features_of(
 class FrontWorker(Worker):  # type: ignore[misc]
     """gunicorn's worker that is the front."""
 
-    def load_wsgi(self) -> None:
-        """There is nothing to load."""
+    def load_wsgi(self) -> None: ...
 
     def init_signals(self) -> None:
-        """Take nothing over from the arbiter; :meth:`_serve` sets what the front listens to."""
+        """Drop the arbiter's handlers; :meth:`_serve` sets the front's."""
         signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
         for number in self.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
@@ -155,7 +154,9 @@ class FrontWorker(Worker):  # type: ignore[misc]
 
     def _heartbeat(self, loop: asyncio.AbstractEventLoop) -> None:
         self.notify()
-        if self.ppid != os.getppid():  # the arbiter is gone; nobody would stop this process
+        if (
+            self.ppid != os.getppid()
+        ):  # the arbiter is gone, and nobody else would stop this process
             os.kill(os.getpid(), signal.SIGTERM)
         loop.call_later(1.0, self._heartbeat, loop)
 

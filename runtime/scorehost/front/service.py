@@ -1,8 +1,8 @@
-"""What becomes of a request: it is refused, answered by its route, or given to a worker."""
+"""What happens to a request: it is refused, answered by its route, or given to a worker."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from scorehost.errors import MethodNotAllowed, NotReady
 from scorehost.front.http.exchange import DONE, WAITING, WRITTEN, Exchange
@@ -10,7 +10,7 @@ from scorehost.front.http.responses import TEXT, Renderer, Response
 from scorehost.front.http.routes import no_such_route
 from scorehost.front.replies import Replies
 from scorehost.front.scheduling.dispatcher import Dispatcher
-from scorehost.front.workers.handle import WorkerHandle
+from scorehost.front.workers.pool import Pool
 
 
 class Service:
@@ -18,13 +18,11 @@ class Service:
 
     Parameters
     ----------
-    replies : answers what needs no worker.
-    renderer : knows preflights.
-    dispatcher : gives the others to workers.
-    will_serve : whether a request may wait for a worker although none can score.
-    not_ready : makes the refusal of one that may not.
-    is_raw : whether the script takes any method (``@rawhttp``).
-    workers : the scoring processes, those that are about to end included.
+    replies : answers requests that need no worker.
+    renderer : recognises and answers preflights.
+    dispatcher : gives the other requests to workers.
+    pool : knows the script and its workers, those that are about to end included.
+    not_ready : returns the error for a request that can't wait for a worker.
     """
 
     def __init__(
@@ -32,18 +30,14 @@ class Service:
         replies: Replies,
         renderer: Renderer,
         dispatcher: Dispatcher,
-        will_serve: Callable[[], bool],
+        pool: Pool,
         not_ready: Callable[[], NotReady],
-        is_raw: Callable[[], bool],
-        workers: Callable[[], Iterable[WorkerHandle]],
     ) -> None:
         self._replies = replies
         self._renderer = renderer
         self._dispatcher = dispatcher
-        self._will_serve = will_serve
+        self._pool = pool
         self._not_ready = not_ready
-        self._is_raw = is_raw
-        self._workers = workers
 
     def serve(self, exchange: Exchange) -> None:
         """Answer a whole request, now or later."""
@@ -60,7 +54,7 @@ class Service:
     def score(self, exchange: Exchange) -> None:
         """Have a worker score a request."""
         dispatcher = self._dispatcher
-        if not dispatcher.serving and not self._will_serve():
+        if not dispatcher.serving and not self._pool.will_serve():
             self._replies.fail(exchange, self._not_ready())
             return
         dispatcher.submit(exchange)
@@ -71,27 +65,26 @@ class Service:
 
     def _other_method(self, exchange: Exchange) -> None:
         """Answer a method that the route does not list."""
-        route = exchange.route
+        route, pool = exchange.route, self._pool
         if self._renderer.is_preflight(exchange):
             self._replies.reply(exchange, self._renderer.preflight(exchange))
         elif not route.methods:
             route.handler(exchange)
-        elif route.protocol and (self._is_raw() or self._nobody_scores()):
-            route.handler(exchange)  # the script takes it, or nobody knows yet whether it does
+        elif route.protocol and pool.description.get("style") == "raw":
+            route.handler(exchange)  # @rawhttp takes any method
+        elif route.protocol and not self._dispatcher.serving and not pool.will_serve():
+            route.handler(exchange)  # whether the script takes it is not known yet
         else:
             self._refuse_method(exchange)
 
-    def _nobody_scores(self) -> bool:
-        return not self._dispatcher.serving and not self._will_serve()
-
     def _refuse_method(self, exchange: Exchange) -> None:
-        """Name the methods that the route takes: that is all OPTIONS asks for."""
+        """Name the methods that the route takes: the answer to OPTIONS, an error for others."""
         names = exchange.route.method_names()
         if exchange.method == b"OPTIONS":
             self._replies.reply(exchange, Response(200, b"", TEXT, [("Allow", ", ".join(names))]))
             return
         method, path = exchange.method.decode("latin-1"), exchange.path.decode("latin-1")
-        text = f"{path} does not take {method}. It takes {', '.join(names)}."
+        text = f"{path} does not accept {method}. It accepts {', '.join(names)}."
         self._replies.fail(exchange, MethodNotAllowed(text, names))
 
     # -- clients that leave -------------------------------------------------------------------
@@ -106,7 +99,7 @@ class Service:
         return False
 
     def abandon(self, exchange: Exchange) -> None:
-        """Let go of a request whose client has left: what no worker has begun is not scored."""
+        """Drop a request whose client has left; if no worker has begun it, it is not scored."""
         if exchange.state == DONE:
             return
         if exchange.state in (WAITING, WRITTEN) and not self._dispatcher.remove(exchange):
@@ -114,8 +107,8 @@ class Service:
         self._replies.client_left(exchange)
 
     def _leave_to_worker(self, exchange: Exchange) -> None:
-        """End the stream that a worker is in; anything else runs out unheard."""
-        for worker in self._workers():
+        """End the stream that a worker is sending; any other answer will be discarded."""
+        for worker in self._pool.workers:
             if exchange.streaming and exchange.number in worker.in_flight:
                 worker.go_on()
                 worker.interrupt(exchange.number)

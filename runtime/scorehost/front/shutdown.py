@@ -1,8 +1,8 @@
-"""Ending a server so that everything it has accepted is answered.
+"""Stopping a server so that everything it has accepted is answered.
 
 On SIGTERM readiness fails first, for as long as SCOREHOST_SHUTDOWN_DELAY says: routers need that
 time to notice. Then the listening sockets are closed once their backlog is accepted, each
-connection ends with the next response, and the workers end when nobody waits for them any more.
+connection ends with its next response, and the workers end when nobody waits for them any more.
 """
 
 from __future__ import annotations
@@ -18,24 +18,18 @@ from scorehost.front.observe.log import Log
 from scorehost.settings import Settings
 
 LINGER: Final = 1.0
-"""Seconds that silent connections may go on, so that a request that is on its way finds
-somebody."""
+"""Seconds for which silent connections stay open, for requests that are on their way."""
 _WATCH: Final = 0.02
 _ENDING: Final = 5.0
-"""Seconds that idle workers may take to end, as long as the grace time lasts."""
+"""Seconds that idle workers may take to end, within the grace time."""
 
 
 class Phases(Protocol):
-    """What moves the server on."""
+    """What moves the server through its phases; ``front.py`` documents the methods."""
 
-    def leave(self) -> None:
-        """Let readiness fail."""
-
-    def drain(self) -> None:
-        """Have every connection end with the next response."""
-
-    def stop(self, *, at_once: bool, ended: Callable[[], None]) -> None:
-        """End the workers."""
+    def leave(self) -> None: ...
+    def drain(self) -> None: ...
+    def stop(self, *, at_once: bool, ended: Callable[[], None]) -> None: ...
 
 
 class Shutdown:
@@ -79,14 +73,14 @@ class Shutdown:
             self._draining = self._loop.create_task(self._drain())
 
     def interrupt(self) -> None:
-        """Take Ctrl-C: the arbiter has it too and asks for a drain; a second one does not wait."""
+        """Note Ctrl-C, on which the arbiter asks for a drain; a second one stops at once."""
         if self._interrupted:
             self._stop(0)
         self._interrupted = True
 
     async def _drain(self) -> None:
         settings = self._settings
-        self._log.info("stopping: what was accepted is answered first")
+        self._log.info("server stopping: finishing accepted requests first")
         self._phases.leave()
         if settings.shutdown_delay:
             await asyncio.sleep(min(settings.shutdown_delay, settings.shutdown_grace))
@@ -104,13 +98,13 @@ class Shutdown:
         left = self._connections.unanswered()
         if left:
             self._log.error(
-                f"{left} request(s) were not answered within {settings.shutdown_grace:g} s "
-                "(SCOREHOST_SHUTDOWN_GRACE)"
+                f"{left} request{'s were' if left != 1 else ' was'} not answered within "
+                f"{settings.shutdown_grace:g} s (SCOREHOST_SHUTDOWN_GRACE)"
             )
         self._stop(0)
 
     async def close(self, status: int) -> None:
-        """End the workers, answer whoever still waits for one, and close every connection.
+        """End the workers, answer the requests that wait for one, and close every connection.
 
         Parameters
         ----------
@@ -130,4 +124,4 @@ class Shutdown:
             await asyncio.wait_for(gone, min(_ENDING, left))
         self._phases.stop(at_once=True, ended=all_gone)
         self._connections.close()
-        await asyncio.sleep(0)  # what was written last is on its way
+        await asyncio.sleep(0)  # the transports send what was written last

@@ -1,4 +1,4 @@
-"""What the server says of itself: alive, started, ready, and what it is doing instead."""
+"""What the server reports about itself: whether it is ready, and what it is doing if not."""
 
 from __future__ import annotations
 
@@ -28,13 +28,10 @@ RETRY_STARTING: Final = 2.0
 
 
 class Details(Protocol):
-    """What the server's features know of its state."""
+    """What the server's features know of its state; ``features.py`` documents the methods."""
 
-    def doing(self) -> str:
-        """Return what keeps the server from scoring, or ""."""
-
-    def add_to_state(self, document: dict[str, Any]) -> None:
-        """Add to what probes tell."""
+    def doing(self) -> str: ...
+    def add_to_state(self, document: dict[str, Any]) -> None: ...
 
 
 class Status:
@@ -42,7 +39,7 @@ class Status:
 
     Parameters
     ----------
-    pool, dispatcher, phase, details : what is asked.
+    pool, dispatcher, phase, details : the parts that know it.
     """
 
     def __init__(self, pool: Pool, dispatcher: Dispatcher, phase: Phase, details: Details) -> None:
@@ -64,12 +61,12 @@ class Status:
 
     @property
     def is_ready(self) -> bool:
-        """Whether requests should come here: a worker can score, and the server is to stay."""
+        """Whether to send requests here: a worker can score, and the server is not stopping."""
         return bool(self._dispatcher.serving) and self._phase.now < LEAVING
 
     @property
     def was_ever_ready(self) -> bool:
-        """Whether ``init()`` has come to its end in some worker."""
+        """Whether ``init()`` has succeeded in some worker."""
         return self._life.ever_ready
 
     def documents(self) -> Mapping[str, Any] | None:
@@ -77,7 +74,7 @@ class Status:
         return self._pool.description.get("documents")
 
     def document(self) -> dict[str, Any]:
-        """Everything a person looking at a probe wants to know."""
+        """Return the state in full, for people who read a probe's answer."""
         pool, life, dispatcher = self._pool, self._life, self._dispatcher
         document: dict[str, Any] = {
             "state": self.state,
@@ -101,7 +98,7 @@ class Status:
         return document
 
     def doing(self) -> str:
-        """What the workers that are starting do, and for how long; or when one will start."""
+        """Return what the oldest starting worker does and for how long, or when one starts."""
         kept_by = self._details.doing()
         if kept_by:
             return kept_by
@@ -114,15 +111,15 @@ class Status:
         return f"{_STAGES.get(oldest.stage, oldest.stage)} for {seconds:.1f} s"
 
     def _pause(self) -> float:
-        """Seconds until a missing worker is started; they grow when workers keep ending."""
+        """Return the seconds until a missing worker starts; they grow if workers keep ending."""
         return self._life.next_start - time.monotonic() if self._life.missing() else 0.0
 
     def retry_after(self) -> float:
-        """Seconds after which a client that found nobody to score should ask again."""
+        """Return the seconds after which a client that was refused should ask again."""
         return math.ceil(max(RETRY_STARTING, self._pause()))
 
     def failure(self) -> dict[str, Any]:
-        """The last failed start, in short; the whole report is in the log."""
+        """Summarise the last failed start; the log has the whole report."""
         report = self._life.last_failure or {}
         return {
             "stage": report.get("stage", ""),
@@ -131,16 +128,16 @@ class Status:
         }
 
     def refusal(self, message: str = "") -> NotReady:
-        """Return the error for a request that is not scored now; the message says why."""
+        """Return the error for a request that can't be scored now; the message says why."""
         return NotReady(message or self.not_ready(), self.retry_after(), self.document())
 
     def not_ready(self) -> str:
-        """Why a request is not scored now, for its client."""
+        """Tell a client why its request can't be scored now."""
         if self.state == FAILED:
             failure = self.failure()
             return (
-                f"The entry script failed to start, in its stage {failure['stage']!r}: "
-                f"{failure['error']} GET /readyz and the log have the whole of it."
+                f"The entry script failed to start, in stage {failure['stage']!r}: "
+                f"{failure['error']} See GET /readyz and the log for details."
             )
         doing = self.doing()
         tail = f": {doing}" if doing else ""
@@ -158,12 +155,12 @@ _STAGES: Final = {
 
 
 class Numbers:
-    """Reads them.
+    """The numbers and names that ``/metrics`` reads when it is asked.
 
     Parameters
     ----------
-    settings : names of script and service.
-    pool, dispatcher, budget, connections : are asked.
+    settings : the names of script and service.
+    pool, dispatcher, budget, connections : the parts whose numbers are read.
     """
 
     def __init__(
@@ -187,16 +184,16 @@ class Numbers:
         allowed, waiting, busy = dispatcher.allowed, dispatcher.waiting, dispatcher.busy
         return {
             "scorehost_workers_ready": ("Workers that can score.", allowed),
-            "scorehost_workers_wanted": ("Workers that should be there.", pool.lifecycle.wanted),
+            "scorehost_workers_wanted": ("Workers that should be running.", pool.lifecycle.wanted),
             "scorehost_requests_in_flight": (
-                "Requests inside run() now, also in workers that are about to go.",
+                "Requests inside run() now, including those in workers about to stop.",
                 sum(len(worker.in_flight.inside()) for worker in pool.workers),
             ),
             "scorehost_queue_length": ("Requests waiting for a worker now.", waiting),
             "scorehost_queue_bytes": ("Bytes of bodies held now.", self._budget.held),
             "scorehost_connections": ("Connections open now.", len(self._connections)),
             "scorehost_utilisation": (
-                "Busy and queued requests for each ready worker; scale on this. May exceed 1.",
+                "Busy and queued requests per ready worker; scale on this. May exceed 1.",
                 (busy + waiting) / allowed if allowed else 0.0,
             ),
             "scorehost_worker_memory_bytes": (
@@ -215,7 +212,7 @@ class Numbers:
         }
 
     def models(self) -> list[dict[str, str]]:
-        """Name and highest version of each model in the app root; looked for at each reload."""
+        """Return each model's name and highest version; they are read again after a reload."""
         if self._models_of != self._pool.lifecycle.generation:
             self._models_of = self._pool.lifecycle.generation
             folder = self._settings.root / MODELS_FOLDER

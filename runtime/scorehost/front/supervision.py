@@ -1,4 +1,4 @@
-"""What follows from the fate of scoring processes: told to the log, to clients, to the cluster."""
+"""What the log, clients and the cluster are told when scoring processes fail or reload."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from scorehost.front.workers.termination_message import TerminationMessage
 from scorehost.settings import Settings
 
 NEVER_READY: Final = 3
-"""The server's exit status when the entry script could not be started."""
+"""The server's exit status when the entry script fails to start."""
 
 
 class Supervision:
-    """Listens to the pool.
+    """Listens to the pool, and reports.
 
     Parameters
     ----------
@@ -28,12 +28,12 @@ class Supervision:
     log : gets reports.
     message : the container's termination message.
     observers : count deaths and reloads.
-    replies, dispatcher, status : for clients that wait for a worker.
+    replies, dispatcher, status : answer clients whose worker is gone.
     stop : ends the server with an exit status.
 
     Attributes
     ----------
-    final_report : why the server ends, when it is for the script's sake.
+    final_report : why the script failed to start, when that stops the server.
     """
 
     def __init__(
@@ -58,20 +58,21 @@ class Supervision:
         self.final_report: dict[str, Any] | None = None
 
     def start_failed(self, report: dict[str, Any]) -> None:
-        """The script has failed before anything could score."""
+        """Hold or stop the server, as set: the script failed before any worker could score."""
         settings = self._settings
         if settings.reload:
             self.log_report(report)
-            self._log.warning("nothing can be scored until the next save heals this")
+            self._log.warning("nothing can be scored until the script is fixed and saved")
         elif settings.on_init_failure == "hold":
             self.log_report(report)
-            self._log.warning("the server stays up, live but not ready, as it was told to")
+            why = "as configured (SCOREHOST_ON_INIT_FAILURE=hold)"
+            self._log.warning(f"the server stays up, live but not ready, {why}")
         else:
             self.final_report = report
             self._stop(NEVER_READY)
 
     def log_report(self, document: dict[str, Any]) -> None:
-        """Log the whole framed report, and leave it where Kubernetes looks."""
+        """Log the whole framed report; put its short form where Kubernetes looks."""
         from scorehost.diagnosis.report import Report
 
         report = Report.from_dict(document)
@@ -82,16 +83,17 @@ class Supervision:
         else:
             self._log.raw(text)
 
-    def lost(self, exchange: Exchange, text: str) -> None:
-        """Answer a request that was inside a process that has ended."""
-        self._replies.fail(exchange, WorkerLost(text))
+    def lost(self, exchange: Exchange) -> None:
+        """Answer a request whose process ended while handling it; name nothing of the script."""
+        text = "The scoring process ended while handling this request."
+        self._replies.fail(exchange, WorkerLost(f"{text} Check the logs for more info."))
 
     def nobody_serves(self) -> None:
-        """No worker can score and the last start failed: nobody should wait for one."""
+        """Refuse the queue: no worker can score, and the last attempt to start one failed."""
         self._dispatcher.refuse_all(self._status.refusal())
 
     def worker_ended(self, reason: str, text: str) -> None:
-        """Count a death, and leave the reason where Kubernetes looks."""
+        """Count a process that ended unasked; put the reason where Kubernetes looks."""
         self._message.died(text)
         if self._observers.worker_ended is not None:
             self._observers.worker_ended(reason)

@@ -1,7 +1,7 @@
-"""Freeing a worker whose request has had its time; its client has the 504 already.
+"""Freeing a worker whose request is past its deadline; its client has the 504 already.
 
-Python code is interrupted. Native code that does not come back within the grace time costs the
-worker its life. The log has the stacks, and which of the two it was (docs/limits.md).
+Python code is interrupted. A worker in native code that does not return within the grace time is
+killed. The log has the stacks, and tells which of the two happened (docs/limits.md).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from scorehost.front.workers.handle import WorkerHandle
 from scorehost.settings import Settings
 
 STACKS_TAKE: Final = 0.1
-"""Seconds in which faulthandler writes the stacks of a process."""
+"""Seconds that faulthandler may take to write the stacks of a process."""
 AGAIN: Final = 0.05
-"""Seconds until a worker that is still inside is interrupted once more."""
+"""Seconds until a worker that is still in the request is interrupted again."""
 
 
 class Deadlines:
-    """Interrupts, and kills what cannot be interrupted.
+    """Interrupts workers, and kills those that can't be interrupted.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Deadlines:
 
     def expired(self, worker: WorkerHandle, exchange: Exchange) -> None:
         """Free a worker that is still in this request."""
-        worker.go_on()  # it may stand in a chunk that nobody takes
+        worker.go_on()  # it may be blocked in a chunk that its client does not take
         number, request_id = exchange.number, exchange.request_id.decode("latin-1")
         worker.read_stacks()
         worker.dump_stacks()
@@ -47,14 +47,10 @@ class Deadlines:
         self._later(grace, self._kill_if_inside, worker, number, request_id)
 
     def _interrupt(self, worker: WorkerHandle, number: int) -> None:
-        """Until it is out: Python may enter a system call just after it has noted a signal."""
-        if self._is_inside(worker, number) and not worker.kill_reason:
+        """Interrupt again and again: Python may enter a system call just after noting a signal."""
+        if worker.in_flight.is_inside(number) and not worker.kill_reason:
             worker.interrupt(number)
             self._later(AGAIN, self._interrupt, worker, number)
-
-    @staticmethod
-    def _is_inside(worker: WorkerHandle, number: int) -> bool:
-        return worker.in_flight.is_inside(number)
 
     def _log_stacks(self, worker: WorkerHandle, request_id: str) -> None:
         if worker.returncode is not None:
@@ -62,15 +58,16 @@ class Deadlines:
         stacks = worker.read_stacks()
         self._log.error(
             f"the deadline of {self._settings.scoring_timeout_ms} ms has passed in worker "
-            f"{worker.index} (pid {worker.pid}); its stacks:\n{stacks.rstrip()}",
+            f"{worker.index} (pid {worker.pid}). Stacks of the worker:\n{stacks.rstrip()}",
             request_id=request_id,
         )
 
     def _kill_if_inside(self, worker: WorkerHandle, number: int, request_id: str) -> None:
-        if self._is_inside(worker, number):
+        grace = self._settings.interrupt_grace
+        if worker.in_flight.is_inside(number):
             self._log.error(
-                f"worker {worker.index} (pid {worker.pid}) did not come back to Python within "
-                f"{self._settings.interrupt_grace:g} s of its deadline; it is killed and replaced",
+                f"worker {worker.index} (pid {worker.pid}) did not stop within {grace:g} s after "
+                "its deadline; killing and replacing it",
                 request_id=request_id,
             )
             worker.kill("deadline")

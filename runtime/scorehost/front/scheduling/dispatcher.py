@@ -19,7 +19,7 @@ begun twice.
   has not begun it: then it stands still outside of any request, and must be killed for something.
 * *Timers* are few: one for each worker, which moves itself on, one for the longest wait, one for
   stalls. None is made for a request.
-* While a debugger is attached nothing is too slow and no queue is full.
+* While a debugger is attached, no deadline passes and no queue is full.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol
+from operator import attrgetter
+from typing import Final
 
 from scorehost.errors import DeadlineExceeded, NotReady, RequestError
+from scorehost.front.clock import Clock
 from scorehost.front.http.exchange import DONE, WAITING, WRITTEN, Exchange
 from scorehost.front.scheduling.in_flight import WIDTH
 from scorehost.front.scheduling.queue_limits import QueueLimits
@@ -47,26 +49,16 @@ STALL: Final = 0.004
 """Seconds in one request after which those written behind it are taken back."""
 
 
-class Clock(Protocol):
-    """What the dispatcher needs of the event loop."""
-
-    def now(self) -> float:
-        """Seconds on the monotonic clock."""
-
-    def later(self, seconds: float, call: Callable[..., None], *args: object) -> object:
-        """Call once, after a while."""
-
-
 class Dispatcher:
     """One queue, many workers.
 
     Parameters
     ----------
-    settings : deadline and longest wait.
-    limits : of the queue, and the refusals of those who are over one.
+    settings : the deadline and the longest wait.
+    limits : the queue's, with the refusals of what is over one.
     clock : the event loop's.
     fail : answers a request with an error.
-    expired : frees a worker whose request has had its time; its client was answered.
+    expired : frees a worker whose request is past its deadline, after the client's answer.
     """
 
     def __init__(
@@ -91,7 +83,7 @@ class Dispatcher:
         self._wait = None if longest is None else longest / 1000
         self._watching = False
         self._next_look = math.inf
-        # With fewer in the queue than this it is not full, however many are written ahead.
+        # With fewer requests than this the queue is not full, however many are written ahead.
         fixed = settings.max_queue_length is not None
         self._never_full = 0 if fixed else limits.queue_limit(1) - DEEPEST
 
@@ -133,7 +125,7 @@ class Dispatcher:
                 return
 
     def _pick(self) -> WorkerHandle | None:
-        """An idle worker, else the one with most room."""
+        """Return an idle worker, else the one with the most room; None when there is no room."""
         serving = self.serving
         if len(serving) == 1:
             worker = serving[0]
@@ -170,12 +162,12 @@ class Dispatcher:
     # -- out ----------------------------------------------------------------------------------
 
     def answered(self, worker: WorkerHandle, count: int, slowest: int, now: float) -> None:
-        """The worker has answered its oldest requests; begin what that makes room for.
+        """Account for a worker's answers, and give it what that makes room for.
 
         Parameters
         ----------
-        worker : has them no longer in ``in_flight``.
-        count : how many it answered.
+        worker : has answered; the requests are no longer in its ``in_flight``.
+        count : how many it has answered.
         slowest : the longest of their times in ``run()`` (ns), -1 when it never returned.
         now : seconds on the monotonic clock.
         """
@@ -185,19 +177,19 @@ class Dispatcher:
             self._watch_deadline(worker)
         if slowest >= 0:
             worker.learn(slowest)
-            worker.depth = max(1, min(DEEPEST, int(AHEAD / (worker.service + OVERHEAD))))
+            worker.depth = max(1, min(DEEPEST, int(AHEAD / (worker.run_time + OVERHEAD))))
         if self.queue:
             self.pump()
 
     @staticmethod
     def _begin(worker: WorkerHandle, now: float) -> None:
-        """Note when those requests began that the worker can be in now."""
+        """Note the beginning of the requests that the worker can be in now."""
         for exchange in worker.in_flight.inside():
             if not exchange.begun:
                 exchange.begun = exchange.timed_from = now
 
     def is_first(self, exchange: Exchange) -> bool:
-        """Whether the exchange is the one a worker is in, or takes next."""
+        """Whether a worker is in this exchange, or begins it next."""
         return any(worker.in_flight.is_inside(exchange.number) for worker in self.serving)
 
     def remove(self, exchange: Exchange) -> bool:
@@ -215,7 +207,7 @@ class Dispatcher:
         return False
 
     def take_back(self, worker: WorkerHandle) -> None:
-        """Put what the worker has not begun back to the front of the queue, in order."""
+        """Put what the worker has not begun back into the queue, in order."""
         in_flight = worker.in_flight
         back = in_flight.take(worker.take_back())
         for exchange in back:
@@ -223,33 +215,33 @@ class Dispatcher:
                 exchange.begun = 0.0
                 exchange.state = WAITING
         self._put_back([each for each in back if each.state == WAITING])
-        if in_flight:  # it may have begun another than was to be next
+        if in_flight:  # it may have begun another one than was next
             self._begin(worker, self._clock.now())
         if self.queue:
             self._watch_waiting()
 
     def _put_back(self, back: list[Exchange]) -> None:
-        """Put requests where they belong in the queue, which is in the order of arrival."""
+        """Put requests back where their arrival puts them in the queue."""
         queue = self.queue
-        if queue and back and back[-1].queued > queue[0].queued:  # another worker's came before
-            back = sorted((*back, *queue), key=_arrival)
+        if queue and back and back[-1].queued > queue[0].queued:  # another worker's arrived before
+            back = sorted((*back, *queue), key=attrgetter("queued"))
             queue.clear()
         queue.extendleft(reversed(back))
 
-    def serve(self, worker: WorkerHandle) -> None:
+    def add(self, worker: WorkerHandle) -> None:
         """Give the worker requests from now on."""
         self.serving.append(worker)
         self.pump()
 
     def retire(self, worker: WorkerHandle) -> None:
-        """Give the worker nothing more; what it has begun it finishes."""
+        """Give the worker nothing more; it finishes what it has begun."""
         if worker in self.serving:
             self.serving.remove(worker)
         self.take_back(worker)
         self.pump()
 
     def lost(self, worker: WorkerHandle) -> list[Exchange]:
-        """The worker has ended; returns what was inside it."""
+        """Forget a worker that has ended; return the requests that were inside it."""
         if worker in self.serving:
             self.serving.remove(worker)
         self.take_back(worker)
@@ -259,7 +251,7 @@ class Dispatcher:
         return inside
 
     def refuse_all(self, error: NotReady) -> None:
-        """Nobody will come to work the queue off."""
+        """Refuse everything in the queue, as no worker will take it."""
         while self.queue:
             self._fail(self.queue.popleft(), error)
 
@@ -283,23 +275,23 @@ class Dispatcher:
         return WIDTH * len(self.serving)
 
     @property
-    def service(self) -> float:
-        """Recent time of one request (seconds), over all workers; those under way count too."""
+    def run_time(self) -> float:
+        """The longest recent ``run()`` of all workers (seconds), unfinished ones included."""
         now, longest = self._clock.now(), 0.0
         for worker in self.serving:
             under_way = now - worker.in_flight.first.timed_from if worker.in_flight else 0.0
-            longest = max(longest, worker.service, under_way)
+            longest = max(longest, worker.run_time, under_way)
         return longest
 
     def retry_after(self) -> float:
-        """Seconds until the queue as it is now will have been worked off."""
-        return self._limits.retry_after(self.waiting, self.allowed, self.service)
+        """Estimate the seconds until what waits now has been scored."""
+        return self._limits.retry_after(self.waiting, self.allowed, self.run_time)
 
     def overdue(self, now: float) -> list[WorkerHandle]:
-        """Workers that have been in one request for longer than STALL.
+        """Return the workers that have been in one request for longer than STALL.
 
-        A worker that has not even begun it only lacks a processor: that is no sign of a slow
-        ``run()``, and what is written ahead would come no sooner elsewhere.
+        A worker that has not even begun it only lacks a CPU: that is no sign of a slow ``run()``,
+        and what is written ahead would be begun no sooner elsewhere.
         """
         return [
             worker
@@ -319,7 +311,7 @@ class Dispatcher:
     def _look_for_stalls(self) -> None:
         now = self._clock.now()
         for worker in self.overdue(now):
-            worker.service = max(worker.service, now - worker.in_flight.first.timed_from)
+            worker.run_time = max(worker.run_time, now - worker.in_flight.first.timed_from)
             worker.depth = 1
             if len(self.serving) > 1 or self._wait is not None:
                 self.take_back(worker)
@@ -329,7 +321,7 @@ class Dispatcher:
             self._clock.later(STALL, self._look_for_stalls)
 
     def _watch_waiting(self) -> None:
-        """Look at the first in the queue when its time is over; a timer too many does no harm."""
+        """Set a timer for the end of the first request's wait; a timer too many does no harm."""
         if self._wait is None or not self.queue:
             return
         due = self.queue[0].queued + self._wait
@@ -338,7 +330,7 @@ class Dispatcher:
             self._clock.later(max(0.0, due - self._clock.now()), self._end_waits)
 
     def _end_waits(self) -> None:
-        """Refuse whoever has waited for too long; the queue is in the order of arrival."""
+        """Refuse what has waited for too long; the queue is in the order of arrival."""
         self._next_look = math.inf
         if self._wait is None:
             return
@@ -356,7 +348,7 @@ class Dispatcher:
         self._watch_waiting()
 
     def _watch_deadline(self, worker: WorkerHandle) -> None:
-        """One timer a worker, which moves itself on: none is made for a request."""
+        """Set the worker's one timer, which moves itself on: none is made for a request."""
         if not worker.deadline_watched:
             worker.deadline_watched = True
             self._clock.later(self._limit, self._check_deadline, worker)
@@ -364,8 +356,8 @@ class Dispatcher:
     def _keep_what_is_inside(self, worker: WorkerHandle) -> None:
         """Take back all but what counts as inside, even if the worker has not begun that.
 
-        Such a worker stands still outside of any request. With that left to it, it counts as
-        busy, and is killed for it if it does not move.
+        Such a worker stands still outside of any request. With the request left to it, it counts
+        as busy, and is killed if it does not move.
         """
         inside = worker.in_flight.inside()
         self.take_back(worker)
@@ -376,7 +368,7 @@ class Dispatcher:
                 worker.in_flight.put_first(exchange)
 
     def _check_deadline(self, worker: WorkerHandle) -> None:
-        """Expire what has been inside for too long; look again when the next one is due."""
+        """Expire what has been inside for too long; check again when the next one is due."""
         worker.deadline_watched = False
         now = self._clock.now()
         suspended: bool | None = None
@@ -397,18 +389,14 @@ class Dispatcher:
             self._clock.later(max(due, 0.05), self._check_deadline, worker)
 
     def _expire(self, worker: WorkerHandle, exchange: Exchange) -> None:
-        """Answer a request whose time is over, and have its worker freed."""
+        """Answer a request that is past its deadline, and have its worker freed."""
         # Before the client hears of it: from now on the worker must not begin it.
         exchange.expired = True
         worker.shared.victim = exchange.number
-        worker.service = max(worker.service, self._limit)
+        worker.run_time = max(worker.run_time, self._limit)
         worker.depth = 1
         self._keep_what_is_inside(worker)
         if exchange.state != DONE:
             self._fail(exchange, DeadlineExceeded(self._limit_ms))
         self._expired(worker, exchange)
         self.pump()
-
-
-def _arrival(exchange: Exchange) -> float:
-    return exchange.queued

@@ -1,4 +1,4 @@
-"""What is written to one worker and not answered, by the numbers of the requests."""
+"""The requests that one worker has been given and has not answered, by number."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WIDTH: Final = 1
 
 
 class InFlight(dict[int, Exchange]):
-    """Exchanges by number, in the order in which the worker takes them.
+    """Exchanges by number, in the order in which the worker begins them.
 
     The first ``WIDTH`` are inside, as far as the front can know; those behind them were written
     ahead. Answers come back by number, in any order.
@@ -22,15 +22,14 @@ class InFlight(dict[int, Exchange]):
 
     @property
     def first(self) -> Exchange:
-        """The exchange that was written first."""
         return next(iter(self.values()))
 
     def inside(self) -> list[Exchange]:
-        """Return the exchanges that the worker is in, or takes next."""
+        """Return the exchanges that the worker is in, or begins next."""
         return list(islice(self.values(), WIDTH))
 
     def is_inside(self, number: int) -> bool:
-        """Return whether the worker is in this request, or takes it next."""
+        """Return whether the worker is in this request, or begins it next."""
         return number in islice(self, WIDTH)
 
     def put_first(self, exchange: Exchange) -> None:
@@ -41,5 +40,5 @@ class InFlight(dict[int, Exchange]):
         self.update(others)
 
     def take(self, numbers: list[int]) -> list[Exchange]:
-        """Take out those with these numbers."""
+        """Remove and return the exchanges with these numbers."""
         return [self.pop(number) for number in numbers if number in self]

@@ -1,7 +1,7 @@
 """What scoring workers send back, on its way to the clients.
 
-The answers of a batch are taken into the books first, then the worker is given its next
-requests, and only then are the clients answered: the worker has something to do meanwhile.
+The answers of a batch are first accounted for, then the worker is given its next requests, and
+only then are the clients answered: the worker has something to do meanwhile.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Results:
 
     Parameters
     ----------
-    replies : sends them.
-    dispatcher : is told that a worker is done with a request, before the client is.
-    after_answer : is told after the client, with the worker.
+    replies : sends the responses.
+    dispatcher : is told that a worker is done with a request, before its client is answered.
+    after_answer : is called with the worker once the client has been answered.
     log : where failures of the script go.
     now : the monotonic clock (seconds).
     """
@@ -45,7 +45,7 @@ class Results:
         self._now = now
 
     def take(self, worker: WorkerHandle, found: Sequence[answers.AnswerFrame]) -> None:
-        """A worker has sent these, oldest first."""
+        """Handle the frames that a worker has sent, oldest first."""
         in_flight = worker.in_flight
         done: list[tuple[Exchange, answers.AnswerFrame]] = []
         for frame in found:
@@ -68,7 +68,7 @@ class Results:
     def _settle(
         self, worker: WorkerHandle, done: Sequence[tuple[Exchange, answers.AnswerFrame]]
     ) -> None:
-        """The worker is done with these: into the books, then answer them."""
+        """Account for requests that the worker is done with, then answer them."""
         if not done:
             return
         now, slowest = self._now(), -1
@@ -84,7 +84,7 @@ class Results:
             try:
                 self._answer(worker, exchange, frame)
             except Exception as error:  # noqa: PERF203 - the next in the batch is answered
-                self._log.error(f"an answer could not be sent: {error!r}", always=True)
+                self._log.error(f"sending an answer failed: {error!r}", always=True)
                 self._replies.cut(exchange)
         self._after_answer(worker)
 
@@ -100,28 +100,28 @@ class Results:
             self._replies.scored(exchange, run_ns, body)
 
     def _disagree(self, worker: WorkerHandle, frame: answers.AnswerFrame) -> None:
-        """An answer that nobody waits for: nothing this process says can be trusted any more."""
+        """Kill a worker that answers what it was not asked: its answers can't be trusted."""
         self._log.error(
             f"worker {worker.index} (pid {worker.pid}) answered request number {frame.number}, "
-            "which is not inside it; it is killed. Something else wrote to its socket"
+            "which it is not handling, so something else wrote to its socket; killing the worker"
         )
         worker.kill("")
 
     def _late(self, worker: WorkerHandle, exchange: Exchange, frame: answers.AnswerFrame) -> None:
-        """The answer to a request that has already been answered, or left."""
+        """Log how a worker came out of a request after its deadline; its client has a 504."""
         if not exchange.expired:
             return
         interrupted = frame.kind == answers.FAILURE and frame.read_meta()[1] == "Interrupted"
-        how = "was interrupted in Python code" if interrupted else "came back by itself"
+        how = "was interrupted in Python code" if interrupted else "returned on its own"
         self._log.warning(
-            f"worker {worker.index} (pid {worker.pid}) {how} after its deadline and goes on",
+            f"worker {worker.index} (pid {worker.pid}) {how} after its deadline and continues",
             request_id=exchange.request_id.decode("latin-1"),
         )
 
     # -- whole answers ------------------------------------------------------------------------
 
     def _send_response(self, exchange: Exchange, frame: answers.AnswerFrame) -> None:
-        """Send what the script answered with by itself, or what is large."""
+        """Send a response that the script has made itself, or a large result."""
         content_type, headers, failed = JSON, (), False
         if frame.flags & answers.OWN_RESPONSE:
             content_type, headers = frame.read_meta()
@@ -178,12 +178,12 @@ class Results:
             if exchange.expired:
                 self._log.warning(
                     f"worker {worker.index} (pid {worker.pid}) was interrupted in a stream "
-                    "after its deadline and goes on",
+                    "after its deadline and continues",
                     request_id=request_id,
                 )
         elif failure:
             self._log.event(
-                logging.ERROR, SCRIPT, f"the stream was cut: {failure}",
+                logging.ERROR, SCRIPT, f"the stream was cut off: {failure}",
                 request_id=request_id, pid=worker.pid,
             )  # fmt: skip
             exchange.reason = "stream"

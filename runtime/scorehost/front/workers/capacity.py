@@ -2,8 +2,8 @@
 
 ``auto`` takes the CPUs the container may use, rounded down, at least one. Memory only lowers
 that: workers are started one by one until the next would not fit, judged by what a loaded one
-holds for itself. What it cannot know: how much ``run()`` will need; a part of the limit is
-kept free for it.
+holds for itself. How much ``run()`` will need can't be known: part of the limit is kept free for
+it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scorehost.diagnosis.cgroup import Limits
 from scorehost.settings import Settings
 
 KEPT_FREE: Final = 0.1
-"""Part of the memory limit that no worker may plan with: requests need memory too."""
+"""Part of the memory limit that is not planned for workers: requests need memory too."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Plan:
     count : scoring workers.
     cpus : CPUs they share.
     explanation : for the log.
-    memory_bytes : the limit that may lower the count, None when there is none.
-    oom_kills : the control group's count of processes killed for want of memory until now.
+    memory_bytes : the limit that may lower the count; None when there is none.
+    oom_kills : the control group's count of out-of-memory kills until now.
     """
 
     count: int
@@ -46,27 +46,28 @@ def plan_workers(settings: Settings, limits: Limits, available: int | None = Non
     Parameters
     ----------
     settings : WORKER_COUNT.
-    limits : of the control groups.
-    available : CPUs this process may run on; asked of the kernel unless given.
+    limits : the control group's.
+    available : CPUs this process may run on; the kernel is asked unless given.
     """
     here = float(len(os.sched_getaffinity(0)) if available is None else available)
     cpus = min(here, limits.cpus) if limits.cpus else here
     if settings.worker_count is not None:
         count = settings.worker_count
-        text = f"{workers_text(count)}, as set (WORKER_COUNT)"
+        text = f"{workers_text(count)}, as configured (WORKER_COUNT)"
         return Plan(count, cpus, text, oom_kills=limits.oom_kills)
     count = max(1, int(cpus))
     where = f"the control group allows {limits.cpus:g}" if limits.cpus else "no quota"
     memory = ""
     if limits.memory_bytes and count > 1:
-        memory = f", {mib(limits.memory_bytes)} of memory: one after the other while they fit"
+        allowed = mib(limits.memory_bytes)
+        memory = f", {allowed} of memory; started one at a time while memory allows"
     text = f"{workers_text(count)} (WORKER_COUNT=auto): {here:g} CPUs, {where}{memory}"
     decides = limits.memory_bytes if count > 1 else None
     return Plan(count, cpus, text, decides, limits.oom_kills)
 
 
 def workers_text(count: int) -> str:
-    """How many workers, for people."""
+    """Return a number of workers in words."""
     return f"{count} scoring worker{'s' if count != 1 else ''}"
 
 
@@ -77,23 +78,23 @@ def mib(amount: int) -> str:
 
 @dataclass(frozen=True)
 class Memory:
-    """What some processes hold, and what one more like the newest would.
+    """What all processes hold, and what one more worker would.
 
     Parameters
     ----------
-    used : bytes of all of them, what they share counted once.
-    another : bytes the newest worker holds for itself alone.
+    used : bytes of all processes, with what they share counted once.
+    another : bytes that the newest worker holds for itself alone.
     """
 
     used: int
     another: int
 
     def fits(self, limit: int) -> bool:
-        """Whether one more worker fits under the limit."""
+        """Return whether one more worker fits under the limit."""
         return self.used + self.another <= limit * (1 - KEPT_FREE)
 
     def how_many_more(self, limit: int) -> int:
-        """How many more workers would fit, as things are."""
+        """Return how many more workers would fit now."""
         free = limit * (1 - KEPT_FREE) - self.used
         return max(0, int(free // max(1, self.another)))
 
@@ -103,7 +104,7 @@ def measure(processes: Iterable[int], newest: int) -> Memory:
 
     Parameters
     ----------
-    processes : pids of all of the server's.
+    processes : pids of all processes of the server.
     newest : pid of the scoring worker that became ready last.
     """
     used = sum(_rollup(pid)[0] for pid in processes)
@@ -111,16 +112,16 @@ def measure(processes: Iterable[int], newest: int) -> Memory:
 
 
 def _rollup(pid: int) -> tuple[int, int]:
-    """Proportional and private bytes of a process (proc(5), smaps_rollup); 0 when it is gone."""
-    shared_out = private = 0
+    """Return proportional and private bytes of a process (proc(5)); zeros when it is gone."""
+    proportional = private = 0
     try:
         with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:  # noqa: PTH123 - proc
             for line in file:
                 name, _, rest = line.partition(":")
                 if name == "Pss":
-                    shared_out = int(rest.split()[0]) << 10
+                    proportional = int(rest.split()[0]) << 10
                 elif name in ("Private_Clean", "Private_Dirty"):
                     private += int(rest.split()[0]) << 10
     except (OSError, ValueError, IndexError):
         return 0, 0
-    return shared_out, private
+    return proportional, private

@@ -1,7 +1,7 @@
-"""Why a scoring process ended: everything the front knows, put together.
+"""Why a scoring process ended: everything the front knows about it, put together.
 
-The exit status, the signal, what faulthandler wrote, the out-of-memory counter of the control
-group, the memory it held last, the request inside and its last lines of output.
+That is the exit status, the signal, what faulthandler wrote, the control group's out-of-memory
+counter, the most memory it held, the request inside, and its last lines of output.
 """
 
 from __future__ import annotations
@@ -24,14 +24,12 @@ class End:
     ----------
     reason : one of a small closed set, for the metric.
     text : for the log.
-    client_text : for the client whose request was inside; names nothing of the script.
     report : the whole report, as values.
-    oom_kills : the out-of-memory counter now.
+    oom_kills : the control group's out-of-memory counter now.
     """
 
     reason: str
     text: str
-    client_text: str
     report: dict[str, Any]
     oom_kills: int | None
 
@@ -73,10 +71,4 @@ def explain_end(
         lines.append(f"  hint: {death.hint}")
     if report.stacks:
         lines += ["  last stacks:", *("    " + line for line in report.stacks.splitlines())]
-    return End(
-        death.reason,
-        "\n".join(lines),
-        "The scoring process ended while this request was inside it. Check the logs for more info.",
-        report.to_dict(),
-        limits.oom_kills,
-    )
+    return End(death.reason, "\n".join(lines), report.to_dict(), limits.oom_kills)

@@ -1,4 +1,4 @@
-"""One scoring worker, as the front sees it: its sockets, and what is inside.
+"""One scoring worker, as the front sees it: its sockets, and the requests inside.
 
 The front keeps a copy of the worker's end of the requests socket. Receiving from it takes back
 what the worker has not begun: the kernel gives a packet to one of the two, never to both.
@@ -27,9 +27,10 @@ _READ_SIZE: Final = 256 << 10
 # allocator maps and unmaps it each time. docs/decisions/hot-path.md has the measurement.
 _BUFFER: Final = bytearray(_READ_SIZE)
 _VIEW: Final = memoryview(_BUFFER)
-_MAX_SERVICE_WEIGHT: Final = 8
+_RUN_TIME_WEIGHT: Final = 8
+"""How many times slower the recent time in ``run()`` falls than it rises."""
 _SEND_BUFFER: Final = 256 << 10
-"""Asked for, so that the largest packet fits where the system's default is small; the kernel
+"""Requested so that the largest packet fits even where the system's default is small; the kernel
 grants at most net.core.wmem_max."""
 KEPT_LINES: Final = 40
 """Last lines of a process's output, for the report on its end."""
@@ -40,45 +41,45 @@ class WorkerHandle:
 
     Parameters
     ----------
-    member : its entry in the roster, which the lifecycle writes.
+    member : its entry in the roster, which the lifecycle changes.
 
     Attributes
     ----------
     in_flight : exchanges written to it and not answered, by number.
-    service : recent time in ``run()`` (seconds); it rises at once and falls slowly.
+    run_time : recent time in ``run()`` (seconds); it rises at once and falls slowly.
     depth : how many may be in flight.
     scored : requests that it has answered.
     stage : what a starting worker is doing.
-    description : what it said of its script when it became ready.
+    description : what it reported of its script when it became ready.
     full : whether the script can see more of a POST than its body.
-    report : why it could not start, as it told it.
+    report : why it could not start, as it reported.
     last_lines : the end of its output.
     peak_bytes : the most memory it was seen to hold.
-    silent : it has closed its end of the answers.
-    hear : has the event loop read its answers, or leave them alone for a while.
-    kill_reason : why it was killed; "" while it was not.
+    silent : whether it has closed its end of the answers.
+    hear : has the event loop read its answers, or stop reading them for a while.
+    kill_reason : why it was killed; "" if it was not.
     returncode : its exit status; None until its end has been noticed.
     """
 
     def __init__(self, member: Member) -> None:
         self.member = member
-        # Of the dispatcher:
+        # Written by the dispatcher:
         self.in_flight = InFlight()
-        self.service = 0.0
+        self.run_time = 0.0
         self.depth = 1
         self.scored = 0
         self.deadline_watched = False
-        # Of the pool:
+        # Written by the pool:
         self.stage = "starting"
         self.description: dict[str, Any] = {}
         self.full = True
         self.report: dict[str, Any] | None = None
         self.peak_bytes = 0
-        # Of its processes:
+        # Written by processes.py:
         self.last_lines: deque[str] = deque(maxlen=KEPT_LINES)
         self.hear: Callable[[bool], None] = _hears_nothing
         self.returncode: int | None = None
-        # Its own:
+        # Written here:
         self.silent = False
         self.kill_reason = ""
         self._paused_stream: Exchange | None = None
@@ -101,7 +102,7 @@ class WorkerHandle:
         self.reader = answers.AnswerReader()
 
     def their_files(self) -> list[int]:
-        """What the process gets: requests, answers, shared, stacks, output."""
+        """Return the files that the process gets: requests, answers, shared, stacks, output."""
         return [
             self._their_requests.fileno(),
             self._their_answers.fileno(),
@@ -111,7 +112,7 @@ class WorkerHandle:
         ]
 
     def handed_over(self) -> None:
-        """The process has its files: keep none that would hide its end."""
+        """Close the files that the process has by now: open here, they would hide its end."""
         self._their_answers.close()
         os.close(self._their_output)
         os.close(self._shared_file)
@@ -127,12 +128,12 @@ class WorkerHandle:
             self.requests.send(packet)
 
     def write(self, exchange: Exchange) -> bool:
-        """Write one request to the worker; False when its socket takes no more now.
+        """Write one request to the worker; return False when its socket takes no more now.
 
         Raises
         ------
         HeadersTooLarge
-            The script asks for headers, and these don't fit.
+            The script asks for headers, and these don't fit into a packet.
         """
         if self.full or exchange.method != b"POST":
             packet = pack(exchange)
@@ -145,14 +146,14 @@ class WorkerHandle:
                 self._send(packet)
             else:
                 socket.send_fds(self.requests, [packet], [exchange.body_file])
-        except OSError:  # full, or the process is ending; its end is noticed elsewhere
+        except OSError:  # the socket is full, or the process is ending, which is noticed elsewhere
             return False
         return True
 
     def take_back(self) -> list[int]:
-        """Take back every request the worker has not begun; returns their numbers.
+        """Take back every request the worker has not begun; return their numbers.
 
-        The worker may begin one between two that are taken: they need not be the last ones.
+        The worker may begin one between two that are taken, so they need not be the last ones.
         """
         taken: list[int] = []
         while True:
@@ -182,7 +183,7 @@ class WorkerHandle:
         return self.reader.feed(bytes(_VIEW[:size]))
 
     def drain_answers(self) -> list[answers.AnswerFrame]:
-        """Read everything a process left behind."""
+        """Read everything that a process has left behind."""
         found: list[answers.AnswerFrame] = []
         while True:
             try:
@@ -204,7 +205,7 @@ class WorkerHandle:
             exchange.connection.on_drain = self.go_on
 
     def go_on(self) -> None:
-        """Read answers again, if the worker stands in a chunk that its client did not take."""
+        """Read answers again, if that was paused for a client that did not take its chunk."""
         exchange, self._paused_stream = self._paused_stream, None
         if exchange is not None:
             exchange.connection.on_drain = None
@@ -213,15 +214,15 @@ class WorkerHandle:
     def learn(self, run_ns: int) -> None:
         """Take a request's time into account: up at once, down slowly."""
         seconds = run_ns * 1e-9
-        if seconds >= self.service:
-            self.service = seconds
+        if seconds >= self.run_time:
+            self.run_time = seconds
         else:
-            self.service -= (self.service - seconds) / _MAX_SERVICE_WEIGHT
+            self.run_time -= (self.run_time - seconds) / _RUN_TIME_WEIGHT
 
     # -- signals ------------------------------------------------------------------------------
 
     def interrupt(self, number: int) -> None:
-        """Raise in the script, if this request is still inside."""
+        """Raise an exception in the script, if this request is still inside."""
         self.shared.victim = number
         self._send_signal(send_to_main_thread, INTERRUPT_SIGNAL)
 
@@ -230,7 +231,7 @@ class WorkerHandle:
         self.signal(DUMP_SIGNAL)
 
     def signal(self, number: int) -> None:
-        """Send a signal, if the process is still there."""
+        """Send a signal, if the process has not ended."""
         self._send_signal(os.kill, number)
 
     def _send_signal(self, send: Callable[[int, int], None], number: int) -> None:
@@ -239,19 +240,19 @@ class WorkerHandle:
                 send(self.pid, number)
 
     def kill(self, reason: str) -> None:
-        """End the process at once; its end is explained by the reason."""
+        """Kill the process; the reason explains its end."""
         self.kill_reason = self.kill_reason or reason
         self.signal(signal.SIGKILL)
 
     def read_stacks(self) -> str:
-        """What has been written to the stacks file since the last time."""
+        """Return what has been written to the stacks file since the last call."""
         size = os.fstat(self.stacks_file).st_size
         text = os.pread(self.stacks_file, size, 0).decode("utf-8", "replace")
         os.ftruncate(self.stacks_file, 0)
         os.lseek(self.stacks_file, 0, os.SEEK_SET)  # the offset is shared with the process
         return text
 
-    # -- what it is -----------------------------------------------------------------------------
+    # -- what it is ---------------------------------------------------------------------------
 
     @property
     def pid(self) -> int:
@@ -263,12 +264,8 @@ class WorkerHandle:
         """Its number among all processes of the server."""
         return self.member.index
 
-    @property
-    def style(self) -> str:
-        return str(self.description.get("style", ""))
-
     def memory(self) -> int:
-        """Resident bytes of the process now, 0 when it is gone."""
+        """Return the resident bytes of the process; 0 when it is gone."""
         try:
             with open(f"/proc/{self.pid}/statm", "rb") as file:  # noqa: PTH123 - read often
                 return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
@@ -284,16 +281,16 @@ class WorkerHandle:
 
 
 def _hears_nothing(_listen: bool) -> None:
-    """Before a process is watched there is nothing to hear."""
+    """Do nothing: no process is being watched yet."""
 
 
 def pack(exchange: Exchange) -> bytes:
-    """Make the packet of an exchange, with all that a script may see of it.
+    """Return the packet of an exchange, with all that a script may see of it.
 
     Raises
     ------
     HeadersTooLarge
-        It is larger than a packet can be.
+        The packet would be too large.
     """
     meta = requests.pack_meta(
         exchange.method.decode("latin-1"),
@@ -308,7 +305,7 @@ def pack(exchange: Exchange) -> bytes:
     )  # fmt: skip
     if len(packet) > requests.LARGEST_PACKET:
         raise HeadersTooLarge(
-            f"The headers make a packet of {len(packet)} bytes for the scoring worker; at most "
-            f"{requests.LARGEST_PACKET} fit. Send fewer or shorter headers."
+            f"The request with its headers takes {len(packet)} bytes on the way to the worker; at "
+            f"most {requests.LARGEST_PACKET} are allowed. Send fewer or shorter headers."
         )
     return packet

@@ -1,8 +1,8 @@
-"""How a scoring process comes to be: a fresh interpreter, or forked from the loader.
+"""How a scoring process is started: as a fresh interpreter, or forked from the loader.
 
 The front never forks itself: it has threads and an event loop. A fresh interpreter gets its
-descriptors by inheritance, a worker forked from the loader by a packet; everything after that
-is the same.
+descriptors by inheritance, a worker forked from the loader gets them in a packet. All else is
+the same for both.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from scorehost.settings import Settings
 from scorehost.wire.requests import FORK, SETTINGS
 
 # The script's folder must not come first on sys.path while our own modules are imported: a
-# user's json.py would take the place of Python's.
+# user's json.py would be imported instead of Python's.
 _COMMAND: Final = (
     "import gc, sys\n"
-    "gc.disable()\n"  # for as long as only our own modules are loaded
+    "gc.disable()\n"  # while only our own modules are loaded
     "if sys.path and sys.path[0] == '': del sys.path[0]\n"
     "from scorehost.worker.process import main\n"
     "main()"
@@ -34,18 +34,16 @@ THREAD_VARIABLES: Final = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS", "BLIS_NUM_THREADS",
 )  # fmt: skip
-
-
 KEPT_DESCRIPTORS: Final = 256
-"""For workers (eight each), large bodies (one each), and whatever libraries open."""
+"""Descriptors for workers (eight each), large bodies (one each), and what libraries open."""
 
 
 def thread_variables(environ: Mapping[str, str], cpus: float, workers: int) -> dict[str, str]:
-    """The variables that give each worker its share of the CPUs.
+    """Return the variables that give each worker its share of the CPUs.
 
     Parameters
     ----------
-    environ : what the user has set stays as it is.
+    environ : the variables that the user has set, which stay as they are.
     cpus : CPUs the server may use.
     workers : scoring workers that share them.
     """
@@ -54,7 +52,7 @@ def thread_variables(environ: Mapping[str, str], cpus: float, workers: int) -> d
 
 
 def raise_descriptor_limit() -> tuple[int, int] | None:
-    """Let this process open as many files as it may; returns the limits it had before.
+    """Let this process open as many files as it may; return the former limits if that changed.
 
     The usual soft limit of 1024 is for programs that call ``select()``; a connection takes a
     descriptor, and so does a large body. Scoring processes get the old limit back.
@@ -94,13 +92,13 @@ class Launcher:
         ----------
         handle : gets the process.
         role : "worker" or "loader".
-        orders : what else is wanted of it; see ``Orders`` in ``worker/process.py``.
+        orders : further instructions; see ``Orders`` in ``worker/process.py``.
         """
-        requests, answers, shared, stacks, output = handle.their_files()
-        words = [str(word) for word in (requests, answers, shared, stacks, os.getpid())]
+        *inherited, output = handle.their_files()
+        words = [str(word) for word in (*inherited, os.getpid())]
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-c", _COMMAND, *words],
-            pass_fds=(requests, answers, shared, stacks),
+            pass_fds=inherited,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -110,28 +108,21 @@ class Launcher:
         )
         handle.member.pid = process.pid
         if self._descriptors is not None:
-            with contextlib.suppress(OSError):  # it has ended already, which is noticed elsewhere
+            with contextlib.suppress(OSError):  # it has already ended, which is noticed elsewhere
                 resource.prlimit(process.pid, resource.RLIMIT_NOFILE, self._descriptors)
-        document = {
-            "settings": self.settings.to_json(),
-            "role": role,
-            "orders": {
-                "warm_up": handle.member.warms_up,
-                "first": handle.member.index <= 1,
-                **orders,
-            },
-        }
+        orders = {"warm_up": handle.member.warms_up, "first": handle.member.index <= 1, **orders}
+        document = {"settings": self.settings.to_json(), "role": role, "orders": orders}
         handle.send_control(SETTINGS, orjson.dumps(document))
         handle.handed_over()
         return process
 
     @staticmethod
     def connections() -> int:
-        """How many connections the descriptors of this process suffice for."""
+        """Return how many connections the descriptors of this process suffice for."""
         return max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - KEPT_DESCRIPTORS)
 
     @staticmethod
     def fork(loader: WorkerHandle, handle: WorkerHandle) -> None:
-        """Ask the loader to fork the process for this handle; its pid comes later."""
+        """Ask the loader to fork the process for this handle; it reports the pid later."""
         loader.send_control(FORK, files=handle.their_files())
         handle.handed_over()

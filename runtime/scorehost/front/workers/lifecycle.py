@@ -1,23 +1,23 @@
 """The life of scoring workers as a machine: events and the time go in, actions come out.
 
 Theory of operation. Nothing here starts a process, reads a clock or waits. :class:`Lifecycle` is
-told what has happened (a worker is ready, a process has ended, a reload is wanted) and answers
-with what is to be done about it, in order; the pool carries that out. All it knows is in its
-roster and in a few fields that nobody else writes, so every case is a table of events and expected
+told what has happened (a worker is ready, a process has ended, a reload is wanted) and returns
+what is to be done about it, in order; the pool carries that out. All it knows is in its roster
+and in a few fields that nobody else writes, so every case is a table of events and expected
 actions.
 
-Three rules hold it together:
+It follows three rules:
 
 * *As many as wanted.* ``fill`` starts what is missing. With a memory limit it starts one at a time
   and asks for a measurement before the next; what does not fit lowers ``wanted`` until a worker has
-  gone. With preload it starts a loader first and forks the workers from that.
+  ended. With preload it starts a loader first and forks the workers from that.
 * *Proved before it serves.* A reload begins a new generation beside the old. Its workers wait in
   READY until all of them are, then all serve and the old ones retire at once. If any of them ends
-  before that, the new generation is killed and the old one stays. A worker that is recycled has its
-  replacement first, in the same way, alone.
-* *Dying is explained, and paced.* Whatever ends unasked is replaced, at once the first time and
-  after growing pauses when it goes on (``backoff``). A script that fails before anything could
-  score is not started again by itself: ``start_failed`` says so, once for each attempt.
+  before that, the new generation is killed and the old one stays. The replacement of a worker
+  that is recycled is started first in the same way, alone.
+* *Ends are explained, and restarts paced.* What ends unasked is replaced, at once the first time
+  and after growing pauses when ends go on (``backoff``). A script that fails before any worker
+  could score is not started again automatically: ``StartFailed`` says so, once per attempt.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Serve(NamedTuple):
 
 
 class Retire(NamedTuple):
-    """Give a worker nothing more, and tell :meth:`Lifecycle.answered` when nothing is inside."""
+    """Give a worker nothing more, and call :meth:`Lifecycle.answered` when nothing is inside."""
 
     member: Member
 
@@ -77,7 +77,7 @@ class FillLater(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """Measure the memory of all processes, and tell :meth:`Lifecycle.room_measured`."""
+    """Measure the memory of all processes, and call :meth:`Lifecycle.room_measured`."""
 
     newest: Member
 
@@ -98,19 +98,19 @@ class Died(NamedTuple):
 
 
 class StartFailed(NamedTuple):
-    """Tell that the script has failed before anything could score."""
+    """Tell that the script has failed before any worker could score."""
 
     report: dict[str, Any]
 
 
 class Report(NamedTuple):
-    """Tell that a later start has failed; other workers go on."""
+    """Tell that a later start has failed; other workers keep serving."""
 
     report: dict[str, Any]
 
 
 class NobodyServes(NamedTuple):
-    """Tell that nobody should wait for a worker."""
+    """Tell that no request should wait for a worker."""
 
 
 class Reloaded(NamedTuple):
@@ -131,14 +131,14 @@ Action: TypeAlias = (
 
 @dataclass(frozen=True)
 class Death:
-    """Why a process has ended that was not told to.
+    """Why a process has ended unasked.
 
     Parameters
     ----------
     reason : one of a small closed set, for the metric.
     text : what happened, for the log.
     report : the whole report.
-    came_with_loader : the kernel ended it together with the loader that it was forked from.
+    came_with_loader : whether the kernel ended it together with the loader it was forked from.
     """
 
     reason: str
@@ -156,24 +156,24 @@ class Lifecycle:
     Parameters
     ----------
     planned : scoring workers that are wanted, memory permitting.
-    memory_limit : bytes that may lower their number; None when nothing does.
-    preload : workers are forked from a loader.
-    warms_up : the workers of a reload answer the script's own sample before they serve.
-    recycling : when a worker has served long enough; made with a function that warns.
-    backoff : how long to wait before the next start.
+    memory_limit : bytes that may lower their number; None for no limit.
+    preload : whether workers are forked from a loader.
+    warms_up : whether workers of a reload answer the script's own sample before they serve.
+    recycling : decides when a worker has served long enough; made with a function that warns.
+    backoff : decides how long to wait before the next start.
 
     Attributes
     ----------
     roster : the processes.
     wanted : scoring workers to keep.
-    generation : rises with every reload.
-    ever_ready : some worker has been able to score.
-    failed : nothing can score, and the script is why.
-    last_failure : report of the last failed start; None since something could score.
-    reloading : a new generation is being proved.
-    stopping : every process is to end.
+    generation : number of the newest generation that may serve; rises with every reload.
+    ever_ready : whether any worker was ever able to score.
+    failed : whether nothing can score because of the script.
+    last_failure : report of the last failed start; None once a worker has been ready since.
+    reloading : whether a new generation is being proved.
+    stopping : whether every process is to end.
     next_start : when the next worker starts (seconds, monotonic), after a pause.
-    measuring : a measurement was asked for.
+    measuring : whether a measurement has been asked for.
     """
 
     def __init__(
@@ -196,7 +196,7 @@ class Lifecycle:
         self._index = 0
         self._newest = 0
         self._refused = 0
-        """Generation whose loader must not be forked."""
+        """The generation whose loader must not be forked."""
         self._again = False
         self._settled_for = 0
         self._actions: list[Action] = []
@@ -211,18 +211,18 @@ class Lifecycle:
         self.next_start = 0.0
         self.measuring = False
 
-    # -- what is asked of it ------------------------------------------------------------------
+    # -- queries ------------------------------------------------------------------------------
 
     def counted(self) -> list[Member]:
         """Return the workers that count towards those wanted."""
         return self.roster.counted(self.generation if self.reloading else None)
 
     def missing(self) -> int:
-        """Return how many workers should be there and have not even been started."""
+        """Return how many wanted workers have not been started yet."""
         return max(0, self.wanted - len(self.counted()))
 
     def will_serve(self, now: float) -> bool:
-        """Return whether a request may wait for a worker although there is none."""
+        """Return whether a request may wait for a worker although none can score."""
         soon = self.next_start - now <= SOON
         return self.ever_ready and self.last_failure is None and soon
 
@@ -240,7 +240,7 @@ class Lifecycle:
     def could_not_start(
         self, members: Collection[Member], problem: str, now: float
     ) -> list[Action]:
-        """The system has refused to start these."""
+        """Note that the system has refused to start these."""
         for member in members:
             self.roster.members.remove(member)
             if member.replaces is not None:
@@ -250,9 +250,9 @@ class Lifecycle:
         return self._taken()
 
     def loader_ready(self, loader: Member, refusal: str, now: float) -> list[Action]:
-        """A loader has run ``init()``; ``refusal`` is why it cannot be forked, or ""."""
+        """Note that a loader has run ``init()``; ``refusal`` is why it can't be forked, or ""."""
         if loader.state != STARTING:
-            return []  # it was told to end in the meantime
+            return []  # it was asked to end in the meantime
         loader.state = READY
         loader.ready_at = now
         loader.refusal = refusal
@@ -260,17 +260,17 @@ class Lifecycle:
             self._refused = loader.generation
             self._warn(
                 f"WORKER_PRELOAD is set, but the workers are not forked: {refusal}. "
-                "Each worker runs init() itself. To share the model, start no threads and no "
-                "CUDA in init() or at import."
+                "Each worker runs init() itself. To share the model, do not start threads or "
+                "use CUDA in init() or at import."
             )
             self._end(loader)
         self._fill(now)
         return self._taken()
 
     def ready(self, member: Member, held_bytes: int, now: float) -> list[Action]:
-        """A worker can score; ``held_bytes`` is its memory now."""
+        """Note that a worker can score; ``held_bytes`` is its memory now."""
         if member.state != STARTING:
-            return []  # it was told to end in the meantime
+            return []  # it was asked to end in the meantime
         member.state = READY
         member.ready_at = now
         self._recycling.begin(member, held_bytes)
@@ -285,7 +285,7 @@ class Lifecycle:
         return self._taken()
 
     def room_measured(self, memory: Memory, now: float) -> list[Action]:
-        """What the processes hold is known."""
+        """Note what the processes hold: start one more worker, or settle for these."""
         self.measuring = False
         if not memory.another or self._any_starting():
             self._fill(now)  # things have changed since
@@ -296,7 +296,7 @@ class Lifecycle:
     # -- events: serving ----------------------------------------------------------------------
 
     def answered(self, member: Member, scored: int, *, idle: bool, now: float) -> list[Action]:
-        """A worker has answered.
+        """Retire or end a worker that has answered, if that is due.
 
         Parameters
         ----------
@@ -313,7 +313,7 @@ class Lifecycle:
         return self._taken()
 
     def measured(self, member: Member, size: int, now: float) -> list[Action]:
-        """A worker's memory is known (bytes)."""
+        """Recycle a worker whose memory (bytes) is above its limit."""
         if member.state == SERVING:
             why = self._recycling.too_large(member, size)
             if why:
@@ -321,7 +321,7 @@ class Lifecycle:
         return self._taken()
 
     def reload(self, now: float, *, anew: bool = False) -> list[Action]:
-        """Somebody wants a new generation.
+        """Begin a new generation.
 
         Parameters
         ----------
@@ -335,18 +335,17 @@ class Lifecycle:
     # -- events: ending -----------------------------------------------------------------------
 
     def is_ending(self, member: Member) -> list[Member]:
-        """A process is ending; returns whom the kernel ends with it: a loader's children.
+        """Note that a process is ending; return the children that the kernel ends with a loader.
 
-        Nobody else would notice their end, which is told before the loader's own. From now on
-        nothing is forked from it.
+        Nobody else would notice the children's end; :meth:`ended` is called for them before it is
+        for the loader. From now on nothing is forked from it.
         """
         member.state = RETIRING
-        if not member.is_loader or member.refusal:
-            return []
-        return self.roster.scoring(member.generation)
+        has_children = member.is_loader and not member.refusal
+        return self.roster.scoring(member.generation) if has_children else []
 
     def ended(self, member: Member, death: Death | None, now: float) -> list[Action]:
-        """A process has ended; ``death`` says why, None when it was told to."""
+        """Note the end of a process; ``death`` says why it ended, None when it was asked to."""
         self.roster.members.remove(member)
         if death is None or self.stopping:
             self._note(logging.DEBUG, f"{member} has ended")
@@ -359,7 +358,7 @@ class Lifecycle:
         return self._taken()
 
     def stop(self, busy: Collection[Member]) -> list[Action]:
-        """The server ends. What is still inside the busy ones, or only starting, is not awaited."""
+        """End every process; the busy ones and those that are starting are killed."""
         self.stopping = True
         for member in self.roster.members:
             if member.is_loader and member.state == READY:
@@ -374,7 +373,7 @@ class Lifecycle:
         return self._taken()
 
     def kill_all(self) -> list[Action]:
-        """The server ends, and waits for nobody."""
+        """Kill every process."""
         self.stopping = True
         self._actions += [Kill(member) for member in self.roster.members]
         return self._taken()
@@ -397,7 +396,7 @@ class Lifecycle:
             self._actions.append(Measure(newest))
 
     def _start_one(self, now: float, replaces: Member | None = None) -> bool:
-        """Start one scoring worker of this generation; False if its loader must come first."""
+        """Start one scoring worker of this generation; return False if its loader comes first."""
         loader = None
         if self._preload and self._refused != self.generation:
             loader = self.roster.loader(self.generation)
@@ -419,7 +418,7 @@ class Lifecycle:
         return member
 
     def _begin_generation(self) -> None:
-        """Take a new number, never one of a reload that failed: some of it may not have ended."""
+        """Take a new number, never that of a failed reload, some of which may still be ending."""
         self._newest += 1
         self.generation = self._newest
 
@@ -427,7 +426,7 @@ class Lifecycle:
         return any(member.state == STARTING for member in self.counted())
 
     def _fill_later(self, now: float) -> None:
-        """Start what is missing: at once the first time, later and later when they keep dying."""
+        """Start what is missing: at once the first time, after growing pauses if ends go on."""
         pause = self._backoff.after_end(now)
         self.next_start = now + pause
         if pause >= 1:
@@ -447,30 +446,27 @@ class Lifecycle:
         member.state = SERVING
         self._actions.append(Serve(member))
         if first:
-            seconds = now - member.started
-            self._note(
-                logging.INFO,
-                f"ready to score after {seconds:.2f} s (worker pid {member.pid})",
-            )
+            after = f"{now - member.started:.2f} s (worker pid {member.pid})"
+            self._note(logging.INFO, f"ready to score after {after}")
         else:
             self._note(logging.DEBUG, f"{member} is ready")
 
     def _recycle(self, member: Member, why: str, now: float) -> None:
-        """Start a replacement; the worker serves until that is ready."""
+        """Start a replacement; the worker keeps serving until that is ready."""
         paused = now < self.next_start
         if member.being_replaced or self.stopping or self.reloading or paused:
-            return  # it is asked for again, at its next answer or in a second
+            return  # the next answer, or the next look at its memory, asks again
         in_place = self.wanted < self._planned and len(self.roster.serving()) > 1
         if in_place or self._start_one(now, replaces=member):
             member.being_replaced = True
-            self._note(logging.INFO, f"{member} is replaced: {why}")
+            self._note(logging.INFO, f"{member} is being replaced: {why}")
         if in_place:
-            self._retire(member)  # memory is what limits their number: there is no room beside it
+            self._retire(member)  # memory limits their number: there is no room for both
 
     def _retire(self, member: Member) -> None:
         """Let a worker finish what it has begun, then end it."""
         if member.is_loader:
-            return  # it ends after its children
+            return  # it ends when its children have
         if member.state == SERVING:
             member.state = RETIRING
             self._actions.append(Retire(member))
@@ -488,11 +484,11 @@ class Lifecycle:
         if self.reloading:
             self._again = True
             return
-        self._note(logging.INFO, "reloading: new workers are starting beside the old")
-        self._kill_those_starting()  # they may be half way through what has just changed
+        self._note(logging.INFO, "reloading: starting new workers beside the old ones")
+        self._kill_those_starting()  # they may have read half of what has just changed
         self._begin_generation()
         self.reloading = bool(self.roster.serving())
-        # What kept workers out before may not any more.
+        # What kept workers from starting may be gone with the old version.
         self.failed = False
         self.wanted = self._planned
         self._fill(now)
@@ -506,23 +502,23 @@ class Lifecycle:
                 self._kill(member)
 
     def _proves(self, member: Member) -> bool:
-        """Whether this worker is of the generation that is being proved."""
+        """Return whether this worker is of the generation that is being proved."""
         return self.reloading and member.generation == self.generation
 
     def _proved(self, member: Member, now: float) -> None:
-        """A new worker can score: switch if it was the last."""
-        self._note(logging.DEBUG, f"{member} is proved")
+        """Note that a new worker can score; switch to the new generation if it was the last."""
+        self._note(logging.DEBUG, f"{member} is ready and waits for the other new workers")
         new = self.roster.scoring(self.generation)
         if len(new) >= self.wanted and all(each.state == READY for each in new):
             self._switch(now)
 
     def _switch(self, now: float) -> None:
-        """The new generation has proved itself: it serves, and the old one goes."""
+        """Have the new generation serve, and retire the old one."""
         self.reloading = False
         new = self._serve_all_ready(now)
         for member in self.roster.before(self.generation):
             self._retire(member)
-        count = f"{new} new workers serve" if new != 1 else "1 new worker serves"
+        count = f"{new} new workers are serving" if new != 1 else "1 new worker is serving"
         self._note(logging.INFO, f"reloaded: {count}")
         self._reload_over(now, succeeded=True)
 
@@ -533,22 +529,16 @@ class Lifecycle:
         return len(ready)
 
     def _reload_failed(self, report: dict[str, Any], now: float) -> None:
-        """Something of the new generation has ended: the old one stays."""
+        """Keep the old generation, as a process of the new one has ended."""
         self.reloading = False
         self.last_failure = report
         self._kill_each(
             [each for each in self.roster.members if each.generation == self.generation]
         )
         self.generation = max(member.generation for member in self.roster.serving())
-        self._note(logging.ERROR, "the reload failed; the workers from before go on serving")
+        self._note(logging.ERROR, "the reload failed; the previous workers keep serving")
         self._reload_over(now, succeeded=False)
         self._fill(now)
-
-    def _nothing_to_compare(self, now: float) -> None:
-        """None of the old generation is left: the new workers serve as soon as each can."""
-        self.reloading = False
-        self._serve_all_ready(now)
-        self._reload_over(now, succeeded=True)
 
     def _reload_over(self, now: float, *, succeeded: bool) -> None:
         self._actions.append(Reloaded(succeeded))
@@ -567,36 +557,36 @@ class Lifecycle:
             self._share = min(self._planned, len(self.counted()) + more)
             self._start_one(now)
         elif self.reloading:
-            self._switch(now)  # the others come when the old ones have made room
+            self._switch(now)  # the others start when the old ones have made room
         else:
             self._settle(memory, self._limit)
 
     def _settle(self, memory: Memory, limit: int) -> None:
-        """There is no room for another: these are enough."""
+        """Settle for the workers there are, as one more would not fit."""
         self.wanted = self._share = len(self.counted())
         if self.wanted != self._settled_for:
             self._settled_for = self.wanted
             self._note(
                 logging.INFO,
                 f"{workers_text(self.wanted)} instead of {self._planned} (WORKER_COUNT=auto): "
-                f"one more would need {mib(memory.another)}, {mib(memory.used)} of {mib(limit)} "
-                "are in use, and a tenth is kept free for requests",
+                f"one more would need {mib(memory.another)} of memory; {mib(memory.used)} of "
+                f"{mib(limit)} is in use, and a tenth is kept free for requests",
             )
         self._even_out()
 
     def _even_out(self) -> None:
-        """Start a worker anew, in its place, that has a smaller share of the CPUs than is due."""
+        """Restart a worker that has a smaller share of the CPUs than it could have now."""
         serving = self.roster.serving()
         if self._preload or len(serving) < 2:
             return
         for member in serving:
             if member.share > self._share:
-                self._note(logging.INFO, f"{member} is started anew with its share of the CPUs")
+                self._note(logging.INFO, f"restarting {member} with a larger share of the CPUs")
                 self._retire(member)
                 return
 
     def _room_was_made(self, now: float) -> None:
-        """A worker has gone as it was meant to: whoever was kept out for want of memory may fit."""
+        """Try again to start the workers for which memory was short: one has ended as asked."""
         if self._limit is not None and not self.stopping and not self.reloading:
             self.wanted = self._planned
             self._fill(now)
@@ -616,14 +606,14 @@ class Lifecycle:
             self._kill(member)
 
     def _end_idle_loaders(self) -> None:
-        """End the loaders whose children have ended; before that they would take them along."""
+        """End the loaders without children; children would end with their loader."""
         current = None if self.stopping else self.roster.loader(self.generation)
         for loader in self.roster.idle_loaders():
             if loader is not current:
                 self._end(loader)
 
     def _unexpected(self, member: Member, death: Death, now: float) -> None:
-        """A process has ended that was not told to: say why, and replace it."""
+        """Say why a process has ended unasked, and have it replaced."""
         self._actions.append(Died(death.reason, death.text))
         if member.ready_at:
             self._actions.append(Note(logging.ERROR, death.text, death.reason))
@@ -646,13 +636,16 @@ class Lifecycle:
 
     def _replace(self, member: Member, death: Death, now: float) -> None:
         if member.replaces is not None:
-            member.replaces.being_replaced = False  # it is tried again, after the pause
+            member.replaces.being_replaced = False  # a replacement is tried again after the pause
         for other in self.roster.members:
             if other.replaces is member:
-                other.replaces = None  # what was to replace it does so already
+                other.replaces = None  # its replacement is already on the way
         if self.reloading and not self.roster.serving():
-            self._nothing_to_compare(now)
-        if not death.came_with_loader:  # those count as one end with their loader's
+            # None of the old generation is left: each new worker serves as soon as it can.
+            self.reloading = False
+            self._serve_all_ready(now)
+            self._reload_over(now, succeeded=True)
+        if not death.came_with_loader:  # with their loader's these ends count as one
             self._fill_later(now)
         if not self.roster.serving() and not self.will_serve(now):
             self._actions.append(NobodyServes())

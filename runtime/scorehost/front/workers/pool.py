@@ -1,4 +1,4 @@
-"""The scoring processes: carries out what their lifecycle decides, and tells it what happens."""
+"""The scoring processes: the pool does what their lifecycle decides and tells it what happens."""
 
 from __future__ import annotations
 
@@ -34,29 +34,18 @@ _STOP_GRACE: Final = 5.0
 _STACKS_TAKE: Final = 0.3
 """Seconds a process gets to write its stacks before it is killed."""
 LOADER_LOST: Final = "loader"
-"""The kernel ends workers that were forked when the process they were forked from ends."""
+"""Why forked workers are killed: the kernel ends them together with their loader."""
 
 
 class Listener(Protocol):
-    """Who is told what becomes of the workers."""
+    """What is told what happens to the workers; ``supervision.py`` documents the methods."""
 
-    def lost(self, exchange: Exchange, text: str) -> None:
-        """A request was inside a worker that ended; the text is for its client."""
-
-    def start_failed(self, report: dict[str, Any]) -> None:
-        """The script has failed before anything could score; told once for each attempt."""
-
-    def log_report(self, report: dict[str, Any]) -> None:
-        """A later start has failed; others go on."""
-
-    def nobody_serves(self) -> None:
-        """No worker can score, and the last attempt to start one failed."""
-
-    def worker_ended(self, reason: str, text: str) -> None:
-        """A process has ended unasked; the text says why."""
-
-    def reloaded(self, succeeded: bool) -> None:
-        """A reload is over."""
+    def lost(self, exchange: Exchange) -> None: ...
+    def start_failed(self, report: dict[str, Any]) -> None: ...
+    def log_report(self, document: dict[str, Any]) -> None: ...
+    def nobody_serves(self) -> None: ...
+    def worker_ended(self, reason: str, text: str) -> None: ...
+    def reloaded(self, succeeded: bool) -> None: ...
 
 
 class Pool:
@@ -65,7 +54,7 @@ class Pool:
     Parameters
     ----------
     settings : limits and preload.
-    plan : how many workers, and the memory that may lower it.
+    plan : how many workers to start, and the memory limit that may lower that.
     loop : the front's event loop.
     dispatcher : gets the workers that can score.
     launcher : starts processes.
@@ -74,9 +63,9 @@ class Pool:
     Attributes
     ----------
     lifecycle : decides which processes there are.
-    description : what the newest serving worker said of its script.
-    last_death : why the last process ended that was not told to.
-    on_empty : called when a stopping server has no process any more.
+    description : what the newest serving worker reported of its script.
+    last_death : why the last process ended that ended unasked.
+    on_empty : called when a stopping server has no process left.
     """
 
     _listener: Listener
@@ -111,7 +100,7 @@ class Pool:
         self.last_death = ""
         self.on_empty: Callable[[], None] | None = None
 
-    # -- what can be asked and wanted ---------------------------------------------------------
+    # -- queries and wishes -------------------------------------------------------------------
 
     @property
     def workers(self) -> list[WorkerHandle]:
@@ -119,7 +108,7 @@ class Pool:
         return list(self._handles.values())
 
     def will_serve(self) -> bool:
-        """Return whether a request may wait for a worker although there is none."""
+        """Return whether a request may wait for a worker although none can score."""
         return self.lifecycle.will_serve(self._now())
 
     def start(
@@ -130,14 +119,14 @@ class Pool:
         Parameters
         ----------
         hear : takes what workers answer.
-        listener : is told what becomes of them.
+        listener : is told what happens to them.
         """
         self._hear = hear
         self._listener = listener
         self._carry_out(self.lifecycle.start(self._now()))
 
     def reload(self, *, anew: bool = False) -> None:
-        """Start a new generation beside the old; switch when all of it can score.
+        """Start a new generation beside the old one; switch when all of it can score.
 
         Parameters
         ----------
@@ -154,7 +143,7 @@ class Pool:
         self._carry_out(self.lifecycle.kill_all())
 
     def after_answer(self, worker: WorkerHandle) -> None:
-        """Look whether a worker has scored its share, or was only finishing."""
+        """Check whether a worker has scored its share, or has finished what it had begun."""
         member = worker.member
         due = member.recycle_at and worker.scored >= member.recycle_at
         if due or member.state == RETIRING:
@@ -164,7 +153,7 @@ class Pool:
             )
 
     def check_memory(self) -> None:
-        """Note peaks; recycle workers above their mark. Called once a second."""
+        """Note peaks, and recycle workers above their limit; called once a second."""
         for member, handle in list(self._handles.items()):
             size = handle.memory()
             handle.peak_bytes = max(handle.peak_bytes, size)
@@ -173,7 +162,7 @@ class Pool:
     # -- carrying out -------------------------------------------------------------------------
 
     def _carry_out(self, actions: Iterable[Action]) -> None:
-        """Do what the lifecycle wants, in order; after a start that failed, start no more."""
+        """Carry out actions in order; after a start that failed, start no more."""
         refused: list[Member] = []
         problem = ""
         for action in actions:
@@ -194,7 +183,7 @@ class Pool:
             case life.Serve(member):
                 handle = self._handles[member]
                 self.description = handle.description
-                self._dispatcher.serve(handle)
+                self._dispatcher.add(handle)
             case life.Retire(member):
                 self._retire(self._handles[member])
             case life.End(member):
@@ -223,7 +212,7 @@ class Pool:
                     self.on_empty()
 
     def _launch(self, action: life.Start) -> str:
-        """Start a process; returns why that cannot be done now, or ""."""
+        """Start a process; return why that failed, or ""."""
         member, loader = action
         try:
             handle = WorkerHandle(member)
@@ -245,7 +234,7 @@ class Pool:
             return
         if self._dispatcher.suspended() or handle.shared.debugged:
             self._loop.call_later(self._settings.worker_timeout, self._check_start, handle)
-        elif handle.stage == STARTING:  # it has not come so far that it could show its stacks
+        elif handle.stage == STARTING:  # too early for it to write its stacks
             handle.kill("start-timeout")
         else:
             handle.dump_stacks()
@@ -264,7 +253,7 @@ class Pool:
         self._loop.call_later(_STOP_GRACE, handle.kill, "stopped")
 
     async def _measure(self, newest: Member) -> None:
-        """Measure what there is, away from the event loop."""
+        """Measure all processes, on a thread."""
         pids = [os.getppid(), os.getpid(), *(each.pid for each in self._handles if each.pid)]
         memory = await self._loop.run_in_executor(None, measure, pids, newest.pid)
         self._carry_out(self.lifecycle.room_measured(memory, self._now()))
@@ -272,11 +261,11 @@ class Pool:
     # -- what processes say -------------------------------------------------------------------
 
     def answered(self, worker: WorkerHandle, found: Sequence[AnswerFrame]) -> None:
-        """A worker has answered, or sent parts of an answer."""
+        """Pass on a worker's answers, or parts of answers."""
         self._hear(worker, found)
 
     def control_frame(self, handle: WorkerHandle, frame: AnswerFrame) -> None:
-        """A process says something about itself."""
+        """Handle what a process says about itself."""
         if frame.kind == answers.STAGE:
             handle.stage = frame.body.decode()
             level = logging.DEBUG if self.lifecycle.ever_ready else logging.INFO
@@ -297,14 +286,13 @@ class Pool:
 
     def _ready(self, handle: WorkerHandle, description: dict[str, Any]) -> None:
         if handle.member.state != STARTING:
-            return  # it was told to end in the meantime
+            return  # it was asked to end in the meantime
         handle.description = description
         handle.full = bool(description.get("full", True))
         for warning in description.get("warnings", ()):
             self._log.warning(warning)
         handle.stage = "ready"
-        held = handle.memory()
-        self._carry_out(self.lifecycle.ready(handle.member, held, self._now()))
+        self._carry_out(self.lifecycle.ready(handle.member, handle.memory(), self._now()))
 
     def _forked(self, loader: WorkerHandle, frame: AnswerFrame) -> None:
         document = orjson.loads(frame.body)
@@ -314,30 +302,25 @@ class Pool:
             return
         child = self._processes.forked(loader, frame.number)
         if not frame.number:
-            self._log.error(f"the loader could not fork: {document['error']}")
+            self._log.error(f"the loader could not fork a worker: {document['error']}")
             self._processes.ended(child, 1)
 
     def process_ended(self, handle: WorkerHandle, code: int) -> None:
-        """A process has ended: give its requests on, explain, replace."""
+        """Requeue what an ended process had not begun, explain its end, and have it replaced."""
         member = handle.member
         inside = self._dispatcher.lost(handle)
-        death = None
-        client_text = ""
-        if member.state != RETIRING or inside:
-            death, client_text = self._explain(handle, code, inside)
+        unasked = member.state != RETIRING or inside
+        death = self._explain(handle, code, inside) if unasked else None
         for exchange in inside:
-            self._listener.lost(exchange, client_text)
+            self._listener.lost(exchange)
         for child in self.lifecycle.is_ending(member):
             self._handles[child].kill(LOADER_LOST)
             self._processes.ended(self._handles[child], -signal.SIGKILL)
         del self._handles[member]
         self._carry_out(self.lifecycle.ended(member, death, self._now()))
 
-    def _explain(
-        self, handle: WorkerHandle, code: int, inside: Sequence[Exchange]
-    ) -> tuple[Death, str]:
-        """Return why a process ended, and what the clients of its requests are told."""
-        from scorehost.front.workers.deaths import explain_end  # not before: it knows much
+    def _explain(self, handle: WorkerHandle, code: int, inside: Sequence[Exchange]) -> Death:
+        from scorehost.front.workers.deaths import explain_end  # late, as it imports much
 
         end = explain_end(
             handle,
@@ -349,7 +332,7 @@ class Pool:
         )
         self._oom_kills = end.oom_kills
         if handle.report is None:
-            self.last_death = end.text  # first: debug mode tells it those who were inside
+            self.last_death = end.text  # set first: debug mode tells it to the clients
         report = handle.report or end.report
         with_loader = handle.kill_reason == LOADER_LOST
-        return Death(end.reason, end.text, report, with_loader), end.client_text
+        return Death(end.reason, end.text, report, with_loader)

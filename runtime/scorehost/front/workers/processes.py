@@ -1,6 +1,6 @@
-"""The scoring processes on the event loop: started or forked, heard, and noticed when they end.
+"""The scoring processes on the event loop: they are started or forked, heard, and reaped.
 
-What an end means, and what follows from it, is ``pool.py``'s business.
+What follows from the end of one is ``pool.py``'s business.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from scorehost.front.http.exchange import Exchange
 from scorehost.front.observe.log import Log
 from scorehost.front.workers.handle import WorkerHandle
 from scorehost.front.workers.launcher import Launcher
@@ -23,16 +22,11 @@ from scorehost.wire.answers import STREAM_END, AnswerFrame
 
 
 class Listener(Protocol):
-    """Who is told what the processes say and do."""
+    """What is told what the processes say and do; ``pool.py`` documents the methods."""
 
-    def answered(self, worker: WorkerHandle, found: Sequence[AnswerFrame]) -> None:
-        """A worker has answered, or sent parts of an answer."""
-
-    def control_frame(self, handle: WorkerHandle, frame: AnswerFrame) -> None:
-        """A process says something about itself."""
-
-    def process_ended(self, handle: WorkerHandle, code: int) -> None:
-        """A process has ended, and everything it said has been heard."""
+    def answered(self, worker: WorkerHandle, found: Sequence[AnswerFrame]) -> None: ...
+    def control_frame(self, handle: WorkerHandle, frame: AnswerFrame) -> None: ...
+    def process_ended(self, handle: WorkerHandle, code: int) -> None: ...
 
 
 @dataclass
@@ -48,9 +42,9 @@ class Processes:
     Parameters
     ----------
     loop : the front's event loop.
-    launcher : starts them.
+    launcher : starts processes.
     log : gets what they print.
-    listener : is told what happens.
+    listener : is told what they say and do.
     """
 
     def __init__(
@@ -62,7 +56,7 @@ class Processes:
         self._listener = listener
         self._watched: dict[WorkerHandle, _Watched] = {}
         self._forking: dict[WorkerHandle, deque[WorkerHandle]] = {}
-        """By loader: what it has been asked for and not done."""
+        """The handles that each loader was asked to fork a process for, and has not yet."""
 
     # -- beginning ----------------------------------------------------------------------------
 
@@ -72,7 +66,7 @@ class Processes:
         Raises
         ------
         OSError
-            The system has no room for another process; the handle is closed then.
+            The system can't start another process; the handle is closed then.
         """
         try:
             process = self._launcher.start(handle, role)
@@ -85,12 +79,12 @@ class Processes:
         self._loop.add_reader(watched.pid_file, self._exited, handle)
 
     def fork(self, loader: WorkerHandle, handle: WorkerHandle) -> None:
-        """Ask the loader for a fork of itself; its pid is told later.
+        """Ask the loader to fork a process for this handle; it reports the pid later.
 
         Raises
         ------
         OSError
-            The loader cannot be asked; the handle is closed then.
+            The loader can't be asked; the handle is closed then.
         """
         try:
             self._launcher.fork(loader, handle)
@@ -101,12 +95,12 @@ class Processes:
         self._watch(handle)
 
     def forked(self, loader: WorkerHandle, pid: int) -> WorkerHandle:
-        """The loader has done what it was asked first; the pid is 0 when it could not."""
+        """Note the pid of the loader's oldest pending fork, 0 when it failed; return its handle."""
         handle = self._forking[loader].popleft()
         handle.member.pid = pid
         if handle in self._watched:
             self._watched[handle].output.pid = pid
-        if handle.kill_reason:  # that was decided before anybody knew whom to kill
+        if handle.kill_reason:  # that was decided before the pid was known
             handle.kill(handle.kill_reason)
         return handle
 
@@ -122,7 +116,7 @@ class Processes:
     # -- hearing ------------------------------------------------------------------------------
 
     def _hear_or_not(self, handle: WorkerHandle, listen: bool) -> None:
-        """Read what the process says as it comes, or leave it in its socket."""
+        """Read what the process says as it comes, or leave it in the socket."""
         if handle not in self._watched:
             return
         if listen:
@@ -137,7 +131,7 @@ class Processes:
     def _read_answers(self, handle: WorkerHandle) -> None:
         self._hear(handle, handle.read_answers())
         if handle.silent:
-            # It has closed its end, or has just died; either would make the loop spin.
+            # A closed end, or a dead process, would make the loop spin.
             self._loop.remove_reader(handle.answers.fileno())
 
     def _hear(self, handle: WorkerHandle, found: list[AnswerFrame]) -> None:
@@ -158,7 +152,7 @@ class Processes:
             self.ended(handle, code)
 
     def ended(self, handle: WorkerHandle, code: int) -> None:
-        """A process has ended: hear it out, and let go of it."""
+        """Read everything that a process has left, tell the listener of its end, and close."""
         handle.returncode = code
         self._hear(handle, handle.drain_answers())
         watched = self._watched.pop(handle)
@@ -174,14 +168,6 @@ class Processes:
 
 
 def request_inside(handle: WorkerHandle) -> str:
-    """Id of the request that is in the worker now, or ""."""
-    begun = handle.shared.begun
-    if begun:
-        exchange = handle.in_flight.get(begun)
-        if exchange is not None:
-            return _name(exchange)
-    return ""
-
-
-def _name(exchange: Exchange) -> str:
-    return exchange.request_id.decode("latin-1")
+    """Return the id of the request that the worker is in now, or ""."""
+    exchange = handle.in_flight.get(handle.shared.begun)  # numbers begin with 1; 0 is none
+    return "" if exchange is None else exchange.request_id.decode("latin-1")

@@ -1,6 +1,6 @@
-"""When a worker has served long enough: after a number of requests, or above a memory mark.
+"""When a worker has served long enough: after a number of requests, or above a memory limit.
 
-This module only says so; ``lifecycle.py`` has the replacement started, and then retires the
+This module only decides that; ``lifecycle.py`` has the replacement started, and then retires the
 old worker between two of its requests.
 """
 
@@ -13,18 +13,18 @@ from typing import Final
 from scorehost.front.workers.roster import Member
 
 JITTER: Final = 0.1
-"""Part of SCOREHOST_MAX_REQUESTS by which workers differ, so that they don't go at once."""
+"""Part of SCOREHOST_MAX_REQUESTS by which workers differ, so that they don't all go at once."""
 
 
 class Recycling:
-    """The two marks.
+    """The two limits.
 
     Parameters
     ----------
     requests : SCOREHOST_MAX_REQUESTS; 0 for none.
     memory : SCOREHOST_MAX_WORKER_MEMORY (bytes); 0 for none.
-    warn : told once when the memory mark cannot be kept.
-    chance : gives a number from 0 to below 1; spreads the workers.
+    warn : logs a warning, once, if the memory limit can't be kept.
+    chance : returns a number in [0, 1), which spreads the workers.
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class Recycling:
         self._warned = False
 
     def begin(self, member: Member, held_bytes: int) -> None:
-        """Note of a worker that has become ready what it holds, and how many requests it gets."""
+        """Set for a ready worker how many requests it gets, and note the memory it holds."""
         if self._requests:
             spread = int(self._requests * JITTER * self._chance())
             member.recycle_at = max(1, self._requests - spread)
         member.fresh_bytes = held_bytes
 
     def too_large(self, member: Member, size: int) -> str:
-        """Return why a worker of this size (bytes) must go, or ""."""
+        """Return why a worker of this size (bytes) is to be replaced, or ""."""
         if not self._bytes or size <= self._bytes:
             return ""
         if member.fresh_bytes > self._bytes:
@@ -61,7 +61,7 @@ class Recycling:
             return
         self._warned = True
         self._warn(
-            f"a worker that has just run init() holds {fresh >> 20} MiB already, more than "
-            f"SCOREHOST_MAX_WORKER_MEMORY ({self._bytes >> 20} MiB): replacing it would not help, "
-            "and is not tried. Raise the limit."
+            f"a worker already holds {fresh >> 20} MiB of memory when init() is done, more than "
+            f"SCOREHOST_MAX_WORKER_MEMORY ({self._bytes >> 20} MiB); as replacing it would not "
+            "help, it is kept. Raise the limit."
         )

@@ -7,10 +7,10 @@ from typing import Final
 
 STARTING: Final = "starting"
 READY: Final = "ready"
-"""It could score, and is not asked to; a loader that can be forked."""
+"""A worker that could score and gets no requests yet, or a loader that can be forked."""
 SERVING: Final = "serving"
 RETIRING: Final = "retiring"
-"""It gets nothing more, and ends when it has finished what it has begun."""
+"""A process that gets nothing more and ends when it has finished what it has begun."""
 
 
 @dataclass(eq=False, slots=True)
@@ -24,9 +24,9 @@ class Member:
     is_loader : whether it runs ``init()`` only to be forked.
     state : STARTING, READY, SERVING or RETIRING.
     pid : 0 until it is known.
-    started, ready_at : when (seconds, monotonic); 0 for not yet.
-    replaces : the worker that goes when this one is ready.
-    being_replaced : whether such a worker was started for this one.
+    started, ready_at : times (seconds, monotonic); 0 for not yet.
+    replaces : the worker that retires when this one is ready.
+    being_replaced : whether a replacement for this one was started.
     recycle_at : scored requests after which it is replaced; 0 for never.
     fresh_bytes : memory that it held when it became ready.
     share : workers among which the CPUs were divided when it started.
@@ -55,16 +55,14 @@ class Member:
 
 
 class Roster:
-    """Every process until its end has been noticed."""
+    """Every process whose end has not been noticed yet."""
 
     def __init__(self) -> None:
         self.members: list[Member] = []
 
     def scoring(self, generation: int) -> list[Member]:
         """Return the scoring workers of one generation."""
-        return [
-            each for each in self.members if each.generation == generation and not each.is_loader
-        ]
+        return [m for m in self.members if m.generation == generation and not m.is_loader]
 
     def before(self, generation: int) -> list[Member]:
         """Return the processes of earlier generations."""
@@ -91,7 +89,7 @@ class Roster:
         ]
 
     def loader(self, generation: int) -> Member | None:
-        """Return the process from which workers of a generation are forked, if there is one."""
+        """Return the loader from which workers of a generation are forked, if there is one."""
         for each in self.members:
             if each.is_loader and each.state != RETIRING and each.generation == generation:
                 return each

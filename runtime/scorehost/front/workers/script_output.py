@@ -1,20 +1,20 @@
-"""What a worker's process prints, read from its pipe, cut into lines, joined to its request.
+"""What a worker prints: read from its pipe, cut into lines, and attributed to its request.
 
 Theory of operation. Standard output and error of a process are one pipe. Python's own streams in
 the worker put marks into it (``wire/marks.py``): BEGIN before the first thing a request prints,
 END after its last, PAUSE and RESUME around what another thread writes, RECORD around a log record
-with its level. Text does not hold a mark's first byte, so marks can be cut out wherever they
-stand:
+with its level. Text does not contain a mark's first byte, so marks can be cut out wherever they
+are:
 
-* Bytes before a mark belong to whoever was writing until then. A mark in the middle of a line
-  ends that line, but for RECORD, behind which an unfinished line goes on.
-* A mark that has not come whole waits in ``_rest``, with whatever follows it.
-* Bytes that nobody marked come from native code, which writes to the descriptor itself. They get
-  the id of the request that is inside, and from then on (``shared.mark_all``) the worker marks
-  every request, so that the next ones are told apart even when several pass between two reads.
+* Bytes before a mark belong to the request that was writing until then. A mark in the middle of a
+  line ends that line, except for RECORD, after which an unfinished line continues.
+* A mark that has not arrived in full waits in ``_rest``, with whatever follows it.
+* Unmarked bytes come from native code, which writes to the descriptor itself. They get the id of
+  the request that is inside, and from then on (``shared.mark_all``) the worker marks every
+  request, so that requests are told apart even when several pass between two reads.
 
 Lines over 64 KiB are logged in pieces, so that no script can make the front hold more. When the
-process has ended, the pipe is read to its end, and what has no line end yet counts as a line.
+process has ended, the pipe is read to its end, and what is left without a line end is a line.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from scorehost.wire.shared import SharedState
 
 _READ_SIZE: Final = 64 << 10
 _MOST_LEFT: Final = 1 << 20
-"""Bytes: as much as a pipe can hold (pipe(7))."""
+"""Bytes: the most that a pipe can hold (pipe(7))."""
 _LONGEST_LINE: Final = 64 << 10
 """Bytes; a longer line is logged in pieces."""
 
@@ -54,8 +54,8 @@ class ScriptOutput:
     ----------
     descriptor : the pipe's reading end.
     log : where lines go.
-    shared : the worker's shared state.
-    last_lines : takes the newest lines.
+    shared : the state shared with the worker.
+    last_lines : gets the newest lines.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class ScriptOutput:
         self.pid = 0
 
     def read(self, inside: str) -> bool:
-        """Read what is there; False at the end of the pipe.
+        """Read what is there; return False at the end of the pipe.
 
         Parameters
         ----------
@@ -87,13 +87,13 @@ class ScriptOutput:
         return bool(data)
 
     def drain(self, inside: str = "") -> None:
-        """Read what a process left behind, the request that was in it included; end its line."""
+        """Read what a process has left, and end its last line; it may have been in a request."""
         self.catch_up(inside)
         self._line(self._rest, inside)
         self._rest = b""
 
     def catch_up(self, inside: str = "") -> None:
-        """Read what is there now: not for ever, as other processes may write to the pipe too."""
+        """Read what is there now, within a bound: other processes may write to the pipe too."""
         left = _MOST_LEFT
         while left > 0:
             try:
@@ -121,9 +121,9 @@ class ScriptOutput:
             left = self._lines(rest_before, whose)
             if kind == marks.RECORD:
                 self._record(value)
-                rest = left + rest  # a line that is not finished yet goes on behind it
+                rest = left + rest  # an unfinished line continues after the record
             elif left:
-                # A mark in the midst of a line: what stood before it is a line of its own.
+                # The mark is in the middle of a line: what was before it is a line of its own.
                 self._line(left, whose)
             self._mark(kind, value)
         self._rest = rest if marks.MARK in rest else self._lines(rest, inside)
@@ -142,7 +142,7 @@ class ScriptOutput:
             self._whose = self._paused
 
     def _lines(self, data: bytes, inside: str) -> bytes:
-        """Log the whole lines; returns what is left."""
+        """Log the whole lines; return what is left."""
         *whole, rest = data.split(b"\n")
         for line in whole:
             self._line(line, inside)

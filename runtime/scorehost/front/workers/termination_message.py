@@ -1,12 +1,12 @@
-"""The container's last words: its termination message, kept current while memory runs short.
+"""The container's termination message, kept current while memory runs short.
 
-Some clusters kill every process of a container that is out of memory at once; nobody is left then
-to write down why. So whenever most of the memory is in use, or it is being used up fast, the
-message says so beforehand, with the request inside; when there is enough again, it says what it
-said before. Where only the worker is killed, its explained end is the message.
+Some clusters kill all processes of a container that is out of memory at once, and none is left to
+write down why. So whenever most of the memory is in use, or it is being used up fast, the message
+says so beforehand and names the request inside; when there is enough again, it goes back to what
+it said before. Where only the worker is killed, its explained end is the message.
 
-What it cannot do: a request that fills most of the memory in less than :data:`INTERVAL` is killed
-before it is noticed, and the message is the one from before.
+Its limit: when a request fills most of the memory in less than :data:`INTERVAL`, the container is
+killed before that is noticed, and the message is still the previous one.
 """
 
 from __future__ import annotations
@@ -16,19 +16,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from scorehost.diagnosis.cgroup import MemoryGauge, read_limits
+from scorehost.diagnosis.cgroup import MemoryGauge
 
 USUAL_PLACE: Final = Path("/dev/termination-log")
-"""Where Kubernetes looks unless told otherwise."""
-
+"""Where Kubernetes looks unless configured otherwise."""
 INTERVAL: Final = 0.1
-"""Seconds between two looks, each of about a hundredth of a millisecond."""
-
+"""Seconds between two looks, each of which takes about a hundredth of a millisecond."""
 SHORT: Final = 0.8
-"""The share of the limit from which memory is short."""
-
+"""The share of the limit above which memory is short."""
 FAST: Final = 0.1
-"""The share of the limit which, taken between two looks, is fast."""
+"""Memory is used up fast if more than this share of the limit is taken between two looks."""
 
 
 class TerminationMessage:
@@ -37,18 +34,13 @@ class TerminationMessage:
     Parameters
     ----------
     path : where the message goes; None for the usual place, if that exists.
-    inside : says which requests are inside, in words; "" for none.
+    inside : returns the requests that are being scored, in words; "" for none.
     limit : the container's memory in bytes; None when it has no limit.
-    gauge : how much of it is in use.
+    gauge : tells how much of it is in use.
     """
 
     def __init__(
-        self,
-        path: Path | None,
-        inside: Callable[[], str],
-        *,
-        limit: int | None,
-        gauge: MemoryGauge,
+        self, path: Path | None, inside: Callable[[], str], *, limit: int | None, gauge: MemoryGauge
     ) -> None:
         self._path, self._inside, self._limit, self._gauge = path, inside, limit, gauge
         self._before = gauge.used() or 0
@@ -77,20 +69,19 @@ class TerminationMessage:
         self._warned = short
 
     def died(self, text: str) -> None:
-        """Say how a worker ended; that stays until another ends."""
+        """Say how a worker ended; that stays the message until another one ends."""
         self._lasting = text
         self._write(text)
 
     def _warning(self, used: int) -> str:
-        from scorehost.diagnosis.deaths import bytes_text  # not at every start: it knows much
+        from scorehost.diagnosis.deaths import bytes_text  # imported late, as it imports much
 
         moment = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
         inside = self._inside()
         now = (
-            f"{moment}: {bytes_text(used)} of the container's memory of "
-            f"{bytes_text(self._limit or 0)} are in use"
-            f"{f' while {inside} is inside' if inside else ''}. If nothing follows, the container "
-            "was killed as a whole because it was out of memory.\n"
+            f"{moment}: {bytes_text(used)} of the container's {bytes_text(self._limit or 0)} of "
+            f"memory is in use{f' while handling {inside}' if inside else ''}. If nothing follows, "
+            "the whole container was killed because it ran out of memory.\n"
         )
         return now + (f"Before that: {self._lasting}\n" if self._lasting else "")
 
@@ -98,8 +89,3 @@ class TerminationMessage:
         from scorehost.diagnosis.report import write_termination_message  # likewise
 
         write_termination_message(text, self._path)
-
-
-def termination_message(path: Path | None, inside: Callable[[], str]) -> TerminationMessage:
-    """Those of this container."""
-    return TerminationMessage(path, inside, limit=read_limits().memory_bytes, gauge=MemoryGauge())
