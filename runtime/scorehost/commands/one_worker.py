@@ -369,17 +369,8 @@ class OneWorker:
 
     def _end(self) -> End:
         """Return why the process has ended."""
-        handle = self._handle
-        assert handle.returncode is not None  # noqa: S101 - it has ended
-        handle.peak_bytes = _peak_of_children()
-        return explain_end(
-            handle,
-            handle.returncode,
-            request_id="",
-            output="\n".join(handle.last_lines),
-            settings=self._settings,
-            oom_before=self._oom_kills,
-        )
+        self._handle.peak_bytes = _peak_of_children()
+        return explain_end(self._handle, self._settings, self._oom_kills)
 
     def _end_report(self) -> Report:
         return Report.from_dict(self._end().report)

@@ -41,14 +41,7 @@ _SECOND_PAUSE: Final = 1.0
 
 
 class Application(BaseApplication):  # type: ignore[misc] # gunicorn has no types
-    """Our settings as gunicorn's.
-
-    Parameters
-    ----------
-    settings, profile : what to serve and how to present it.
-    environ : the environment of the scoring processes.
-    worker_class : gunicorn's worker that is the front.
-    """
+    """Our settings as gunicorn's; ``environ`` is the environment of the scoring processes."""
 
     def __init__(
         self,
@@ -98,8 +91,7 @@ class Application(BaseApplication):  # type: ignore[misc] # gunicorn has no type
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
 
-    def load(self) -> None:
-        """There is no WSGI application."""
+    def load(self) -> None: ...
 
 
 class _Halted(Exception):

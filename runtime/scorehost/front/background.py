@@ -10,12 +10,7 @@ T = TypeVar("T")
 
 
 class Background:
-    """Runs one piece of work at a time beside the event loop.
-
-    Parameters
-    ----------
-    from_thread : has the event loop call a function, from any thread.
-    """
+    """Runs one piece of work at a time; ``from_thread`` takes results to the event loop."""
 
     def __init__(self, from_thread: Callable[..., None]) -> None:
         self._from_thread = from_thread

@@ -9,18 +9,7 @@ from typing import Any
 
 
 class Clock:
-    """What most of the front needs of its event loop. Tests have one whose time they pass.
-
-    Parameters
-    ----------
-    loop : the event loop.
-
-    Attributes
-    ----------
-    now : returns seconds on the monotonic clock.
-    soon : calls a function in the loop's next round.
-    later : calls a function after some seconds.
-    """
+    """What most of the front needs of its event loop; tests pass one whose time they control."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.now: Callable[[], float] = time.monotonic

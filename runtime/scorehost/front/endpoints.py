@@ -21,16 +21,7 @@ from scorehost.front.status import Numbers, Status
 
 
 class Endpoints:
-    """Probes, metrics and swagger documents.
-
-    Parameters
-    ----------
-    replies : sends the responses.
-    status : what the probes tell.
-    metrics, numbers : what is counted, and what is read on request.
-    background : loads the library for metrics.
-    log : told when that fails.
-    """
+    """Probes, metrics and swagger documents; ``numbers`` are metrics read on request."""
 
     def __init__(
         self,
@@ -125,7 +116,9 @@ class Endpoints:
         if documents is None:
             self._replies.fail(exchange, self._status.refusal())
             return
-        version = _query(exchange).get("version", next(iter(documents))).removesuffix(".0")
+        query = exchange.target.partition(b"?")[2].decode("latin-1")
+        given = dict(parse_qsl(query, keep_blank_values=True))
+        version = given.get("version", next(iter(documents))).removesuffix(".0")
         if version in documents:
             self.json(exchange, 200, documents[version])
         else:
@@ -136,8 +129,3 @@ class Endpoints:
 
 def _probe(path: str, handler: Handler, label: str) -> Route:
     return Route(path, READ, handler, label, on_health_port=True, is_quiet=True)
-
-
-def _query(exchange: Exchange) -> dict[str, str]:
-    query = exchange.target.partition(b"?")[2].decode("latin-1")
-    return dict(parse_qsl(query, keep_blank_values=True))

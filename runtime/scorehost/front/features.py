@@ -27,13 +27,7 @@ if TYPE_CHECKING:
 class Parts:
     """The parts of a server that a feature may use.
 
-    Parameters
-    ----------
-    loop : the event loop that all of them run on.
-    from_thread : calls a function on that loop, from any thread.
-    context : what connections share.
-    pool, launcher, dispatcher : the scoring processes, and what gives them requests.
-    status, endpoints, pages, replies : what clients are told.
+    All run on ``loop``; ``from_thread`` calls a function on it from any thread.
     """
 
     loop: asyncio.AbstractEventLoop

@@ -58,13 +58,11 @@ class Front:
 
     Parameters
     ----------
-    settings, profile : what to serve and how to present it.
     environ : the environment of the scoring processes.
-    log : where events go.
     loop : the running event loop.
-    stop : called when the server must end, with its exit status.
-    features : what it does besides serving.
-    clock : the loop's own, unless given.
+    stop : called with the exit status when the server must end.
+    features : what the server does besides serving.
+    clock : the loop's, unless given.
     """
 
     def __init__(

@@ -25,16 +25,7 @@ _OBSERVED_AFTER: Final = 0.02
 
 
 class Replies:
-    """Answers exchanges.
-
-    Parameters
-    ----------
-    renderer : makes bytes of responses.
-    errors : makes responses of errors.
-    budget : gets back the bytes of an exchange's body at its end.
-    observers : see responses and ends.
-    clock : the event loop's.
-    """
+    """Answers exchanges; at the end of each, ``budget`` gets the bytes of its body back."""
 
     def __init__(
         self,

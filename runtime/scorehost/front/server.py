@@ -9,8 +9,7 @@ import os
 import signal
 import ssl
 import sys
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Mapping
 
 from gunicorn.workers.base import Worker
 
@@ -25,9 +24,6 @@ from scorehost.front.observe.writer import LogWriter
 from scorehost.front.shutdown import Shutdown
 from scorehost.profile import Profile
 from scorehost.settings import Settings
-
-_NO_ADDRESS: Final = 1
-"""The exit status when the sockets could not be opened."""
 
 
 def serve(settings: Settings, *, profile: Profile, environ: Mapping[str, str]) -> int:
@@ -52,7 +48,7 @@ def serve(settings: Settings, *, profile: Profile, environ: Mapping[str, str]) -
     problem = why_not(settings, environ, shares_port=application.cfg.reuse_port)
     if problem:
         log_without_threads(settings, profile).error(problem)
-        return _NO_ADDRESS
+        return 1
     return Arbiter(application).serve()
 
 
@@ -138,18 +134,23 @@ class FrontWorker(Worker):  # type: ignore[misc]
             last_holder=lambda: bool(outcome[2]),
         )
         shutdown = Shutdown(front, listening, front.connections, settings, log, loop, stop)
-        self._listen_to_signals(loop, shutdown, front.pool.reload, stop)
+        loop.add_signal_handler(signal.SIGTERM, shutdown.drain)
+        loop.add_signal_handler(signal.SIGINT, shutdown.interrupt)
+        loop.add_signal_handler(signal.SIGQUIT, stop, 0)
+        loop.add_signal_handler(signal.SIGHUP, front.pool.reload)
+        loop.add_signal_handler(signal.SIGUSR1, lambda: None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
         self._heartbeat(loop)
         front.start()
         listening.start()
-        application.outcome[1] = 1
+        outcome[1] = 1
         log.info("listening on " + ", ".join(listening.names()))
         status = await stopped
         await shutdown.close(status)
         front.close()
         if front.supervision.final_report is not None:
             front.supervision.log_report(front.supervision.final_report)
-            application.outcome[0] = status
+            outcome[0] = status
         writer.close()
 
     def _heartbeat(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -159,17 +160,3 @@ class FrontWorker(Worker):  # type: ignore[misc]
         ):  # the arbiter is gone, and nobody else would stop this process
             os.kill(os.getpid(), signal.SIGTERM)
         loop.call_later(1.0, self._heartbeat, loop)
-
-    def _listen_to_signals(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        shutdown: Shutdown,
-        reload: Callable[[], None],
-        stop: Callable[[int], None],
-    ) -> None:
-        loop.add_signal_handler(signal.SIGTERM, shutdown.drain)
-        loop.add_signal_handler(signal.SIGINT, shutdown.interrupt)
-        loop.add_signal_handler(signal.SIGQUIT, stop, 0)
-        loop.add_signal_handler(signal.SIGHUP, reload)
-        loop.add_signal_handler(signal.SIGUSR1, lambda: None)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)

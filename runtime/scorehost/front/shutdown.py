@@ -33,16 +33,9 @@ class Phases(Protocol):
 
 
 class Shutdown:
-    """Ends one server.
+    """Stops one server.
 
-    Parameters
-    ----------
-    phases : the server.
-    listening, connections : its sockets.
-    settings : the delay and the grace time.
-    log : told what is lost.
-    loop : the event loop.
-    stop : called when nothing is left to answer, or time is up, with the exit status.
+    ``stop`` is called with the exit status when nothing is left to answer, or time is up.
     """
 
     def __init__(
@@ -110,18 +103,13 @@ class Shutdown:
         ----------
         status : the exit status; a server that fails does not wait for its workers.
         """
-        gone = self._loop.create_future()
-
-        def all_gone() -> None:
-            if not gone.done():
-                gone.set_result(None)
-
-        self._phases.stop(at_once=bool(status), ended=all_gone)
+        gone = asyncio.Event()
+        self._phases.stop(at_once=bool(status), ended=gone.set)
         left = _ENDING
         if self._draining is not None:
             left = max(0.5, self._end - self._loop.time())
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(gone, min(_ENDING, left))
-        self._phases.stop(at_once=True, ended=all_gone)
+            await asyncio.wait_for(gone.wait(), min(_ENDING, left))
+        self._phases.stop(at_once=True, ended=gone.set)
         self._connections.close()
         await asyncio.sleep(0)  # the transports send what was written last

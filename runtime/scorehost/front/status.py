@@ -35,12 +35,7 @@ class Details(Protocol):
 
 
 class Status:
-    """The server's state in words and numbers.
-
-    Parameters
-    ----------
-    pool, dispatcher, phase, details : the parts that know it.
-    """
+    """The server's state in words and numbers."""
 
     def __init__(self, pool: Pool, dispatcher: Dispatcher, phase: Phase, details: Details) -> None:
         self._pool = pool
@@ -155,13 +150,7 @@ _STAGES: Final = {
 
 
 class Numbers:
-    """The numbers and names that ``/metrics`` reads when it is asked.
-
-    Parameters
-    ----------
-    settings : the names of script and service.
-    pool, dispatcher, budget, connections : the parts whose numbers are read.
-    """
+    """The numbers and names that ``/metrics`` reads when it is asked."""
 
     def __init__(
         self,

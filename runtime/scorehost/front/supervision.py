@@ -24,11 +24,8 @@ class Supervision:
 
     Parameters
     ----------
-    settings : what to do when the script does not start.
-    log : gets reports.
     message : the container's termination message.
-    observers : count deaths and reloads.
-    replies, dispatcher, status : answer clients whose worker is gone.
+    observers : count ends and reloads.
     stop : ends the server with an exit status.
 
     Attributes

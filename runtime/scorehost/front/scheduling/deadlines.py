@@ -21,14 +21,7 @@ AGAIN: Final = 0.05
 
 
 class Deadlines:
-    """Interrupts workers, and kills those that can't be interrupted.
-
-    Parameters
-    ----------
-    settings : the deadline and the grace time.
-    log : gets the stacks.
-    later : calls a function after some seconds.
-    """
+    """Interrupts workers, and kills those that can't be interrupted."""
 
     def __init__(self, settings: Settings, log: Log, later: Callable[..., object]) -> None:
         self._settings = settings

@@ -54,9 +54,7 @@ class Dispatcher:
 
     Parameters
     ----------
-    settings : the deadline and the longest wait.
     limits : the queue's, with the refusals of what is over one.
-    clock : the event loop's.
     fail : answers a request with an error.
     expired : frees a worker whose request is past its deadline, after the client's answer.
     """
@@ -242,12 +240,9 @@ class Dispatcher:
 
     def lost(self, worker: WorkerHandle) -> list[Exchange]:
         """Forget a worker that has ended; return the requests that were inside it."""
-        if worker in self.serving:
-            self.serving.remove(worker)
-        self.take_back(worker)
+        self.retire(worker)
         inside = list(worker.in_flight.values())
         worker.in_flight.clear()
-        self.pump()
         return inside
 
     def refuse_all(self, error: NotReady) -> None:

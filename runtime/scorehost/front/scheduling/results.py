@@ -23,11 +23,8 @@ class Results:
 
     Parameters
     ----------
-    replies : sends the responses.
     dispatcher : is told that a worker is done with a request, before its client is answered.
     after_answer : is called with the worker once the client has been answered.
-    log : where failures of the script go.
-    now : the monotonic clock (seconds).
     """
 
     def __init__(

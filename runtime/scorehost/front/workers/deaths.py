@@ -35,19 +35,14 @@ class End:
 
 
 def explain_end(
-    handle: WorkerHandle,
-    code: int,
-    *,
-    request_id: str,
-    output: str,
-    settings: Settings,
-    oom_before: int | None,
+    handle: WorkerHandle, settings: Settings, oom_before: int | None, request_id: str = ""
 ) -> End:
-    """Explain the end of a process."""
+    """Explain the end of a process; ``oom_before`` is the out-of-memory counter at its start."""
+    assert handle.returncode is not None  # noqa: S101 - it has ended
     limits = read_limits()
     stacks = handle.read_stacks()
     death = explain_exit(
-        code,
+        handle.returncode,
         oom_before=oom_before,
         oom_after=limits.oom_kills,
         memory_limit=limits.memory_bytes,
@@ -63,7 +58,7 @@ def explain_end(
         cause=death.text,
         hint=death.hint,
         stacks=stacks,
-        output=output,
+        output="\n".join(handle.last_lines),
         app_root=settings.root,
     )
     lines = [f"{handle.member}: {death.text}"]

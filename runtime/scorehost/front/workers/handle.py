@@ -256,12 +256,10 @@ class WorkerHandle:
 
     @property
     def pid(self) -> int:
-        """Its process id; 0 until that is known."""
         return self.member.pid
 
     @property
     def index(self) -> int:
-        """Its number among all processes of the server."""
         return self.member.index
 
     def memory(self) -> int:

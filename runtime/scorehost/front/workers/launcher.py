@@ -39,14 +39,7 @@ KEPT_DESCRIPTORS: Final = 256
 
 
 def thread_variables(environ: Mapping[str, str], cpus: float, workers: int) -> dict[str, str]:
-    """Return the variables that give each worker its share of the CPUs.
-
-    Parameters
-    ----------
-    environ : the variables that the user has set, which stay as they are.
-    cpus : CPUs the server may use.
-    workers : scoring workers that share them.
-    """
+    """Return the variables that give each worker its share of the CPUs; those set are kept."""
     share = str(max(1, int(cpus // max(1, workers))))
     return {name: share for name in THREAD_VARIABLES if name not in environ}
 
@@ -72,9 +65,8 @@ class Launcher:
 
     Parameters
     ----------
-    settings : handed to each process.
-    environ : the environment of each process.
-    cpus : CPUs the workers share.
+    settings, environ : what each process gets.
+    cpus : CPUs that the workers share.
     """
 
     def __init__(self, settings: Settings, environ: Mapping[str, str], cpus: float) -> None:

@@ -166,7 +166,7 @@ class Lifecycle:
     ----------
     roster : the processes.
     wanted : scoring workers to keep.
-    generation : number of the newest generation that may serve; rises with every reload.
+    generation : the one that serves or is being proved; its number rises with every reload.
     ever_ready : whether any worker was ever able to score.
     failed : whether nothing can score because of the script.
     last_failure : report of the last failed start; None once a worker has been ready since.

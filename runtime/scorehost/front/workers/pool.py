@@ -22,7 +22,7 @@ from scorehost.front.workers.capacity import Plan, measure
 from scorehost.front.workers.handle import WorkerHandle
 from scorehost.front.workers.launcher import Launcher
 from scorehost.front.workers.lifecycle import Action, Death, Lifecycle
-from scorehost.front.workers.processes import Processes
+from scorehost.front.workers.processes import Processes, TakeAnswers
 from scorehost.front.workers.recycling import Recycling
 from scorehost.front.workers.roster import RETIRING, STARTING, Member
 from scorehost.settings import Settings
@@ -51,15 +51,6 @@ class Listener(Protocol):
 class Pool:
     """Every scoring process of one server.
 
-    Parameters
-    ----------
-    settings : limits and preload.
-    plan : how many workers to start, and the memory limit that may lower that.
-    loop : the front's event loop.
-    dispatcher : gets the workers that can score.
-    launcher : starts processes.
-    log : where ends are explained.
-
     Attributes
     ----------
     lifecycle : decides which processes there are.
@@ -69,7 +60,6 @@ class Pool:
     """
 
     _listener: Listener
-    _hear: Callable[[WorkerHandle, Sequence[AnswerFrame]], None]
 
     def __init__(
         self,
@@ -111,9 +101,7 @@ class Pool:
         """Return whether a request may wait for a worker although none can score."""
         return self.lifecycle.will_serve(self._now())
 
-    def start(
-        self, hear: Callable[[WorkerHandle, Sequence[AnswerFrame]], None], listener: Listener
-    ) -> None:
+    def start(self, hear: TakeAnswers, listener: Listener) -> None:
         """Start the first generation.
 
         Parameters
@@ -121,7 +109,7 @@ class Pool:
         hear : takes what workers answer.
         listener : is told what happens to them.
         """
-        self._hear = hear
+        self._processes.take_answers = hear
         self._listener = listener
         self._carry_out(self.lifecycle.start(self._now()))
 
@@ -260,10 +248,6 @@ class Pool:
 
     # -- what processes say -------------------------------------------------------------------
 
-    def answered(self, worker: WorkerHandle, found: Sequence[AnswerFrame]) -> None:
-        """Pass on a worker's answers, or parts of answers."""
-        self._hear(worker, found)
-
     def control_frame(self, handle: WorkerHandle, frame: AnswerFrame) -> None:
         """Handle what a process says about itself."""
         if frame.kind == answers.STAGE:
@@ -305,12 +289,12 @@ class Pool:
             self._log.error(f"the loader could not fork a worker: {document['error']}")
             self._processes.ended(child, 1)
 
-    def process_ended(self, handle: WorkerHandle, code: int) -> None:
+    def process_ended(self, handle: WorkerHandle) -> None:
         """Requeue what an ended process had not begun, explain its end, and have it replaced."""
         member = handle.member
         inside = self._dispatcher.lost(handle)
         unasked = member.state != RETIRING or inside
-        death = self._explain(handle, code, inside) if unasked else None
+        death = self._explain(handle, inside) if unasked else None
         for exchange in inside:
             self._listener.lost(exchange)
         for child in self.lifecycle.is_ending(member):
@@ -319,17 +303,11 @@ class Pool:
         del self._handles[member]
         self._carry_out(self.lifecycle.ended(member, death, self._now()))
 
-    def _explain(self, handle: WorkerHandle, code: int, inside: Sequence[Exchange]) -> Death:
+    def _explain(self, handle: WorkerHandle, inside: Sequence[Exchange]) -> Death:
         from scorehost.front.workers.deaths import explain_end  # late, as it imports much
 
-        end = explain_end(
-            handle,
-            code,
-            request_id=inside[0].request_id.decode("latin-1") if inside else "",
-            output="\n".join(handle.last_lines),
-            settings=self._settings,
-            oom_before=self._oom_kills,
-        )
+        request_id = inside[0].request_id.decode("latin-1") if inside else ""
+        end = explain_end(handle, self._settings, self._oom_kills, request_id)
         self._oom_kills = end.oom_kills
         if handle.report is None:
             self.last_death = end.text  # set first: debug mode tells it to the clients

@@ -9,10 +9,10 @@ import asyncio
 import os
 import subprocess
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from scorehost.front.observe.log import Log
 from scorehost.front.workers.handle import WorkerHandle
@@ -20,13 +20,14 @@ from scorehost.front.workers.launcher import Launcher
 from scorehost.front.workers.script_output import ScriptOutput
 from scorehost.wire.answers import STREAM_END, AnswerFrame
 
+TakeAnswers: TypeAlias = Callable[[WorkerHandle, Sequence[AnswerFrame]], None]
+
 
 class Listener(Protocol):
     """What is told what the processes say and do; ``pool.py`` documents the methods."""
 
-    def answered(self, worker: WorkerHandle, found: Sequence[AnswerFrame]) -> None: ...
     def control_frame(self, handle: WorkerHandle, frame: AnswerFrame) -> None: ...
-    def process_ended(self, handle: WorkerHandle, code: int) -> None: ...
+    def process_ended(self, handle: WorkerHandle) -> None: ...
 
 
 @dataclass
@@ -37,15 +38,14 @@ class _Watched:
 
 
 class Processes:
-    """Every scoring process that has not ended.
+    """Every scoring process that has not ended; ``log`` gets what they print.
 
-    Parameters
+    Attributes
     ----------
-    loop : the front's event loop.
-    launcher : starts processes.
-    log : gets what they print.
-    listener : is told what they say and do.
+    take_answers : takes what a worker answers, oldest first; set before the first one starts.
     """
+
+    take_answers: TakeAnswers
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, launcher: Launcher, log: Log, listener: Listener
@@ -141,7 +141,7 @@ class Processes:
                 if frame.kind > STREAM_END:
                     self._listener.control_frame(handle, frame)
         if answers:
-            self._listener.answered(handle, answers)
+            self.take_answers(handle, answers)
 
     # -- ending -------------------------------------------------------------------------------
 
@@ -163,7 +163,7 @@ class Processes:
         if watched.pid_file >= 0:
             self._loop.remove_reader(watched.pid_file)
             os.close(watched.pid_file)
-        self._listener.process_ended(handle, code)
+        self._listener.process_ended(handle)
         handle.close()
 
 

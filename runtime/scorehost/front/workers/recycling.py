@@ -51,17 +51,13 @@ class Recycling:
         """Return why a worker of this size (bytes) is to be replaced, or ""."""
         if not self._bytes or size <= self._bytes:
             return ""
-        if member.fresh_bytes > self._bytes:
-            self._warn_once(member.fresh_bytes)
-            return ""
-        return f"it holds {size >> 20} MiB of memory"
-
-    def _warn_once(self, fresh: int) -> None:
-        if self._warned:
-            return
-        self._warned = True
-        self._warn(
-            f"a worker already holds {fresh >> 20} MiB of memory when init() is done, more than "
-            f"SCOREHOST_MAX_WORKER_MEMORY ({self._bytes >> 20} MiB); as replacing it would not "
-            "help, it is kept. Raise the limit."
-        )
+        if member.fresh_bytes <= self._bytes:
+            return f"it holds {size >> 20} MiB of memory"
+        if not self._warned:
+            self._warned = True
+            self._warn(
+                f"a worker already holds {member.fresh_bytes >> 20} MiB of memory when init() is "
+                f"done, more than SCOREHOST_MAX_WORKER_MEMORY ({self._bytes >> 20} MiB); as "
+                "replacing it would not help, it is kept. Raise the limit."
+            )
+        return ""
