@@ -53,7 +53,7 @@ def test_native_code_that_does_not_return_loses_its_worker(hasty: LiveServer) ->
 
     assert hasty.post(json="c", headers={"x-request-id": "native-id"}).status == 504
 
-    hasty.wait_for_line("native-id", "killed and replaced")
+    hasty.wait_for_line("native-id", "killing and replacing it")
     wait_until(lambda: not alive(before), what="the worker is gone")
     hasty.wait_ready()
     assert hasty.score("fast")["pid"] != before

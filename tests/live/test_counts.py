@@ -138,7 +138,7 @@ def test_deaths_are_counted_by_reason(own_server: StartServer) -> None:
     server = own_server("hangs.py", settings=settings)
 
     assert server.post(json="c").status == 504
-    server.wait_for_line("killed and replaced")
+    server.wait_for_line("killing and replacing it")
     server.wait_ready()
     os.kill(server.score("fast")["pid"], signal.SIGKILL)
     server.wait_for_line("SIGKILL")

@@ -296,7 +296,7 @@ def test_a_config_file_that_comes_after_the_start(own_server: StartServer):
 
     file.write_text('{"hidden_size": 4}')
     server.wait_for_line("none of its keys is a setting")
-    assert not server.lines("reloading: new workers")  # it is a model's
+    assert not server.lines("reloading: starting new workers")  # it is a model's
     file.write_text('{"SERVICE_NAME": "ships"}')
     wait_for(server, service="ships")
     file.unlink()
@@ -513,7 +513,7 @@ def test_editors_leave_their_files_and_nothing_reloads(own_server: StartServer):
     (folder / "sibling.py").write_text("BASE = 2\n")
     wait_for(server, base=2)
 
-    assert len(server.lines("reloading: new workers")) == 2
+    assert len(server.lines("reloading: starting new workers")) == 2
 
 
 def test_a_burst_of_saves_is_one(own_server: StartServer):

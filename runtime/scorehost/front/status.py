@@ -132,7 +132,7 @@ class Status:
             failure = self.failure()
             return (
                 f"The entry script failed to start, in stage {failure['stage']!r}: "
-                f"{failure['error']} See GET /readyz and the log for details."
+                f"{failure['error'].rstrip('.')}. See GET /readyz and the log for details."
             )
         doing = self.doing()
         tail = f": {doing}" if doing else ""

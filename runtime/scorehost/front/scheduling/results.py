@@ -147,20 +147,16 @@ class Results:
     ) -> None:
         if frame.kind == answers.STREAM_END:
             self._stream_end(worker, exchange, frame)
-        elif exchange.state == DONE:
             return
-        elif frame.kind == answers.STREAM_BEGIN:
+        if exchange.state == DONE:
+            return
+        if frame.kind == answers.STREAM_BEGIN:
             content_type, headers = frame.read_meta()
             failed = bool(frame.flags & answers.RUN_FUNCTION_FAILED)
             begun = Response(frame.status, b"", content_type, headers, frame.run_ns, failed)
             self._replies.begin_stream(exchange, begun)
-            self._wait_for_client(worker, exchange)
         else:
             self._replies.send_chunk(exchange, frame.body)
-            self._wait_for_client(worker, exchange)
-
-    @staticmethod
-    def _wait_for_client(worker: WorkerHandle, exchange: Exchange) -> None:
         if not exchange.connection.writable:
             worker.wait_for_client(exchange)
 

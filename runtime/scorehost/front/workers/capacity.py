@@ -89,12 +89,8 @@ class Memory:
     used: int
     another: int
 
-    def fits(self, limit: int) -> bool:
-        """Return whether one more worker fits under the limit."""
-        return self.used + self.another <= limit * (1 - KEPT_FREE)
-
     def how_many_more(self, limit: int) -> int:
-        """Return how many more workers would fit now."""
+        """Return how many more workers would fit under the limit now."""
         free = limit * (1 - KEPT_FREE) - self.used
         return max(0, int(free // max(1, self.another)))
 

@@ -77,7 +77,7 @@ class WorkerHandle:
         self.peak_bytes = 0
         # Written by processes.py:
         self.last_lines: deque[str] = deque(maxlen=KEPT_LINES)
-        self.hear: Callable[[bool], None] = _hears_nothing
+        self.hear: Callable[[bool], None] = lambda _listen: None  # until it is watched
         self.returncode: int | None = None
         # Written here:
         self.silent = False
@@ -276,10 +276,6 @@ class WorkerHandle:
         os.close(self.output)
         os.close(self.stacks_file)
         self.shared.close()
-
-
-def _hears_nothing(_listen: bool) -> None:
-    """Do nothing: no process is being watched yet."""
 
 
 def pack(exchange: Exchange) -> bytes:

@@ -552,8 +552,8 @@ class Lifecycle:
     def _decide(self, memory: Memory, now: float) -> None:
         """Start one more worker where there is room for it, or settle for these."""
         assert self._limit is not None  # noqa: S101 - otherwise nothing was measured
-        if memory.fits(self._limit):
-            more = memory.how_many_more(self._limit)
+        more = memory.how_many_more(self._limit)
+        if more:
             self._share = min(self._planned, len(self.counted()) + more)
             self._start_one(now)
         elif self.reloading:
