@@ -492,7 +492,7 @@ def test_arrays_with_their_shapes(described: Describe) -> None:
     assert found["weights"]["items"] == {"type": "number", "format": "double"}
     assert found["pairs"]["items"]["items"] == {"type": "integer", "format": "int64"}
     assert found["pairs"]["items"]["maxItems"] == 2
-    assert found["any_depth"]["description"] == "Of boolean, however deep."
+    assert found["any_depth"]["description"] == "An array of boolean values, nested to any depth."
     assert found["bare"] == {"type": "array", "items": {}}
 
 
@@ -518,7 +518,7 @@ def test_fields_of_an_object_may_come_in_the_query(described: Describe) -> None:
     assert newest[0]["schema"] == {"type": "integer"}
     assert list(newest[2]["content"]) == ["application/json"]
     assert (oldest[0]["type"], oldest[2]["type"]) == ("integer", "string")
-    assert oldest[2]["description"] == "Written as JSON."
+    assert oldest[2]["description"] == "Encoded as JSON."
 
 
 # -- generic, and why -------------------------------------------------------------------------
@@ -546,9 +546,9 @@ def test_a_generic_description_says_why(described: Describe, script: str, reason
 @pytest.mark.parametrize(
     ("hint", "reason"),
     [
-        ("str", "run(data: str) takes text, whatever is in it."),
-        ("'Absent'", "the parameter data of run() has the hint 'Absent', which does not resolve."),
-        ("Body", "the hint Body of run()'s parameter data says nothing."),
+        ("str", "run(data: str) takes text with any content."),
+        ("'Absent'", "the type hint 'Absent' of the parameter data of run() cannot be resolved."),
+        ("Body", "the type hint Body of the parameter data of run() has no schema."),
     ],
 )
 def test_hints_that_say_nothing(
@@ -612,7 +612,7 @@ def test_swagger_json_wins_over_swagger2_json(described: Describe, tmp_path: Pat
     [
         (b"{", "is not used: it is not JSON"),
         (b"\xff\xfe\x00", "is not used: it is not JSON"),
-        (b"[1]", "is not used: it is JSON, but no object."),
+        (b"[1]", "is not used: it is JSON, but not an object."),
         (b'{"a": NaN}', "is not used: it is not JSON"),
         (b"[" * 100_000, "is not used: it is not JSON"),
     ],

@@ -39,7 +39,7 @@ def is_array(hint: Any) -> bool:
 
 
 def scalar_schema(hint: Any) -> Schema | None:
-    """Describe a numpy scalar type; None when the hint is none."""
+    """Describe a numpy scalar type; None when the hint is not one."""
     tree = getattr(hint, "__mro__", ())
     if not any(base.__module__ == "numpy" and base.__name__ == "generic" for base in tree):
         return None
@@ -67,10 +67,12 @@ def array_schema(hint: Any, beside: Sequence[Any] = ()) -> Schema:
 
 
 def nested(element: Schema, shape: Shape | None) -> Schema:
-    """Arrays in arrays; None for the shape says nothing about their depth."""
+    """Nest arrays in arrays; a shape of None leaves their depth open."""
     if shape is None:
-        said = f"Of {element['type']}, however deep." if "type" in element else ""
-        return {"type": "array", "items": {}} | ({"description": said} if said else {})
+        schema: Schema = {"type": "array", "items": {}}
+        if "type" in element:
+            schema["description"] = f"An array of {element['type']} values, nested to any depth."
+        return schema
     schema = element
     for length in reversed(shape):
         schema = {"type": "array", "items": schema}

@@ -38,7 +38,7 @@ class Declared:
 
 
 def declared(script: EntryScript) -> Declared:
-    """What the script's decorators declare, if it has any."""
+    """Read what the script's decorators declare, if it has any."""
     util = sys.modules.get(_MODULE)
     if util is None or not util.is_schema_decorated(script.run):
         return Declared({}, None)
@@ -89,7 +89,7 @@ def agreeing(schema: Schema, sample: Any) -> Schema:
 
 
 def _mended(schema: Schema, sample: Any) -> Any:
-    """The sample with its booleans back."""
+    """The sample with booleans where the package wrote them as text."""
     if isinstance(sample, list):
         return [_mended(schema.get("items", {}), item) for item in sample]
     if isinstance(sample, dict):

@@ -7,8 +7,8 @@ score: whatever goes wrong becomes the reason for a generic description.
 
 from __future__ import annotations
 
-import collections.abc
 import inspect
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -30,15 +30,10 @@ _FILES = {
     "3": ("swagger3.json",),
     "3.1": ("swagger3.1.json",),
 }
-_STREAMS = (
-    collections.abc.Iterator,
-    collections.abc.Generator,
-    collections.abc.AsyncIterator,
-    collections.abc.AsyncGenerator,
-)
+_STREAMS = (Iterator, Generator, AsyncIterator, AsyncGenerator)
 _STREAM = "application/x-ndjson"
 _REMEDY = (
-    "Type hints, inference-schema's decorators or a swagger.json in the app root would tell more."
+    "Type hints, inference-schema's decorators or a swagger.json in the app root would describe it."
 )
 
 
@@ -80,7 +75,7 @@ def describe(script: EntryScript, settings: Settings) -> Description:
 
 
 def _generic(script: EntryScript, settings: Settings) -> Service:
-    """What is known of any script."""
+    """What is known about any script."""
     raw = script.style == "raw"
     return Service(
         title=settings.service_name,
@@ -113,11 +108,8 @@ def _documents(service: Service) -> dict[str, dict[str, Any]]:
 def _described(script: EntryScript, generic: Service) -> Service:
     definitions = Definitions(NAMES)
     if script.style == "raw":
-        reason = (
-            "an @rawhttp script reads the request itself. "
-            "A swagger.json in the app root would tell more."
-        )
-        return replace(generic, reason=reason)
+        reason = "an @rawhttp script reads the request itself. "
+        return replace(generic, reason=reason + "A swagger.json in the app root would describe it.")
     inputs, outputs = HintReader(definitions), HintReader(definitions, output=True)
     found = declared(script)
     if script.style == "typed":
@@ -150,16 +142,16 @@ def _body(script: EntryScript, reader: HintReader) -> tuple[Schema, str]:
     if hint is inspect.Parameter.empty:
         return {}, f"the parameter {name} of run() has no type hint. {_REMEDY}"
     if isinstance(hint, str):
-        said = f"has the hint {hint!r}, which does not resolve"
-        return {}, f"the parameter {name} of run() {said}. {_REMEDY}"
+        reason = f"the type hint {hint!r} of the parameter {name} of run() cannot be resolved"
+        return {}, f"{reason}. {_REMEDY}"
     content = _content(hint)
     if content in (str, bytes):
-        return {}, f"run({name}: {content.__name__}) takes text, whatever is in it. {_REMEDY}"
+        return {}, f"run({name}: {content.__name__}) takes text with any content. {_REMEDY}"
     schema = reader.read(content)
     if schema:
         return schema, ""
     unknown = ", ".join(reader.unknown) or inspect.formatannotation(hint)
-    return {}, f"the hint {unknown} of run()'s parameter {name} says nothing. {_REMEDY}"
+    return {}, f"the type hint {unknown} of the parameter {name} of run() has no schema. {_REMEDY}"
 
 
 def _content(hint: Any) -> Any:
@@ -195,8 +187,8 @@ def _chunks(chunk: Any, reader: HintReader) -> tuple[Schema, str]:
     if chunk in (str, bytes):
         return {"type": "string"}, TEXT if chunk is str else BINARY
     lines = reader.read(chunk)
-    said = "One value in each line, as JSON."
-    return {"allOf": [lines], "description": said} if lines else {"description": said}, _STREAM
+    schema: Schema = {"description": "One JSON value per line."}
+    return ({"allOf": [lines], **schema} if lines else schema), _STREAM
 
 
 def _in_place(schema: Schema, definitions: Definitions) -> Schema:
@@ -220,7 +212,9 @@ def _own_documents(root: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
             try:
                 found[version] = _read(file)
             except ValueError as error:
-                warnings.append(f"{file} is not used: {error}. A generated one takes its place.")
+                warnings.append(
+                    f"{file} is not used: {error}. A generated document takes its place."
+                )
             else:
                 warnings += _doubts(file, found[version], version)
     return found, warnings
@@ -234,7 +228,7 @@ def _read(file: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"it is not JSON ({error})") from error
     if not isinstance(content, dict):
-        raise ValueError("it is JSON, but no object")
+        raise ValueError("it is JSON, but not an object")
     return content
 
 

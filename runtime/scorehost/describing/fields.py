@@ -1,4 +1,4 @@
-"""The fields of a class that has some: dataclass, attrs, TypedDict.
+"""The fields of classes that have them: dataclass, attrs, TypedDict.
 
 Packages are recognised by what their classes carry and never imported here.
 """
@@ -10,7 +10,7 @@ import enum
 import inspect
 import sys
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, get_origin
 
@@ -35,42 +35,36 @@ class Field:
 
 
 def fields_of(found: Any, *, output: bool) -> list[Field] | None:
-    """The fields of a class; None when it is of no kind that is known here.
+    """The fields of a class; None when its kind is not known here.
 
     Parameters
     ----------
     found : the class.
-    output : whether its instances leave: then all fields count, not only those that can be
-        given, and all of them are there.
+    output : whether its instances are results: then all fields count, not only those that can be
+        given, and all of them are present.
     """
-    for recognised, fields in (
-        (dataclasses.is_dataclass(found), _of_dataclass),
-        (hasattr(found, "__attrs_attrs__"), _of_attrs),
-    ):
-        if recognised:
-            given = [field for field, can_be_given in fields(found) if can_be_given or output]
-            return [_without_default(field) for field in given] if output else given
-    return list(_of_typed_dict(found)) if hasattr(found, "__required_keys__") else None
-
-
-def _of_dataclass(found: Any) -> Iterator[tuple[Field, bool]]:
+    if hasattr(found, "__required_keys__"):
+        return list(_of_typed_dict(found))
+    own: Iterable[Any]
+    nothing: Any
+    if dataclasses.is_dataclass(found):
+        own, nothing = dataclasses.fields(found), dataclasses.MISSING
+    elif hasattr(found, "__attrs_attrs__"):
+        own, nothing = found.__attrs_attrs__, getattr(sys.modules.get("attr"), "NOTHING", None)
+    else:
+        return None
     hints = hints_of(found)
-    for field in dataclasses.fields(found):
-        default = field.default
+    fields = []
+    for field in own:
+        name, hint, default = field.name, hints.get(field.name, Any), field.default
         if default is dataclasses.MISSING:
             default = field.default_factory
-        missing = default is dataclasses.MISSING
-        hint = hints.get(field.name, Any)
-        yield Field(field.name, hint, MISSING if missing else default, missing), field.init
-
-
-def _of_attrs(found: Any) -> Iterator[tuple[Field, bool]]:
-    hints = hints_of(found)
-    nothing = getattr(sys.modules.get("attr"), "NOTHING", None)
-    for field in found.__attrs_attrs__:
-        missing = field.default is nothing
-        hint = hints.get(field.name, Any)
-        yield Field(field.name, hint, MISSING if missing else field.default, missing), field.init
+        if output:
+            fields.append(Field(name, hint))
+        elif field.init:
+            missing = default is nothing
+            fields.append(Field(name, hint, MISSING if missing else default, missing))
+    return fields
 
 
 def _of_typed_dict(found: Any) -> Iterator[Field]:
@@ -80,10 +74,6 @@ def _of_typed_dict(found: Any) -> Iterator[Field]:
         stated = {"Required": True, "NotRequired": False}.get(str(qualifier))
         required = name in found.__required_keys__ if stated is None else stated
         yield Field(name, hint, MISSING, required)
-
-
-def _without_default(field: Field) -> Field:
-    return Field(field.name, field.hint)
 
 
 def hints_of(found: Any) -> dict[str, Any]:

@@ -9,48 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from scorehost.describing.schema import (
-    REF,
-    SUBSCHEMA_LISTS,
-    SUBSCHEMA_MAPS,
-    SUBSCHEMAS,
-    Schema,
-    any_of,
-    fits,
-    types_of,
-)
+from scorehost.describing.schema import REF, Schema, any_of, fits, types_of
+
+_SUBSCHEMAS = ("items", "additionalProperties", "not", "contains", "propertyNames")
+_SUBSCHEMA_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
+_SUBSCHEMA_MAPS = ("properties", "patternProperties")
 
 Document: TypeAlias = dict[str, Any]
 Step: TypeAlias = Callable[[Any], Schema]
 
 BODY_NAME = "serviceInputPayload"
 
-_BOTH = frozenset(
-    {
-        "default",
-        "description",
-        "enum",
-        "example",
-        "exclusiveMaximum",
-        "exclusiveMinimum",
-        "format",
-        "maxItems",
-        "maxLength",
-        "maxProperties",
-        "maximum",
-        "minItems",
-        "minLength",
-        "minProperties",
-        "minimum",
-        "multipleOf",
-        "pattern",
-        "readOnly",
-        "required",
-        "title",
-        "type",
-        "uniqueItems",
-    }
-)
+_BOTH = frozenset({
+    "default", "description", "enum", "example", "exclusiveMaximum", "exclusiveMinimum", "format",
+    "maxItems", "maxLength", "maxProperties", "maximum", "minItems", "minLength", "minProperties",
+    "minimum", "multipleOf", "pattern", "readOnly", "required", "title", "type", "uniqueItems",
+})  # fmt: skip
 _30 = _BOTH | {"nullable", "writeOnly", "deprecated", "discriminator"}
 
 
@@ -58,7 +32,7 @@ _30 = _BOTH | {"nullable", "writeOnly", "deprecated", "discriminator"}
 
 
 def tidy_31(schema: Any) -> Schema:
-    """The schema without what no validator takes: idle words, defaults that do not fit."""
+    """The schema without what validators reject: obsolete keywords, defaults that do not fit."""
     if isinstance(schema, bool):
         return {} if schema else {"not": {}}
     made = _inside(schema, tidy_31)
@@ -128,12 +102,11 @@ def _alternatives(made: Schema) -> Schema:
         others = [item for item in made.get(key, ()) if item != _NULL]
         if len(others) == 1 and "type" in others[0] and len(made[key]) == 2:
             rest = {name: value for name, value in made.items() if name != key}
-            return {**others[0], **rest, "nullable": True} | _null_in_enum(others[0])
+            single = {**others[0], **rest, "nullable": True}
+            if "enum" in others[0]:
+                single["enum"] = [*others[0]["enum"], None]
+            return single
     return made
-
-
-def _null_in_enum(schema: Schema) -> Schema:
-    return {"enum": [*schema["enum"], None]} if "enum" in schema else {}
 
 
 def _tuple(made: Schema) -> Schema:
@@ -154,7 +127,7 @@ def _bounds(made: Schema) -> Schema:
 
 
 def _words(made: Schema) -> Schema:
-    """Words that changed."""
+    """Keywords that have another name or form in 3.0."""
     made = dict(made)
     if "const" in made:
         made["enum"] = [made.pop("const")]
@@ -237,7 +210,7 @@ def _parameter_20(parameter: Mapping[str, Any]) -> dict[str, Any]:
     described = schema_20(parameter.get("schema", {}))
     text = parameter.get("description", "") or described.get("description", "")
     if "type" not in described:
-        said = "Written as JSON." if "content" in parameter else ""
+        said = "Encoded as JSON." if "content" in parameter else ""
         return {**made, "type": "string", "description": " ".join(filter(None, (text, said)))}
     known = _BOTH - {"title", "description", "example", "required", "readOnly"}
     made |= {key: value for key, value in described.items() if key in known}
@@ -290,13 +263,13 @@ def _in_words(schema: Schema) -> str:
 def _inside(schema: Schema, step: Step) -> Schema:
     """The schema with a step taken on each schema directly inside it."""
     made = dict(schema)
-    for key in SUBSCHEMAS:
+    for key in _SUBSCHEMAS:
         if isinstance(made.get(key), dict):
             made[key] = step(made[key])
-    for key in SUBSCHEMA_LISTS:
+    for key in _SUBSCHEMA_LISTS:
         if key in made:
             made[key] = [step(item) for item in made[key]]
-    for key in SUBSCHEMA_MAPS:
+    for key in _SUBSCHEMA_MAPS:
         if key in made:
             made[key] = {name: step(item) for name, item in made[key].items()}
     return made

@@ -34,8 +34,9 @@ class Service:
     input, output : schemas of the body and of the answer's body.
     definitions : named schemas those refer to.
     result_type : media type of the answer.
-    explanation : what the script says about itself.
+    explanation : the docstring of ``run()``.
     reason : why the input is not described, or "".
+    made_by : name and version of the program that wrote the document.
     """
 
     title: str
@@ -65,8 +66,8 @@ def document(service: Service) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": _info(service),
         "tags": [
-            {"name": "Scoring", "description": "What the entry script answers."},
-            {"name": "Operations", "description": "What the server says about itself."},
+            {"name": "Scoring", "description": "Requests that the entry script answers."},
+            {"name": "Operations", "description": "Information about the server itself."},
         ],
         "paths": _paths(service),
         "components": {"schemas": schemas, "securitySchemes": {"Bearer": _BEARER}},
@@ -77,24 +78,20 @@ _BEARER = {
     "type": "apiKey",
     "name": "Authorization",
     "in": "header",
-    "description": "For a gateway that asks for it, as 'Bearer KEY'; the server itself does not.",
+    "description": "For a gateway that requires it, as 'Bearer KEY'; the server itself does not.",
 }
 
 
 def _info(service: Service) -> dict[str, Any]:
     lines = [f"How to call {service.title}."]
     if service.reason:
-        lines.append(f"The description of what it takes is generic: {service.reason}")
-    info = {
-        "title": service.title,
-        "version": service.version,
-        "description": "\n\n".join(lines),
-    }
+        lines.append(f"The description of its input is generic: {service.reason}")
+    info = {"title": service.title, "version": service.version, "description": "\n\n".join(lines)}
     return {**info, "x-generated-by": service.made_by} if service.made_by else info
 
 
 def _paths(service: Service) -> dict[str, Any]:
-    # Braces would make a template of it.
+    # Braces would turn the path into a template.
     prefix = quote("/" + service.prefix.strip("/"), safe="/-._~!$&'()*+,;=:@%").rstrip("/")
     paths = {"/": _health(), "/score": _score(service), **_operations()}
     return {prefix + path: item for path, item in paths.items()}
@@ -113,7 +110,7 @@ def _post(service: Service) -> dict[str, Any]:
     return {
         "operationId": "RunMLService",
         "summary": "Score",
-        "description": service.explanation or "Run the model on the body and answer its result.",
+        "description": service.explanation or "Run the model on the body and return its result.",
         **_COMMON,
         "requestBody": {
             "required": True,
@@ -128,9 +125,8 @@ def _get(service: Service) -> dict[str, Any]:
     operation = {
         "operationId": "RunMLServiceByQuery",
         "summary": "Score with values from the query string",
-        "description": "Query parameters are gathered into one JSON object, which run() takes in "
-        "place of a body. Each value is read as JSON where it is JSON; a repeated name becomes a "
-        "list.",
+        "description": "Query parameters are collected into one JSON object, which run() gets "
+        "instead of a body. Values that are valid JSON are parsed; a repeated name becomes a list.",
         **_COMMON,
         "responses": _responses(service, "get"),
     }
@@ -148,7 +144,7 @@ def _raw(service: Service, method: str) -> dict[str, Any]:
     }
     if method in ("post", "put", "patch"):
         content = {kind: {"schema": ref(INPUT)} for kind in (JSON, BINARY, TEXT)}
-        operation["requestBody"] = {"description": "Anything.", "content": content}
+        operation["requestBody"] = {"description": "Any content.", "content": content}
     return operation
 
 
@@ -176,10 +172,10 @@ def _responses(service: Service, method: str) -> dict[str, Any]:
             "content": {service.result_type: {"schema": ref(OUTPUT)}},
         },
         **refusals,
-        "413": _error("The body is over the server's limit."),
+        "413": _error("The body is larger than the server's limit."),
         "500": _error("The entry script failed; its log says why."),
-        "503": _error("No worker can take the request now.", _RETRY_AFTER),
-        "504": _error("run() took longer than it may."),
+        "503": _error("No worker can take the request at the moment.", _RETRY_AFTER),
+        "504": _error("run() exceeded its time limit."),
     }
 
 
@@ -196,7 +192,7 @@ _REFUSALS: dict[tuple[str, str], dict[str, str]] = {
 
 _RESULT_HEADERS = {
     "x-request-id": {
-        "description": "The request's id: the one that was sent, or a new one.",
+        "description": "The request's id: the one that was sent, or else a new one.",
         "schema": {"type": "string"},
     },
     "x-ms-run-fn-exec-ms": {
@@ -207,7 +203,7 @@ _RESULT_HEADERS = {
 
 _RETRY_AFTER = {
     "Retry-After": {
-        "description": "Seconds after which it is worth another try.",
+        "description": "Seconds to wait before trying again.",
         "schema": {"type": "integer"},
     }
 }
@@ -245,17 +241,14 @@ def _operations() -> dict[str, Any]:
             {"200": _state("init() is done."), "503": _STATE_503},
         ),
         "/metrics": _operation(
-            "Metrics", "Figures for Prometheus", {"200": _text("Prometheus's text format.")}
+            "Metrics", "Metrics for Prometheus", {"200": _text("The Prometheus text format.")}
         ),
         "/swagger.json": _swagger(),
     }
 
 
 def _swagger() -> dict[str, Any]:
-    found = {
-        "description": "The document.",
-        "content": {JSON: {"schema": {"type": "object"}}},
-    }
+    found = {"description": "The document.", "content": {JSON: {"schema": {"type": "object"}}}}
     item = _operation(
         "GetSwaggerSpec",
         "This document",
@@ -265,7 +258,7 @@ def _swagger() -> dict[str, Any]:
         "name": "version",
         "in": "query",
         "required": False,
-        "description": "Swagger 2.0 (also when it is left out), OpenAPI 3.0 or 3.1.",
+        "description": "Swagger 2.0 (the default), OpenAPI 3.0 or OpenAPI 3.1.",
         "schema": {"type": "string", "enum": ["2", "3", "3.1"], "default": "2"},
     }
     item["get"]["parameters"] = [version]
@@ -286,7 +279,7 @@ def _state(description: str) -> dict[str, Any]:
 
 
 _STATE_503 = {
-    **_state("Not yet, or no longer; the body says what the server is doing."),
+    **_state("Not yet, or no longer. The body says what the server is doing."),
     "headers": _RETRY_AFTER,
 }
 _NOT_READY = _error("No worker has described the service yet.", _RETRY_AFTER)

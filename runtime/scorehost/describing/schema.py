@@ -1,6 +1,6 @@
 """What the makers of schemas share: JSON Schema as plain dicts, in OpenAPI 3.1's dialect.
 
-Everything is described once in this dialect; ``describe_versions.py`` turns it into the two
+Everything is described once in this dialect; ``older_versions.py`` turns it into the two
 older ones. A schema of ``{}`` says nothing: any value.
 """
 
@@ -14,10 +14,6 @@ from typing import Any, TypeAlias
 Schema: TypeAlias = dict[str, Any]
 
 REF = "#/components/schemas/"
-
-SUBSCHEMAS = ("items", "additionalProperties", "not", "contains", "propertyNames")
-SUBSCHEMA_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
-SUBSCHEMA_MAPS = ("properties", "patternProperties")
 
 _WIDEST = 1 << 63
 """orjson, like most readers of JSON, knows no wider integers."""

@@ -20,15 +20,7 @@ from typing import Any, TypeAlias, get_args, get_origin
 
 from scorehost.describing.arrays import array_schema, is_array, scalar_schema
 from scorehost.describing.fields import docstring, fields_of, hints_of, with_default
-from scorehost.describing.schema import (
-    REF,
-    Definitions,
-    Schema,
-    any_of,
-    json_type,
-    plain,
-    ref,
-)
+from scorehost.describing.schema import REF, Definitions, Schema, any_of, json_type, plain, ref
 
 _ANY_ARRAY: Schema = {"type": "array", "items": {}}
 _BASE64: Schema = {"type": "string", "contentEncoding": "base64"}
@@ -157,11 +149,9 @@ class HintReader:
             return self._not_known(found)
         if issubclass(found, enum.Enum):
             return enumeration(found)
-        maker = self._maker(found)
-        if maker is not None:
+        if (maker := self._maker(found)) is not None:
             return self._named(found, maker)
-        scalar = scalar_schema(found)
-        if scalar is not None:
+        if (scalar := scalar_schema(found)) is not None:
             return scalar
         foreign = _FOREIGN.get((found.__module__.partition(".")[0], found.__name__))
         return dict(foreign) if foreign is not None else self._subclass(found)
@@ -250,7 +240,7 @@ def enumeration(members: Any) -> Schema:
 
 
 def constraints(beside: tuple[Any, ...], *, array: bool) -> Schema:
-    """What stands beside a type in ``Annotated`` and has a word in JSON Schema."""
+    """The metadata of ``Annotated`` that has a keyword in JSON Schema."""
     found: Schema = {}
     for item in beside:
         for part in (item, *(getattr(item, "metadata", None) or ())):
