@@ -55,7 +55,7 @@ class TestSignals:
             (signal.SIGABRT, "SIGABRT (aborted)", "C++ exception"),
             (signal.SIGBUS, "SIGBUS (bus error)", "--shm-size=1g"),
             (signal.SIGFPE, "SIGFPE (arithmetic error)", "divided by zero"),
-            (signal.SIGTERM, "SIGTERM (asked to end)", "asked the process to end"),
+            (signal.SIGTERM, "SIGTERM (termination request)", "asked the process to terminate"),
             (signal.SIGSYS, "SIGSYS (forbidden system call)", "seccomp"),
             (signal.SIGUSR1, "SIGUSR1", "sent that signal"),
             (signal.SIGRTMIN + 9, "signal", "sent that signal"),
@@ -78,8 +78,8 @@ class TestSignals:
         death = explain_exit(-signal.SIGSEGV, stacks=STACKS, request_id="r-1")
 
         assert death.text == (
-            "The process died of SIGSEGV (segmentation fault) while request r-1 was inside. The "
-            "last call was in __init__() of lightgbm/basic.py:812, called from score.py:9."
+            "The process was killed by SIGSEGV (segmentation fault) while it handled request r-1. "
+            "The last call was in __init__() of lightgbm/basic.py:812, called from score.py:9."
         )
 
     def test_every_signal_has_a_name(self) -> None:
@@ -103,8 +103,8 @@ class TestKilled:
         assert death.reason == "oom"
         assert death.text == (
             "Out of memory: the kernel killed the process, because the container's memory of "
-            "512.0 MiB was used up while request r-1 was inside. Its peak was 505.0 MiB. "
-            "The container's count of such kills went from 2 to 3."
+            "512.0 MiB was used up while it handled request r-1. Its peak was 505.0 MiB. "
+            "The container's counter of such kills rose from 2 to 3."
         )
         assert "WORKER_PRELOAD=true" in death.hint
 
@@ -120,18 +120,18 @@ class TestKilled:
         death = explain_exit(-signal.SIGKILL, oom_before=None, oom_after=1)
 
         assert death.reason == "oom"
-        assert "kills is 1." in death.text
+        assert "kills is now 1." in death.text
 
     def test_killed_from_outside(self) -> None:
         """The counter stood still, so it was not this container's limit."""
         death = explain_exit(-signal.SIGKILL, oom_before=3, oom_after=3)
 
         assert death == Death("signal", "The process was killed (SIGKILL).", death.hint)
-        assert "its counter did not move" in death.hint
+        assert "its out-of-memory counter did not change" in death.hint
 
     def test_nobody_knows(self) -> None:
         """Without a counter the usual cause is named as such."""
-        assert "Most often that is a lack of memory" in explain_exit(-signal.SIGKILL).hint
+        assert "The usual cause is a lack of memory" in explain_exit(-signal.SIGKILL).hint
 
 
 @pytest.mark.parametrize(("status", "phrase"), [(0, "os._exit(0)"), (1, "native library")])
@@ -164,12 +164,12 @@ class TestSlowStart:
     @pytest.mark.parametrize(
         ("file", "phrase"),
         [
-            ("/x/site-packages/urllib3/connection.py", "waits for the network"),
+            ("/x/site-packages/urllib3/connection.py", "waiting for the network"),
             ("/x/site-packages/debugpy/server/api.py", "Attach one"),
             ("/x/site-packages/joblib/numpy_pickle.py", "was loading a model"),
             ("/usr/lib/python3.11/subprocess.py", "another process"),
             ("/usr/lib/python3.11/threading.py", "its own threads"),
-            ("/app/features.py", "Raise WORKER_TIMEOUT"),
+            ("/app/features.py", "raise WORKER_TIMEOUT"),
         ],
     )
     def test_hint(self, file: str, phrase: str) -> None:

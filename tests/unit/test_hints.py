@@ -81,12 +81,12 @@ NATIVE = [
     ),
     (
         ImportError("/x/torch/_C.so: undefined symbol: _ZNK3c104Type"),
-        ["another version of a library", "reinstall both"],
+        ["a version of a library other than", "reinstall both"],
     ),
     (ImportError("/x/a.so: wrong ELF class: ELFCLASS32"), ["another kind of processor"]),
     (
         ValueError("numpy.dtype size changed, may indicate binary incompatibility."),
-        ["built for another numpy", "pip install 'numpy<2'"],
+        ["built for a numpy other than the one installed", "pip install 'numpy<2'"],
     ),
 ]
 
@@ -141,7 +141,7 @@ SURROUNDINGS = [
     (AssertionError("Torch not compiled with CUDA enabled"), ["no usable GPU", "--gpus all"]),
     (RuntimeError("Cannot re-initialize CUDA in forked subprocess."), ["without --preload"]),
     (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), ["GPU's memory is full"]),
-    (MemoryError(), ["memory that there is not.", "--preload true"]),
+    (MemoryError(), ["more memory than is available.", "--preload true"]),
     (OSError(errno.ENOMEM, "Cannot allocate memory"), ["Give the container more"]),
     (
         RuntimeError("cannot cache function 'f': no locator available for file '/x/y.py'"),
@@ -153,7 +153,7 @@ SURROUNDINGS = [
         OSError(errno.EROFS, "Read-only file system", "/home/u/.cache/huggingface/x"),
         ["ENV HF_HOME=/tmp/cache"],
     ),
-    (OSError(errno.ENOSPC, "No space left on device", "/data/x"), ["disk is full"]),
+    (OSError(errno.ENOSPC, "No space left on device", "/data/x"), ["share of it is full"]),
     (OSError(errno.ENOSPC, "No space left on device", "/dev/shm/x"), ["--shm-size=1g"]),
     (OSError(errno.EMFILE, "Too many open files"), ["ulimit -n"]),
     (OSError(errno.EADDRINUSE, "Address already in use"), ["no server of its own"]),
@@ -162,7 +162,7 @@ SURROUNDINGS = [
         [f"runs as uid {os.getuid()}", "may not write /no/such/file"],
     ),
     (socket.gaierror(-2, "Name or service not known"), ["calls another machine"]),
-    (urllib.error.URLError("timed out"), ["no way out to the network"]),
+    (urllib.error.URLError("timed out"), ["no access to the network"]),
     (
         urllib.error.URLError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed"),
         ["ENV SSL_CERT_FILE="],
@@ -179,7 +179,7 @@ SURROUNDINGS = [
     (OSError("[E050] Can't find model 'en_core_web_sm'."), ["spacy download en_core_web_sm"]),
     (
         FileNotFoundError(errno.ENOENT, "No such file", "https://example.org/model.pkl"),
-        ["an address, not a path"],
+        ["a URL, not a path"],
     ),
 ]
 
@@ -200,15 +200,15 @@ PYTHON = [
     (UserWarning("old"), ["a filter turned into an error"]),
     (
         RuntimeError("asyncio.run() cannot be called from a running event loop"),
-        ["Declare init() or run() async"],
+        ["Declare init() or run() with async def"],
     ),
-    (json.JSONDecodeError("Expecting value", "", 0), ["nothing to read"]),
+    (json.JSONDecodeError("Expecting value", "", 0), ["no JSON to read"]),
     (json.JSONDecodeError("Expecting value", "<html>", 0), ["a web page, not JSON"]),
     (
         json.JSONDecodeError("Unexpected UTF-8 BOM (decode using utf-8-sig)", "\ufeff{}", 0),
         ["utf-8-sig"],
     ),
-    (json.JSONDecodeError("Extra data", "{}\n{}", 2), ["more than one value"]),
+    (json.JSONDecodeError("Extra data", "{}\n{}", 2), ["more than one JSON value"]),
     (json.JSONDecodeError("Expecting value", "version https://git-lfs", 0), ["Git LFS pointer"]),
     (json.JSONDecodeError("Expecting value", "maybe", 0), ["It begins with: maybe"]),
 ]
@@ -290,7 +290,7 @@ class TestFiles:
 
         given = hint(error, folder=tmp_path)
 
-        assert given == "azureml-models/churn is there and holds no 2. It holds: 1."
+        assert given == "azureml-models/churn has no 2. It contains: 1."
 
     def test_the_only_one_of_its_kind(self, tmp_path: Path) -> None:
         (tmp_path / "regressor.onnx").touch()
@@ -353,7 +353,7 @@ class TestScript:
             ("<html>\n", "a web page"),
             ("x = 'abc\n", "A string begins here"),
             ("x = 1\u00a0+ 2\n", "an invisible character"),
-            ("x = 1 – 2\n", "was probably copied from a text"),
+            ("x = 1 – 2\n", "was probably copied from a formatted text"),
             ("  x = 1\n", "no line before it opens a block"),
             ("try:\n    pass\nexcept ValueError, e:\n    pass\n", "This is Python 2"),
             ("def f(:\n    pass\n", "Look at the marked line"),
@@ -370,7 +370,9 @@ class TestScript:
 def test_names_python_itself_lost() -> None:
     """The module that a newer Python no longer has."""
     missing = ModuleNotFoundError("No module named 'imp'", name="imp")
-    expected = "imp left Python with version 3.12" if sys.version_info >= (3, 12) else "imp"
+    expected = (
+        "imp was removed from Python in version 3.12" if sys.version_info >= (3, 12) else "imp"
+    )
 
     assert expected in hint(missing)
 

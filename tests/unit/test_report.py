@@ -432,7 +432,7 @@ def test_a_death(tmp_path: Path) -> None:
     report = report_death(
         stage="init()",
         script=script,
-        cause="The process died of SIGSEGV.",
+        cause="The process was killed by SIGSEGV.",
         hint="Reinstall.",
         stacks=f"Fatal Python error: Segmentation fault\n\nCurrent thread 0x00007f (most recent "
         f'call first):\n  File "{script}", line 5 in init\n  File "{ours}", line 99 in run_init\n',

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -54,19 +54,23 @@ class Case:
     @property
     def failing_line(self) -> str:
         """The user's line in which it happened."""
-        return self._source_from(lambda number, line: number == line)
+        return "\n".join(text for number, text, line in self._source if number == line)
 
     @property
     def failing_lines(self) -> str:
-        """That line and the next: a call may go on there."""
-        return self._source_from(lambda number, line: number >= line)
+        """That line and the next, in which a call may continue."""
+        return "\n".join(text for number, text, line in self._source if number >= line)
+
+    @property
+    def _source(self) -> list[tuple[int, str, int]]:
+        """The lines of the innermost frame: number, text and the number of the failing line."""
+        return [(*item, frame.line) for frame in self.frames[-1:] for item in frame.source]
 
     @property
     def from_user_code(self) -> bool:
         """Whether the innermost code that is not hidden is the user's own."""
-        kinds = [kind_of(place.file) for place in self.places]
-        visible = [kind for kind in kinds if kind != "hidden"]
-        return not visible or visible[-1] == "user"
+        kinds = [kind for place in self.places if (kind := kind_of(place.file)) != "hidden"]
+        return not kinds or kinds[-1] == "user"
 
     @property
     def innermost(self) -> FrameType | None:
@@ -80,6 +84,14 @@ class Case:
         """Whether the traceback goes through a file whose path ends like one of these."""
         return any(place.file.endswith(endings) for place in self.places)
 
+    def says(self, *texts: str) -> bool:
+        """Whether the message contains one of these texts."""
+        return any(text in self.message for text in texts)
+
+    def first_hint(self, hints: Mapping[str, str]) -> str:
+        """The hint for the first of these texts that the message contains; "" without one."""
+        return next((hint for text, hint in hints.items() if text in self.message), "")
+
     def folders(self) -> list[Path]:
         """The folders of the user's code: the script's own and the app root."""
         return list(dict.fromkeys([self.script.parent, self.app_root]))
@@ -88,16 +100,7 @@ class Case:
         """The case itself, then the errors that led to it, nearest first."""
         yield self
         for error, _ in behind(self.error):
-            yield self._of(error)
-
-    def _of(self, error: BaseException) -> Case:
-        return replace(self, error=error, frames=user_frames(error, self.app_root))
-
-    def _source_from(self, wanted: Callable[[int, int], bool]) -> str:
-        if not self.frames:
-            return ""
-        frame = self.frames[-1]
-        return "\n".join(text for number, text in frame.source if wanted(number, frame.line))
+            yield replace(self, error=error, frames=user_frames(error, self.app_root))
 
 
 def cause_of(error: BaseException) -> BaseException | None:
@@ -108,7 +111,7 @@ def cause_of(error: BaseException) -> BaseException | None:
 
 
 def members_of(error: BaseException) -> tuple[BaseException, ...]:
-    """The exceptions in a group; in Python 3.10 groups are a package's, of the same make."""
+    """The exceptions in a group; in Python 3.10 groups come from a backport of the same shape."""
     try:
         found = getattr(error, "exceptions", ())
     except Exception:  # a property of the user's
@@ -131,7 +134,7 @@ def behind(error: BaseException) -> Iterator[tuple[BaseException, bool]]:
 
 
 def _next(error: BaseException) -> list[tuple[BaseException, bool]]:
-    """What stands right behind an error, the nearest last."""
+    """The errors directly behind an error, the nearest last."""
     members = [(member, True) for member in reversed(members_of(error))]
     cause = cause_of(error)
     return members if cause is None else [*members, (cause, False)]
@@ -140,7 +143,7 @@ def _next(error: BaseException) -> list[tuple[BaseException, bool]]:
 def own_error(error: BaseException) -> BaseException:
     """The user's exception inside one of ours, or the error itself.
 
-    That a script is not there is ours to say: the exception below it is not the user's.
+    A missing script is reported by us: the exception below that error is not the user's.
     """
     cause = error.__cause__
     if not isinstance(error, EntryScriptError) or cause is None:

@@ -1,7 +1,7 @@
 """Why a scoring process ended: its status, signal, memory and last stack, put into words.
 
 What this cannot do: look into another container. A process killed from outside and one killed
-for want of memory on the machine itself look alike here, and the text says so.
+because the machine itself ran out of memory look alike here, and the text says so.
 """
 
 from __future__ import annotations
@@ -20,15 +20,8 @@ DEADLINE: Final = "deadline"
 START_TIMEOUT: Final = "start-timeout"
 STOPPED: Final = "stopped"
 
-REASONS: Final = (
-    SIGNAL,
-    OOM,
-    EXIT,
-    DEADLINE,
-    START_TIMEOUT,
-    STOPPED,
-)
-"""Every reason there is: a metric's label must have few values."""
+REASONS: Final = (SIGNAL, OOM, EXIT, DEADLINE, START_TIMEOUT, STOPPED)
+"""All reasons: a metric's label must have few values."""
 
 NEARLY_ALL: Final = 0.9
 """A peak above this share of the limit makes a SIGKILL a lack of memory, counter or not."""
@@ -42,7 +35,7 @@ class Death:
     ----------
     reason : one of :data:`REASONS`.
     text : what happened, for the log and the report.
-    hint : what is probably wrong and what to do; "" when nothing is.
+    hint : what is probably wrong and what to do; "" when there is nothing to say.
     """
 
     reason: str
@@ -52,12 +45,10 @@ class Death:
 
 @dataclass(frozen=True)
 class _Evidence:
-    returncode: int
     oom_before: int | None
     oom_after: int | None
     memory_limit: int | None
     peak_bytes: int | None
-    stacks: str
 
     @property
     def oom_counted(self) -> bool:
@@ -67,9 +58,8 @@ class _Evidence:
     @property
     def nearly_full(self) -> bool:
         """Whether the process alone came close to the limit."""
-        if not self.memory_limit or not self.peak_bytes:
-            return False
-        return self.peak_bytes >= NEARLY_ALL * self.memory_limit
+        limit, peak = self.memory_limit, self.peak_bytes
+        return bool(limit and peak and peak >= NEARLY_ALL * limit)
 
 
 def explain_exit(
@@ -89,16 +79,16 @@ def explain_exit(
     Parameters
     ----------
     returncode : as :mod:`subprocess` has it: negative for a signal.
-    oom_before, oom_after : the group's count of processes killed for want of memory, when this
-        one started and now.
+    oom_before, oom_after : the group's count of out-of-memory kills, when this process started
+        and now.
     memory_limit, peak_bytes : what the group may use, what this process used at most.
-    request_id : the request that was inside; "" when none was.
+    request_id : the request that was being handled; "" when none was.
     stacks : what faulthandler wrote.
     killed_for : the reason, when the front ended the process itself.
     start_limit : ``WORKER_TIMEOUT`` in seconds, when that was the reason.
     """
-    evidence = _Evidence(returncode, oom_before, oom_after, memory_limit, peak_bytes, stacks)
-    inside = f" while request {request_id} was inside" if request_id else ""
+    evidence = _Evidence(oom_before, oom_after, memory_limit, peak_bytes)
+    inside = f" while it handled request {request_id}" if request_id else ""
     if killed_for == START_TIMEOUT:
         return explain_start_timeout(start_limit, stacks=stacks)
     if killed_for in REASONS:
@@ -111,9 +101,9 @@ def explain_exit(
         return _out_of_memory(evidence, inside)
     if number == signal.SIGKILL:
         return Death(SIGNAL, f"The process was killed (SIGKILL){inside}.", _killed_hint(evidence))
-    last = _last_stack(stacks)
-    name, meaning = signal_name(number), _MEANINGS.get(number, "")
-    text = f"The process died of {name}{f' ({meaning})' if meaning else ''}{inside}.{last}"
+    meaning = f" ({_MEANINGS[number]})" if number in _MEANINGS else ""
+    text = f"The process was killed by {signal_name(number)}{meaning}{inside}."
+    text += _last_stack(stacks)
     return Death(SIGNAL, text, _SIGNAL_HINTS.get(number, _OTHER_SIGNAL))
 
 
@@ -159,11 +149,11 @@ def _signal_of(returncode: int) -> int | None:
 def _exited(status: int, inside: str) -> Death:
     text = f"The process ended by itself with status {status}{inside}."
     if status == 0:
-        hint = "Something called os._exit(0) or ended the main thread. A script must not."
+        hint = "Something called os._exit(0) or ended the main thread. A script must do neither."
     else:
         hint = (
-            "Something ended the process without an exception that could be caught: os._exit(), or "
-            "a native library that gave up. Its last output says why, if anything does."
+            "Something ended the process without raising an exception: os._exit(), or a native "
+            "library that aborted. The last output may say why."
         )
     return Death(EXIT, text, hint)
 
@@ -173,13 +163,13 @@ def _out_of_memory(evidence: _Evidence, inside: str) -> Death:
     peak = f" Its peak was {bytes_text(evidence.peak_bytes)}." if evidence.peak_bytes else ""
     counted = ""
     if evidence.oom_counted:
-        before = "" if evidence.oom_before is None else f"went from {evidence.oom_before} to "
-        counted = f" The container's count of such kills {before or 'is '}{evidence.oom_after}."
+        before = evidence.oom_before
+        change = "is now" if before is None else f"rose from {before} to"
+        counted = f" The container's counter of such kills {change} {evidence.oom_after}."
     return Death(
         OOM,
         f"Out of memory: the kernel killed the process, because the container's memory{limit} was "
-        f"used up{inside}."
-        f"{peak}{counted}",
+        f"used up{inside}.{peak}{counted}",
         "Give the container more memory, serve with fewer workers (WORKER_COUNT), share one model "
         "between them (WORKER_PRELOAD=true), or load the model in a smaller form.",
     )
@@ -188,12 +178,12 @@ def _out_of_memory(evidence: _Evidence, inside: str) -> Death:
 def _killed_hint(evidence: _Evidence) -> str:
     if evidence.oom_after is None:
         return (
-            "Most often that is a lack of memory: compare the model's size with the container's "
+            "The usual cause is a lack of memory: compare the model's size with the container's "
             "memory limit. It can also be kill -9 from outside."
         )
     return (
-        "The container's own memory limit was not the cause (its counter did not move). Either the "
-        "machine as a whole ran out of memory, or something sent kill -9."
+        "The container's own memory limit was not the cause (its out-of-memory counter did not "
+        "change). Either the machine as a whole ran out of memory, or something sent kill -9."
     )
 
 
@@ -220,23 +210,23 @@ def _slow_hint(stacks: str) -> str:
         if any(sign in file for sign in signs for file in files[:12]):
             return hint
     return (
-        "The stacks show where it was. Raise WORKER_TIMEOUT if it only needs more time; load less, "
-        "or load it from a local disk, if it does not."
+        "The stacks show where it was. If it only needs more time, raise WORKER_TIMEOUT; otherwise "
+        "load less, or load from a local disk."
     )
 
 
 _OUR_DOING: Final = {
     SIGNAL: "The process was ended by a signal",
-    OOM: "The process was ended for want of memory",
+    OOM: "The process was killed because memory ran out",
     EXIT: "The process ended",
-    DEADLINE: "The process was killed: run() went on past SCORING_TIMEOUT_MS and did not let "
-    "itself be interrupted",
+    DEADLINE: "The process was killed because run() exceeded SCORING_TIMEOUT_MS and could not be "
+    "interrupted",
     STOPPED: "The process was told to stop",
 }
 _OUR_HINTS: Final = {
-    DEADLINE: "Native code that does not return to Python cannot be interrupted, nor can an "
-    "except: that swallows the interruption. Make run() do less at once, or raise "
-    "SCORING_TIMEOUT_MS.",
+    DEADLINE: "Native code that does not return to Python cannot be interrupted, and neither can "
+    "code with a bare except: that swallows the interruption. Make run() do less work per "
+    "request, or raise SCORING_TIMEOUT_MS.",
 }
 _MEANINGS: Final[dict[int, str]] = {
     signal.SIGSEGV: "segmentation fault",
@@ -245,10 +235,10 @@ _MEANINGS: Final[dict[int, str]] = {
     signal.SIGFPE: "arithmetic error",
     signal.SIGILL: "illegal instruction",
     signal.SIGINT: "interrupt",
-    signal.SIGTERM: "asked to end",
+    signal.SIGTERM: "termination request",
     signal.SIGHUP: "hang-up",
     signal.SIGQUIT: "quit",
-    signal.SIGPIPE: "wrote to a closed pipe",
+    signal.SIGPIPE: "write to a closed pipe",
     signal.SIGSYS: "forbidden system call",
     signal.SIGTRAP: "trap",
     signal.SIGXCPU: "CPU time limit",
@@ -256,42 +246,43 @@ _MEANINGS: Final[dict[int, str]] = {
     signal.SIGALRM: "alarm",
 }
 _SIGNAL_HINTS: Final[dict[int, str]] = {
-    signal.SIGSEGV: "Native code touched memory that is not its own. Usual causes: packages built "
-    "for other versions of each other (numpy, torch), two copies of OpenMP or BLAS in one process, "
-    "a corrupt model file. Reinstall the package named last, and try with one thread "
-    "(OMP_NUM_THREADS=1).",
-    signal.SIGABRT: "Native code gave up: a C++ exception nobody caught, a failed assertion, or "
-    "damaged memory. Its message, if it left one, is in the output.",
-    signal.SIGBUS: "Memory that is backed by a file went away. Usual causes: shared memory that "
-    "is too small (docker run --shm-size=1g; in Kubernetes an emptyDir of medium Memory at "
+    signal.SIGSEGV: "Native code accessed memory that does not belong to it. Usual causes: "
+    "packages built against different versions of each other (numpy, torch), two copies of OpenMP "
+    "or BLAS in one process, a corrupt model file. Reinstall the package named last, and try one "
+    "thread (OMP_NUM_THREADS=1).",
+    signal.SIGABRT: "Native code aborted: an uncaught C++ exception, a failed assertion, or "
+    "corrupted memory. Its message, if it wrote one, is in the output.",
+    signal.SIGBUS: "Memory backed by a file is no longer available. Usual causes: shared memory "
+    "that is too small (docker run --shm-size=1g; in Kubernetes an emptyDir of medium Memory at "
     "/dev/shm), or a model file that was replaced while it was mapped.",
     signal.SIGFPE: "Native code divided by zero, most often in integers.",
     signal.SIGILL: "The processor lacks an instruction that a package was built for, such as AVX "
-    "or AVX2 (see the flags in /proc/cpuinfo), or it emulates another kind. Use a build of the "
-    "package for this processor, or run on a newer one.",
-    signal.SIGTERM: "Somebody asked the process to end: a script that calls kill, or a tool that "
-    "does. The server itself does not end its workers so.",
-    signal.SIGINT: "Ctrl-C, or a script that sends the signal.",
-    signal.SIGSYS: "The container's seccomp profile forbids a system call. Try once with "
-    "--security-opt seccomp=unconfined to see whether that is it.",
+    "or AVX2 (see the flags in /proc/cpuinfo), or it is emulating another architecture. Use a "
+    "build of the package for this processor, or run on a newer one.",
+    signal.SIGTERM: "Something asked the process to terminate: a script or a tool that calls kill. "
+    "The server itself does not end its workers this way.",
+    signal.SIGINT: "Someone pressed Ctrl-C, or a script sent the signal.",
+    signal.SIGSYS: "The container's seccomp profile forbids a system call. Run it once with "
+    "--security-opt seccomp=unconfined to confirm that.",
     signal.SIGXCPU: "The limit on CPU time (ulimit -t) was reached.",
     signal.SIGXFSZ: "The limit on file size (ulimit -f) was reached.",
-    signal.SIGALRM: "The script set an alarm and nothing took it.",
+    signal.SIGALRM: "The script set an alarm and did not handle the signal.",
 }
-_OTHER_SIGNAL: Final = "The script, or something outside, sent that signal."
+_OTHER_SIGNAL: Final = "The script, or something outside it, sent that signal."
 _SLOW: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     (
         ("debugpy", "ptvsd", "pydevd"),
-        "It waits for a debugger. Attach one, or remove wait_for_client() / wait_for_attach().",
+        "It is waiting for a debugger. Attach one, or remove wait_for_client() or "
+        "wait_for_attach().",
     ),
     (
         ("urllib3", "/requests/", "/http/client.py", "/ssl.py", "/socket.py", "urllib/request.py"),
-        "It waits for the network. A container often has no way out: put what is fetched into the "
-        "image or the model's folder.",
+        "It is waiting for the network. Containers often have no access to it: put what is "
+        "downloaded into the image or the model's folder.",
     ),
     (
         ("/subprocess.py", "/multiprocessing/"),
-        "It waits for another process. Look whether that one hangs, or waits for input.",
+        "It is waiting for another process. Check whether that process hangs or waits for input.",
     ),
     (
         ("joblib/numpy_pickle", "/pickle.py", "torch/serialization", "safetensors"),
@@ -300,7 +291,7 @@ _SLOW: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     ),
     (
         ("/threading.py", "/queue.py", "concurrent/futures"),
-        "It waits for one of its own threads. A lock that is taken twice, or a thread that died, "
-        "looks like this.",
+        "It is waiting for one of its own threads. A lock that is acquired twice, or a thread "
+        "that died, can cause this.",
     ),
 )

@@ -51,8 +51,7 @@ class Frame:
 
     def alone(self) -> Frame:
         """The frame with its own line only."""
-        own = tuple(item for item in self.source if item[0] == self.line)
-        return replace(self, source=own)
+        return replace(self, source=tuple(item for item in self.source if item[0] == self.line))
 
 
 def user_frames(error: BaseException, app_root: Path) -> list[Frame]:
@@ -89,10 +88,8 @@ def our_fault(error: BaseException) -> str:
     ours = [place for place in places if _inside(os.path.realpath(place.file), str(_PACKAGE))]
     if not ours:
         return ""
-    last = ours[-1]
-    return (
-        f"raised in {os.path.relpath(last.file, _PACKAGE.parent)}, line {last.line}, {last.where}"
-    )
+    file = os.path.relpath(ours[-1].file, _PACKAGE.parent)
+    return f"raised in {file}, line {ours[-1].line}, {ours[-1].where}"
 
 
 @dataclass(frozen=True)
@@ -123,18 +120,16 @@ def kind_of(file: str) -> str:
     if file.startswith("<") or not file:
         return "hidden"
     path = os.path.realpath(file)
-    if any(_inside(path, folder) for folder in _OURS):
-        return "hidden"
-    if any(_inside(path, place) for place in _import_system()):
+    if any(_inside(path, place) for place in (*_OURS, *_import_system())):
         return "hidden"
     if _INSTALLED.intersection(Path(path).parts):
         return "library"
     return "standard" if any(_inside(path, folder) for folder in _standard_folders()) else "user"
 
 
-def frame_at(file: str, line: int, function: str, app_root: Path) -> Frame:
-    """Make a frame, with lines around it, of a place known by name and number."""
-    return _frame(Place(file, line, function), app_root, around=(2, 1))
+def frame_at(place: Place, app_root: Path) -> Frame:
+    """Make a frame, with lines around it, of a place."""
+    return _frame(place, app_root, around=(2, 1))
 
 
 def shown_path(file: str, app_root: Path) -> str:
@@ -159,10 +154,10 @@ def short_library_path(file: str) -> str:
 
 def format_frames(frames: Sequence[Frame]) -> list[str]:
     """Write frames as lines of text, the failing line marked with ``>``."""
-    return [line for frame in frames for line in format_frame(frame)]
+    return [line for frame in frames for line in _format_frame(frame)]
 
 
-def format_frame(frame: Frame) -> list[str]:
+def _format_frame(frame: Frame) -> list[str]:
     """Write one frame: its place, then its numbered lines."""
     if not frame.file:
         return [f"... {frame.line} more frames ..."]
@@ -213,7 +208,7 @@ def _shown_line(text: str) -> str:
 def _collapsed(places: Sequence[Place]) -> list[Place]:
     """Leave out the middle of a deep call path; ``Place("", n, "")`` stands for n frames.
 
-    Of a recursion only the beginning: where it ends is chance.
+    Of a recursion only the beginning is kept: where it ends is chance.
     """
     if len(places) <= MOST_FRAMES:
         return list(places)

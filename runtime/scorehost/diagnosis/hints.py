@@ -80,20 +80,15 @@ _BY_STAGE: Final[dict[str, str]] = {
 
 
 def hint_for(case: Case) -> str:
-    """Find the hint for a failure; never raises.
-
-    Parameters
-    ----------
-    case : the failure.
-    """
+    """Find the hint for a failure; never raises."""
     if hint := known_hint(case):
         return hint
-    repeat = f"To see it again without serving:\n    scorehost check {case.script.name}"
+    repeat = f"To reproduce it without serving:\n    scorehost check {case.script.name}"
     return f"{_BY_STAGE.get(case.stage, '')} {repeat}".strip()
 
 
 def known_hint(case: Case) -> str:
-    """Find what a rule says of a failure; "" when none knows it."""
+    """Find the hint of the first rule that recognises a failure; "" when none does."""
     for link in case.chain():
         for rule in RULES:
             if hint := _asked(rule, link):
@@ -102,7 +97,7 @@ def known_hint(case: Case) -> str:
 
 
 def _asked(rule: Rule, case: Case) -> str:
-    """A rule that stumbles has no answer: a hint must never replace the error it is about."""
+    """Ask one rule. One that raises has no hint: it must never replace the error itself."""
     with contextlib.suppress(Exception):
         return rule(case)
     return ""

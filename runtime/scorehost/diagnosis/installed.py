@@ -68,7 +68,7 @@ def version_of(top: str) -> tuple[str, str]:
 def version_line(top: str) -> str:
     """Say which version of a module's package is here."""
     package, version = version_of(top)
-    return f"{package} {version} is installed." if package else f"{top} is there."
+    return f"{package} {version} is installed." if package else f"{top} is installed."
 
 
 def closest(name: str, names: Iterable[str]) -> str | None:

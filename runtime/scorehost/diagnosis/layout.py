@@ -126,7 +126,7 @@ def _lines(text: str, prose: bool) -> list[str]:
 
 
 def _shorten(parts: list[_Part]) -> bool:
-    """Take a line out of the longest soft part; False when there is none to take."""
+    """Take a line out of the longest soft part; False when there is nothing left to take."""
     soft = [part for part in parts if not part.firm and part.lines]
     if not soft:
         return False

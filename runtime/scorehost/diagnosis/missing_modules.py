@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+from scorehost.diagnosis import own_files
 from scorehost.diagnosis.case import Case
 from scorehost.diagnosis.frames import kind_of
 from scorehost.diagnosis.installed import (
@@ -23,18 +24,10 @@ from scorehost.diagnosis.module_names import (
     PYTHON_2,
     distribution_of,
 )
-from scorehost.diagnosis.own_files import (
-    importable,
-    listed_in,
-    names_in,
-    own_file,
-    python_files,
-    relative,
-)
 
 
 def missing_module(case: Case) -> str:
-    """No module of that name."""
+    """There is no module of that name."""
     error = case.error
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         return ""
@@ -58,19 +51,19 @@ def _wanted(case: Case, name: str) -> str:
 
 
 def relative_import(case: Case) -> str:
-    """The entry script is no part of a package."""
+    """The entry script is not part of a package."""
     if not isinstance(case.error, ImportError) or "relative import" not in case.message:
         return ""
     match = re.match(r"\s*from\s+\.+(\w+)\s+(import .*)", case.failing_line)
     example = f" Write:\n    from {match[1]} {match[2]}" if match else ""
     return (
-        f"{case.script.name} is imported on its own, not as part of a package; modules beside it "
-        f"are imported by their plain names.{example}"
+        f"{case.script.name} is imported on its own, not as part of a package; import the modules "
+        f"beside it by their plain names.{example}"
     )
 
 
 def missing_name(case: Case) -> str:
-    """The module is there and has no such name."""
+    """The module exists and has no such name."""
     error = case.error
     if not isinstance(error, ImportError) or isinstance(error, ModuleNotFoundError):
         return ""
@@ -106,28 +99,25 @@ def circular_attribute(case: Case) -> str:
 
 def _left_python(top: str) -> str:
     if top in PYTHON_2:
-        return f"{top} is Python 2's name. In Python 3 the module is called {PYTHON_2[top]}."
+        return f"{top} is the Python 2 name. In Python 3 the module is called {PYTHON_2[top]}."
     since, package = LEFT_PYTHON.get(top, ("99", ""))
     if sys.version_info[:2] < tuple(int(part) for part in since.split(".")):
         return ""
-    hint = f"{top} left Python with version {since}; this is Python {_python()}."
-    return f"{hint} A package brings it back:\n    pip install {package}" if package else hint
+    hint = f"{top} was removed from Python in version {since}; this is Python {_python()}."
+    return f"{hint} A package provides it:\n    pip install {package}" if package else hint
 
 
 def _nearby(case: Case, name: str) -> str:
     """A file of the user's with nearly that name."""
-    siblings = importable(case.folders())
+    siblings = own_files.importable(case.folders())
     near = closest(name.partition(".")[0], siblings)
-    if near is None:
-        return ""
-    where = siblings[near]
-    return f"Did you mean {near}? {where} is there."
+    return f"Did you mean {near}? {siblings[near]} exists." if near else ""
 
 
 def _elsewhere_in_app(case: Case, top: str) -> str:
     """A file of that name, but in a folder that is not searched."""
     for folder in case.folders():
-        for path in python_files(folder):
+        for path in own_files.python_files(folder):
             if path.stem == top or (path.name == "__init__.py" and path.parent.name == top):
                 return _in_a_subfolder(case, path, folder)
     return ""
@@ -140,7 +130,7 @@ def _in_a_subfolder(case: Case, path: Path, folder: Path) -> str:
         return ""
     dotted = ".".join(relative.with_suffix("").parts)
     return (
-        f"{relative} is there, but only the app root and the script's own folder are searched for "
+        f"{relative} exists, but only the app root and the script's own folder are searched for "
         f"modules. Import it as {dotted}, or move it beside {case.script.name}."
     )
 
@@ -149,25 +139,24 @@ def _near_installed(top: str) -> str:
     if distribution_of(top) != top:
         return ""
     near = closest(top, [*installed_modules(), *sys.stdlib_module_names])
-    return f"Did you mean {near}? That is installed." if near and near != top else ""
+    return f"Did you mean {near}? That module is installed." if near and near != top else ""
 
 
 def _not_installed(case: Case, name: str, top: str) -> str:
     package = distribution_of(name)
     if package == top:
         hint = (
-            f"{top} is not installed. If it is a package, it most likely has the same name; if it "
-            f"is a file of yours, put it beside {case.script.name} or in the app root."
+            f"{top} is not installed. If it belongs to a package, that most likely has the same "
+            f"name; if it is your own file, put it beside {case.script.name} or in the app root."
         )
     else:
         hint = f"The module {name} comes with the package {package}, which is not installed."
     if not case.from_user_code:
         hint = f"A package that the script imports needs {name}. {hint}"
-    listed = listed_in(case, package)
-    if listed:
+    if listed := own_files.listed_in(case, package):
         hint += (
-            f" {listed} lists it, so the packages were not installed from it, or into another "
-            "Python."
+            f" {listed} lists it, so either its packages were not installed or they were installed "
+            "for another Python."
         )
     return f"{hint} This is Python {_python()} at {sys.executable}.\n    pip install {package}"
 
@@ -180,14 +169,14 @@ def _missing_submodule(case: Case, name: str, top: str) -> str:
     if is_namespace(top):
         package = distribution_of(name)
         return (
-            f"{top} is a name that several packages share; the one with {name} is not installed."
+            f"Several packages share the name {top}; the one that provides {name} is not installed."
             f"\n    pip install {package}"
         )
     parent, _, last = name.rpartition(".")
     near = closest(last, submodules(parent))
-    also = f" Did you mean {parent}.{near}?" if near else ""
+    mean = _mean(near and f"{parent}.{near}")
     return (
-        f"{version_line(top)} It has no module {name}.{also} The script was probably written "
+        f"{version_line(top)} It has no module {name}.{mean} The script was probably written "
         "for another version; install that one, or change the import."
     )
 
@@ -212,37 +201,37 @@ def _hides_installed(case: Case, module: str) -> str:
     loaded = getattr(sys.modules.get(top), "__file__", None) or ""
     if top not in sys.stdlib_module_names and top not in installed_modules():
         return ""
-    own = Path(loaded) if loaded else own_file(case, top)
+    own = Path(loaded) if loaded else own_files.own_file(case, top)
     if own is None or kind_of(str(own)) != "user":
         return ""
     return (
-        f"Your file {relative(own, case)} hides the installed module {top}. Rename it (and "
-        "delete its __pycache__)."
+        f"Your file {own_files.relative(own, case)} hides the installed module {top}. Rename it "
+        "(and delete its __pycache__)."
     )
 
 
 def _not_in_own_module(wanted: str, file: Path, case: Case) -> str:
-    names = names_in(file)
-    near = closest(wanted, names)
-    mean = f" Did you mean {near}?" if near else ""
+    names = own_files.names_in(file)
     listed = ", ".join(names[:12]) or "nothing"
-    return f"{relative(file, case)} defines no {wanted}.{mean} It has: {listed}."
+    mean = _mean(closest(wanted, names))
+    return f"{own_files.relative(file, case)} does not define {wanted}.{mean} It defines: {listed}."
 
 
 def _not_in_package(wanted: str, module: str) -> str:
     top = module.partition(".")[0]
     line = version_line(top)
     if (module, wanted) in MOVED_NAMES:
-        return (
-            f"{line} {wanted} is no longer in {module}; use instead:\n    "
-            + (MOVED_NAMES[module, wanted])
-        )
-    near = closest(wanted, dir(sys.modules.get(module)))
-    mean = f" Did you mean {near}?" if near else ""
+        instead = MOVED_NAMES[module, wanted]
+        return f"{line} {wanted} is no longer in {module}; use instead:\n    {instead}"
+    mean = _mean(closest(wanted, dir(sys.modules.get(module))))
     return (
         f"{line} Its module {module} has no {wanted}.{mean} Either the script or another package "
         "was written for another version; pin the version it was written for."
     )
+
+
+def _mean(near: str | None) -> str:
+    return f" Did you mean {near}?" if near else ""
 
 
 def _python() -> str:

@@ -12,6 +12,7 @@ from scorehost.diagnosis.frames import shown_path
 from scorehost.errors import ModelNotFound
 from scorehost.model_path import MODELS_FOLDER
 
+_MOST_LISTED = 8
 _VARIABLE = "AZUREML_MODEL_DIR"
 _MODEL_SUFFIXES = frozenset({
     ".pkl", ".pickle", ".joblib", ".onnx", ".pt", ".pth", ".h5", ".keras", ".bst", ".ubj",
@@ -37,14 +38,14 @@ def no_model_dir(case: Case) -> str:
     if not missing and not joined:
         return ""
     return (
-        f"{_VARIABLE} is not set, because there are no models below {case.app_root}. Put them into "
+        f"{_VARIABLE} is not set, because there are no models below {case.app_root}. Put them in "
         f"{MODELS_FOLDER}/<name>/<version>/ there, or name their folder:\n"
         f"    scorehost serve {case.script.name} --model-dir PATH"
     )
 
 
 def file_not_found(case: Case) -> str:
-    """A file that the script opens is not there."""
+    """A file that the script opens does not exist."""
     path = path_of(case)
     if not isinstance(case.error, FileNotFoundError) or path is None:
         return ""
@@ -54,7 +55,7 @@ def file_not_found(case: Case) -> str:
             "(apt-get install), or do its work in Python."
         )
     if str(path).startswith(("http:", "https:", "wasbs:", "abfss:", "s3:", "gs:")):
-        return "This is an address, not a path. Download the file when the image is built."
+        return "This is a URL, not a path. Download the file when the image is built."
     return _relative_path(case, path) or _near_path(case, path) or _missing_below(case, path)
 
 
@@ -64,15 +65,14 @@ def folder_not_file(case: Case) -> str:
     if path is None:
         return ""
     if isinstance(case.error, NotADirectoryError):
-        return f"{_first_file_above(path)} is a file; nothing can be below it."
+        return f"{_first_file_above(path)} is a file, so no path can lead below it."
     if not isinstance(case.error, IsADirectoryError):
         return ""
-    held = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+    held = _entries(path) if path.is_dir() else []
     if not held:
         return f"{_shown(case, path)} is empty: the model was not copied or mounted into it."
-    files = ", ".join(held[:8]) + (", ..." if len(held) > 8 else "")
     return (
-        f"{_shown(case, path)} is a folder. It holds: {files}. Name the file in it:\n"
+        f"{_shown(case, path)} is a folder. It contains: {_listed(held)}. Name the file in it:\n"
         f"    os.path.join(path, {_likeliest(path, held)!r})"
     )
 
@@ -88,7 +88,7 @@ def path_of(case: Case) -> Path | None:
 
 
 def concerns_models(case: Case) -> bool:
-    """Whether the models that there are belong into the report."""
+    """Whether the report should list the models that exist."""
     if isinstance(case.error, ModelNotFound) or _VARIABLE in case.failing_lines:
         return True
     path = path_of(case)
@@ -101,16 +101,15 @@ def _relative_path(case: Case, path: Path) -> str:
     for folder in case.folders():
         if (folder / path).exists():
             return (
-                f"A relative path counts from the current directory, {Path.cwd()}, but the file is "
-                f"{folder / path}. Begin at the script's folder:\n"
+                f"A relative path starts at the current directory, {Path.cwd()}, but the file is "
+                f"{folder / path}. Start at the script's folder:\n"
                 f"    os.path.join(os.path.dirname(__file__), {str(path)!r})"
             )
-    found = _anywhere(case, path.name)
-    if found is not None:
+    if found := _anywhere(case, path.name):
         return f"There is no {path} in {Path.cwd()}, but there is {found}."
     return (
-        f"A relative path counts from the current directory, {Path.cwd()}; there is no {path} in "
-        f"it, nor beside {case.script.name}. Was the file copied into the image?"
+        f"A relative path starts at the current directory, {Path.cwd()}; there is no {path} in "
+        f"it or beside {case.script.name}. Was the file copied into the image?"
     )
 
 
@@ -118,31 +117,35 @@ def _near_path(case: Case, path: Path) -> str:
     parent = path.parent
     if not parent.is_dir():
         return ""
-    names = sorted(entry.name for entry in parent.iterdir())
+    names = _entries(parent)
     near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
     if near:
         return f"Did you mean {_shown(case, parent / near[0])}?"
+    missing = f"There is no {path.name} in {_shown(case, parent)}"
     single = [name for name in names if (parent / name).suffix == path.suffix and path.suffix]
     if len(single) == 1:
-        return f"There is no {path.name} in {_shown(case, parent)}, but there is {single[0]}."
-    found = _anywhere(case, path.name)
-    if found is not None:
-        return (
-            f"There is no {path.name} in {_shown(case, parent)}, but there is "
-            f"{_shown(case, found)}."
-        )
-    held = ", ".join(names[:8]) or "nothing"
-    return f"{_shown(case, parent)} holds: {held}. The file was not copied or mounted there."
+        return f"{missing}, but there is {single[0]}."
+    if found := _anywhere(case, path.name):
+        return f"{missing}, but there is {_shown(case, found)}."
+    return f"{missing}: it was not copied or mounted there. The folder contains: {_listed(names)}."
 
 
 def _missing_below(case: Case, path: Path) -> str:
     last = next((folder for folder in path.parents if folder.is_dir()), Path("/"))
     following = path.relative_to(last).parts[0]
-    names = sorted(entry.name for entry in last.iterdir())
-    held = ", ".join(names[:8]) or "nothing"
+    names = _entries(last)
     near = difflib.get_close_matches(following, names, n=1, cutoff=0.6)
     mean = f" Did you mean {near[0]}?" if near else ""
-    return f"{_shown(case, last)} is there and holds no {following}.{mean} It holds: {held}."
+    return f"{_shown(case, last)} has no {following}.{mean} It contains: {_listed(names)}."
+
+
+def _entries(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def _listed(names: list[str]) -> str:
+    shown = names[:_MOST_LISTED] + ["..."] * (len(names) > _MOST_LISTED)
+    return ", ".join(shown) or "nothing"
 
 
 def _anywhere(case: Case, name: str, most: int = 5000) -> Path | None:

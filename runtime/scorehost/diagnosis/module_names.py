@@ -100,19 +100,13 @@ DISTRIBUTIONS: Final[dict[str, str]] = {
 """Top-level module to package."""
 
 NAMESPACES: Final[dict[str, str]] = {
-    "azure.ai.ml": "azure-ai-ml",
     "azure.core": "azure-core",
     "azure.cosmos": "azure-cosmos",
     "azure.eventhub": "azure-eventhub",
     "azure.identity": "azure-identity",
-    "azure.keyvault.keys": "azure-keyvault-keys",
-    "azure.keyvault.secrets": "azure-keyvault-secrets",
-    "azure.monitor.opentelemetry": "azure-monitor-opentelemetry",
     "azure.servicebus": "azure-servicebus",
-    "azure.storage.blob": "azure-storage-blob",
     "azure.storage.filedatalake": "azure-storage-file-datalake",
     "azure.storage.fileshare": "azure-storage-file-share",
-    "azure.storage.queue": "azure-storage-queue",
     "azureml.automl.runtime": "azureml-automl-runtime",
     "azureml.contrib.services": "azureml-contrib-services",
     "azureml.core": "azureml-core",
@@ -122,11 +116,8 @@ NAMESPACES: Final[dict[str, str]] = {
     "azureml.train.automl": "azureml-train-automl-runtime",
     "google.api_core": "google-api-core",
     "google.auth": "google-auth",
-    "google.cloud.aiplatform": "google-cloud-aiplatform",
-    "google.cloud.bigquery": "google-cloud-bigquery",
     "google.cloud.pubsub_v1": "google-cloud-pubsub",
     "google.cloud.secretmanager": "google-cloud-secret-manager",
-    "google.cloud.storage": "google-cloud-storage",
     "google.generativeai": "google-generativeai",
     "google.oauth2": "google-auth",
     "google.protobuf": "protobuf",
@@ -136,7 +127,11 @@ NAMESPACES: Final[dict[str, str]] = {
     "snowflake.connector": "snowflake-connector-python",
     "sklearn.externals.joblib": "joblib",
 }
-"""Module inside a namespace that several packages share, to package; the longest match counts."""
+"""Module inside a namespace that several packages share, to package; the longest match counts.
+
+Below ``azure`` and ``google`` a package has the name of its module's first three parts, unless it
+is listed here.
+"""
 
 LEFT_PYTHON: Final[dict[str, tuple[str, str]]] = {
     "_bootlocale": ("3.10", ""),
@@ -157,7 +152,7 @@ LEFT_PYTHON: Final[dict[str, tuple[str, str]]] = {
     "symbol": ("3.10", ""),
     "telnetlib": ("3.13", "standard-telnetlib"),
 }
-"""Standard module to the Python that came without it and the package that brings it back."""
+"""Standard module to the Python version that removed it and the package that provides it."""
 
 PYTHON_2: Final[dict[str, str]] = {
     "ConfigParser": "configparser",
@@ -171,7 +166,7 @@ PYTHON_2: Final[dict[str, str]] = {
     "urllib2": "urllib.request",
     "urlparse": "urllib.parse",
 }
-"""Python 2's name to Python 3's."""
+"""Python 2 name to Python 3 name."""
 
 MOVED_NAMES: Final[dict[tuple[str, str], str]] = {
     ("collections", "Callable"): "from collections.abc import Callable",

@@ -66,13 +66,33 @@ APT_PACKAGES: Final[dict[str, str]] = {
 }
 """Library to the Debian package that holds it."""
 
+_WRONG_PROCESSOR: Final = (
+    "A compiled module was built for another kind of processor. Install the packages in the image "
+    "itself; a folder of packages copied from another machine cannot work."
+)
+_UNLOADABLE: Final[dict[str, str]] = {
+    "undefined symbol": "A compiled module was built against a version of a library other than the "
+    "one it found. Packages that belong together (such as torch and torchvision) have to be "
+    "installed in versions made for each other; reinstall both from the same source.",
+    "wrong ELF class": _WRONG_PROCESSOR,
+    "Exec format error": _WRONG_PROCESSOR,
+}
+_NUMPY_MISMATCH: Final = (
+    "numpy.dtype size changed",
+    "numpy.ndarray size changed",
+    "numpy.ufunc size changed",
+    "compiled using NumPy 1.x cannot be run",
+    "numpy.core.multiarray failed to import",
+    "_ARRAY_API not found",
+    "compiled against API version",
+)
 _MISSING = re.compile(r"(?P<name>lib[\w.+-]+?\.so[\w.]*): cannot open shared object file")
 _VERSION = re.compile(r"version [`'](?P<version>(?:GLIBC|GLIBCXX|CXXABI)_[\d.]+)' not found")
 _GPU = re.compile(r"lib(cuda|cudart|cublas|cublasLt|cudnn|cufft|curand|nvinfer|nccl)\w*\.so")
 
 
 def missing_library(case: Case) -> str:
-    """A shared library is not there, or only another version of it."""
+    """A shared library is missing, or only another version of it is installed."""
     message = case.message
     if match := _MISSING.search(message):
         return _install(match["name"])
@@ -80,59 +100,38 @@ def missing_library(case: Case) -> str:
         return _too_old(match["version"])
     if "static TLS block" in message:
         return _tls(message)
-    if "undefined symbol" in message:
-        return (
-            "A compiled module was built against another version of a library than the one it "
-            "found. Packages that belong together (torch and torchvision, for one) have to be "
-            "installed in versions made for each other; reinstall both from the same source."
-        )
-    if "wrong ELF class" in message or "Exec format error" in message:
-        return (
-            "A compiled module was built for another kind of processor. Install the packages "
-            "in the image itself; a folder of packages copied from another machine cannot work."
-        )
-    return ""
+    return case.first_hint(_UNLOADABLE)
 
 
 def numpy_mismatch(case: Case) -> str:
     """A compiled package and numpy belong to different generations."""
-    message = case.message
-    signs = (
-        "numpy.dtype size changed",
-        "numpy.ndarray size changed",
-        "numpy.ufunc size changed",
-        "compiled using NumPy 1.x cannot be run",
-        "numpy.core.multiarray failed to import",
-        "_ARRAY_API not found",
-        "compiled against API version",
-    )
-    if not any(sign in message for sign in signs):
+    if not case.says(*_NUMPY_MISMATCH):
         return ""
     return (
-        "A compiled package was built for another numpy than the one installed. Install versions "
-        "that fit together: a newer release of that package, or, for packages that know only "
-        "numpy 1:\n    pip install 'numpy<2'"
+        "A compiled package was built for a numpy other than the one installed. Install compatible "
+        "versions: a newer release of that package, or, for packages that support only numpy 1:\n"
+        "    pip install 'numpy<2'"
     )
 
 
 def _install(name: str) -> str:
     if _GPU.search(name):
         return (
-            f"{name} belongs to the GPU driver or to CUDA, and this machine or container does "
-            "not show it. Start the container with --gpus all on a machine with an NVIDIA GPU, "
-            "or install the CPU build of the package."
+            f"{name} belongs to the GPU driver or to CUDA, and it is not available on this machine "
+            "or in this container. Start the container with --gpus all on a machine with an NVIDIA "
+            "GPU, or install the CPU build of the package."
         )
     advice = ""
     if name in {"libGL.so.1", "libgthread-2.0.so.0", "libSM.so.6", "libXext.so.6"}:
         advice = (
-            "\nOpenCV needs it only to open windows. The package opencv-python-headless does "
-            "without; install it instead of opencv-python."
+            "\nOpenCV needs it only to open windows. Instead of opencv-python, install "
+            "opencv-python-headless, which does not need it."
         )
     package = APT_PACKAGES.get(name)
     if package is None:
         return (
             f"The system library {name} is not installed. In a Debian or Ubuntu image, find the "
-            f"package that holds it and install that:\n    apt-file search {name}{advice}"
+            f"package that contains it and install that:\n    apt-file search {name}{advice}"
         )
     return (
         f"The system library {name} is not installed. In a Debian or Ubuntu image:\n"
@@ -152,6 +151,6 @@ def _too_old(version: str) -> str:
 def _tls(message: str) -> str:
     library = message.partition(": cannot allocate")[0].split(": ")[-1]
     return (
-        "This library has to be loaded earlier. Import the package that raised before all others "
-        f"in the script, or set this in the image:\n    ENV LD_PRELOAD={library}"
+        "This library has to be loaded earlier. Import the package that raised the error before "
+        f"all others in the script, or set this in the image:\n    ENV LD_PRELOAD={library}"
     )

@@ -11,12 +11,8 @@ from typing import Final
 from scorehost.diagnosis.case import Case
 
 _REQUIREMENTS: Final = (
-    "requirements.txt",
-    "conda.yml",
-    "conda.yaml",
-    "environment.yml",
-    "pyproject.toml",
-)
+    "requirements.txt", "conda.yml", "conda.yaml", "environment.yml", "pyproject.toml",
+)  # fmt: skip
 _MOST_FILES: Final = 2000
 """Entries looked at; a model of a million files must not stall a failing start."""
 
@@ -48,17 +44,14 @@ def python_files(folder: Path) -> Iterator[Path]:
 
 def own_file(case: Case, top: str) -> Path | None:
     """The user's file that an import of this name would find."""
-    for folder in case.folders():
-        if (folder / f"{top}.py").is_file():
-            return folder / f"{top}.py"
-    return None
+    candidates = (folder / f"{top}.py" for folder in case.folders())
+    return next((file for file in candidates if file.is_file()), None)
 
 
 def names_in(file: Path) -> list[str]:
     """Names that a file defines at module level."""
-    body = ast.parse(file.read_bytes()).body
     names: list[str] = []
-    for node in body:
+    for node in ast.parse(file.read_bytes()).body:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             names.append(node.name)
         elif isinstance(node, ast.Assign):
@@ -79,7 +72,5 @@ def listed_in(case: Case, package: str) -> str:
 
 def relative(path: Path, case: Case) -> Path:
     """A path as the user knows it: from the script's folder or the app root."""
-    for folder in case.folders():
-        if path.is_relative_to(folder):
-            return path.relative_to(folder)
-    return path
+    folder = next((folder for folder in case.folders() if path.is_relative_to(folder)), None)
+    return path.relative_to(folder) if folder else path

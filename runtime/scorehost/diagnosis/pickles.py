@@ -24,15 +24,42 @@ _UNPICKLING_FILES = (
 _FIRST_BYTES: Final[dict[str, str]] = {
     "v": "a Git LFS pointer: its text begins with 'version https://git-lfs'. Fetch the model "
     "itself (git lfs pull) before it is registered or copied",
-    "<": "a web page or XML: a download went wrong or wants a login",
-    "P": "a zip archive, as numpy.savez, torch.save and Keras make them. Load it with the library "
+    "<": "a web page or XML: a download failed or requires a login",
+    "P": "a zip archive, as written by numpy.savez, torch.save and Keras. Load it with the library "
     "that saved it",
-    "\\x1f": "compressed with gzip. Open it with gzip.open, or load it with joblib",
-    "\\x89": "HDF5, as Keras and PyTables make it. Load it with the library that saved it",
-    "{": "JSON. Load it with the library that saved it (XGBoost's load_model, for one)",
+    "\\x1f": "a file compressed with gzip. Open it with gzip.open, or load it with joblib",
+    "\\x89": "HDF5, as written by Keras and PyTables. Load it with the library that saved it",
+    "{": "JSON. Load it with the library that saved it (such as XGBoost's load_model)",
     "\\x93": "a numpy array. Load it with numpy.load",
-    "\\x08": "a protocol buffer, as ONNX and TensorFlow make them. Load it with the library that "
+    "\\x08": "a protocol buffer, as written by ONNX and TensorFlow. Load it with the library that "
     "saved it",
+}
+_CHANGED_LAYOUT: Final = (
+    "node array from the pickle has an incompatible dtype",
+    "is not a known BitGenerator",
+    "incompatible dtype",
+    "__pyx_unpickle",
+    "unexpected keyword argument 'dtype'",
+    "Buffer dtype mismatch",
+    "state is not a dictionary",
+)
+_OTHER_FORMATS: Final[dict[str, str]] = {
+    "file signature not found": "The file is not HDF5. It may be a Git LFS pointer, a web page or "
+    "an empty file; compare its size with the original's.",
+    "File format not supported: filepath=": "Keras 3 reads .keras and .h5 files. Load a SavedModel "
+    "folder with keras.layers.TFSMLayer, or with TensorFlow 2.15 or older.",
+    "PytorchStreamReader failed": "The torch file is not complete: a copy or download was cut "
+    "off, or it is a Git LFS pointer. Compare its size with the original's.",
+    "Weights only load failed": "Since torch 2.6, torch.load reads only weights. For a file "
+    "that you trust: torch.load(path, weights_only=False). Better: save the state_dict.",
+    "Error(s) in loading state_dict": "The weights belong to a model of another shape or "
+    "version of the class. Use the class as it was when they were saved.",
+    "INVALID_PROTOBUF": "The file is not ONNX. It may be a Git LFS pointer, a web page or a "
+    "truncated file; compare its size with the original's.",
+    "Unsupported model IR version": "The ONNX file is newer than this onnxruntime. Upgrade "
+    "onnxruntime, or export with an older opset.",
+    "Model format error": "The file is not a LightGBM text model. Load a pickle with joblib "
+    "or pickle, and a text model with lightgbm.Booster(model_file=...).",
 }
 _NUMPY_2 = ("numpy._core", "numpy._core.multiarray", "numpy._core.numeric")
 
@@ -46,34 +73,34 @@ def inconsistent_version(case: Case) -> str:
     name = getattr(case.error, "estimator_name", "The model")
     return (
         f"{name} was saved by scikit-learn {saved}; this is {here}. Install the version that "
-        f"saved it, or train again with this one:\n    pip install scikit-learn=={saved}"
+        f"saved it, or train it again with this one:\n    pip install scikit-learn=={saved}"
     )
 
 
 def missing_while_unpickling(case: Case) -> str:
-    """A pickle names a module that is not here."""
+    """A pickle names a module that is not installed."""
     error = case.error
     if not isinstance(error, ModuleNotFoundError) or not error.name or not _unpickling(case):
         return ""
     name = error.name
     if name in _NUMPY_2 or name.startswith("numpy._core"):
         return (
-            f"The file was saved with numpy 2; here is numpy {version_of('numpy')[1]}. Install "
-            "numpy 2 or newer, or save the model again under numpy 1."
+            f"The file was saved with numpy 2; numpy {version_of('numpy')[1]} is installed. "
+            "Install numpy 2 or newer, or save the model again under numpy 1."
         )
     top = name.partition(".")[0]
     package, version = version_of(top)
     if name == "sklearn.externals.joblib" or package or name == "_loss":
         return _other_version(name, package or "scikit-learn", version or version_of("sklearn")[1])
     return (
-        f"The saved object belongs to a module {name} that was there when it was saved: perhaps "
-        f"the package of that name, perhaps a file beside the training script. Install the one, "
-        f"or put the other beside {case.script.name}."
+        f"The saved object needs a module {name}, which is either a package of that name or a "
+        f"file that was beside the training script. Install the package, or put the file beside "
+        f"{case.script.name}."
     )
 
 
 def missing_class_while_unpickling(case: Case) -> str:
-    """A pickle names a class or function that is not here."""
+    """A pickle names a class or function that no longer exists."""
     if not isinstance(case.error, AttributeError):
         return ""
     match = re.search(
@@ -107,14 +134,14 @@ def unreadable_pickle(case: Case) -> str:
         )
     if match := re.search(r"unsupported pickle protocol: (\d+)", message):
         return (
-            f"The file uses pickle protocol {match[1]}, which this Python does not know: it was "
+            f"The file uses pickle protocol {match[1]}, which this Python does not support: it was "
             "saved by a newer one. Use that Python here, or save with protocol=4."
         )
     if re.search(
         r"code\(\) (argument|takes)|code expected at (most|least)|unknown opcode", message
     ):
         return (
-            "The object holds functions, saved by another version of Python. Use the Python that "
+            "The object contains functions saved by another version of Python. Use the Python that "
             "saved it, or keep functions out of the saved object."
         )
     if isinstance(case.error, UnicodeDecodeError):
@@ -127,46 +154,16 @@ def unreadable_pickle(case: Case) -> str:
 
 def changed_layout(case: Case) -> str:
     """A library's classes look different from those that were saved."""
-    message = case.message
-    signs = (
-        "node array from the pickle has an incompatible dtype",
-        "is not a known BitGenerator",
-        "incompatible dtype",
-        "__pyx_unpickle",
-        "unexpected keyword argument 'dtype'",
-        "Buffer dtype mismatch",
-        "state is not a dictionary",
-    )
-    if not any(sign in message for sign in signs) or not _unpickling(case):
+    if not case.says(*_CHANGED_LAYOUT) or not _unpickling(case):
         return ""
-    package, version = ("numpy", version_of("numpy")[1])
-    if "BitGenerator" not in message and "dtype'" not in message:
-        package, version = ("scikit-learn", version_of("sklearn")[1])
-    return _other_version("the saved object", package, version)
+    if case.says("BitGenerator", "dtype'"):
+        return _other_version("the saved object", "numpy", version_of("numpy")[1])
+    return _other_version("the saved object", "scikit-learn", version_of("sklearn")[1])
 
 
 def other_formats(case: Case) -> str:
     """Model files of Keras, HDF5, ONNX, torch and XGBoost."""
-    message = case.message
-    known = {
-        "file signature not found": "The file is not HDF5. A Git LFS pointer, a web page or an "
-        "empty file looks like this; compare its size with the original's.",
-        "File format not supported: filepath=": "Keras 3 reads .keras and .h5 files. A SavedModel "
-        "folder is loaded with keras.layers.TFSMLayer, or by TensorFlow 2.15 or older.",
-        "PytorchStreamReader failed": "The torch file is not complete: a copy or download was cut "
-        "off, or it is a Git LFS pointer. Compare its size with the original's.",
-        "Weights only load failed": "Since torch 2.6 torch.load reads only weights. For a file "
-        "that you trust: torch.load(path, weights_only=False). Better: save the state_dict.",
-        "Error(s) in loading state_dict": "The weights belong to a model of another shape or "
-        "version of the class. Use the class as it was when they were saved.",
-        "INVALID_PROTOBUF": "The file is not ONNX. A Git LFS pointer, a web page or a file cut "
-        "off looks like this; compare its size with the original's.",
-        "Unsupported model IR version": "The ONNX file is newer than this onnxruntime. Upgrade "
-        "onnxruntime, or export with an older opset.",
-        "Model format error": "The file is not a LightGBM text model. Load a pickle with joblib "
-        "or pickle, a text model with lightgbm.Booster(model_file=...).",
-    }
-    return next((hint for sign, hint in known.items() if sign in message), "")
+    return case.first_hint(_OTHER_FORMATS)
 
 
 def _unpickling(case: Case) -> bool:
@@ -174,10 +171,10 @@ def _unpickling(case: Case) -> bool:
 
 
 def _other_version(what: str, package: str, version: str) -> str:
-    here = f"here is {package} {version}" if version else f"{package} here is another one"
+    here = f"{package} {version}" if version else f"the {package} installed here"
     return (
-        f"The model was saved with another version of {package}; {here}, and it does not know "
-        f"{what}. Install the version that saved the model, or train again with this one. "
+        f"The model was saved with another version of {package}; {here} cannot load {what}. "
+        "Install the version that saved the model, or train it again with this one. "
         "Record versions with the model:\n    pip freeze > requirements.txt"
     )
 

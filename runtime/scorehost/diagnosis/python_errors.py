@@ -1,4 +1,4 @@
-"""Errors of Python itself: exits, warnings, recursion, names and values that are not there."""
+"""Errors of Python itself: exits, warnings, recursion, missing names and values."""
 
 from __future__ import annotations
 
@@ -41,6 +41,15 @@ _USUAL_IMPORTS: Final[dict[str, str]] = {
     "display": "",
     "get_ipython": "",
 }
+_LOOP_IS_RUNNING: Final = (
+    "An event loop is already running. Declare init() or run() with async def, and use await."
+)
+_RUNNING: Final[dict[str, str]] = {
+    "cannot be called from a running event loop": _LOOP_IS_RUNNING,
+    "loop is already running": _LOOP_IS_RUNNING,
+    "bootstrapping phase": "The script starts processes while it is imported. Start them in "
+    "init(), or set the start method to fork.",
+}
 _NUMPY_ALIASES: Final[dict[str, str]] = {
     "bool": "bool",
     "complex": "complex",
@@ -71,18 +80,18 @@ def script_exits(case: Case) -> str:
         return ""
     if case.passed("argparse.py"):
         return (
-            "The script reads command line arguments, and here there are none for it. Read "
+            "The script reads command line arguments, but the server passes it none. Read "
             "settings from environment variables in init(), or give parse_args() a list:\n"
             "    arguments = parser.parse_args([])"
         )
     if case.passed("click/core.py", "absl/app.py", "fire/core.py"):
         return (
-            "The script runs a command line program when it is imported. Keep that under "
+            "The script runs a command line program when it is imported. Move that code under "
             '`if __name__ == "__main__":`.'
         )
     return (
         "The script ends the process (sys.exit, exit or quit), so it can never score. Raise an "
-        "exception where it cannot go on; remove the call where it can. Code for the command line "
+        "exception where it cannot continue; elsewhere remove the call. Code for the command line "
         'belongs under `if __name__ == "__main__":`.'
     )
 
@@ -92,7 +101,7 @@ def warning_as_error(case: Case) -> str:
     if not isinstance(case.error, Warning):
         return ""
     return (
-        f"This is a warning ({case.type_name}) that a filter turned into an error: look for "
+        f"This is a warning ({case.type_name}) that a filter turned into an error. Look for "
         "warnings.simplefilter('error') or filterwarnings in the script and its packages, and for "
         "PYTHONWARNINGS or python -W in the image."
     )
@@ -104,13 +113,13 @@ def recursion(case: Case) -> str:
         return ""
     if case.passed("pickle.py", "copy.py"):
         return (
-            "The object is nested more deeply than Python follows. Raise the limit before it is "
-            "loaded:\n    sys.setrecursionlimit(10_000)"
+            "The object is nested more deeply than Python's recursion limit allows. Raise the "
+            "limit before it is loaded:\n    sys.setrecursionlimit(10_000)"
         )
     names = list(dict.fromkeys(f.function for f in case.frames[-4:] if f.function))
     who = " and ".join(f"{name}()" for name in names[:2]) or "A function"
     verb = "call each other" if len(names) > 1 else "calls itself"
-    return f"{who} {verb} without end. Check the condition under which that stops."
+    return f"{who} {verb} without end. Check the condition that should stop the recursion."
 
 
 def undefined_name(case: Case) -> str:
@@ -129,7 +138,7 @@ def undefined_name(case: Case) -> str:
     if name in _USUAL_IMPORTS:
         return f"The import is missing:\n    {_USUAL_IMPORTS[name]}"
     if name == "__file__":
-        return "The code runs without a file (exec). Use an absolute path."
+        return "The code is run by exec(), without a file. Use an absolute path."
     return _defined_alike(case, name)
 
 
@@ -143,7 +152,7 @@ def missing_variable(case: Case) -> str:
         return ""
     name = str(case.error.args[0])
     near = difflib.get_close_matches(name, [str(key) for key in mapping], n=1, cutoff=0.75)
-    mean = f" Did you mean {near[0]}? That is set." if near else ""
+    mean = f" Did you mean {near[0]}? That one is set." if near else ""
     return (
         f"The environment variable {name} is not set here.{mean} Set it where the container is "
         f"started:\n    docker run -e {name}=...\n"
@@ -156,25 +165,25 @@ def bad_json(case: Case) -> str:
     if case.type_name != "JSONDecodeError":
         return ""
     document = getattr(case.error, "doc", "")
-    document = document if isinstance(document, str) else ""
+    document = document.lstrip() if isinstance(document, str) else ""
     if "UTF-8 BOM" in case.message:
         return "The file begins with a byte order mark. Open it with encoding='utf-8-sig'."
-    if not document.strip():
-        return "There is nothing to read: the file or answer is empty."
-    start = document.lstrip()[:40].splitlines()[0]
-    if document.lstrip().startswith("<"):
-        return f"What was read is a web page, not JSON. It begins with: {start}"
-    if document.lstrip().startswith("version https://git-lfs"):
+    if not document:
+        return "There is no JSON to read: the file or response is empty."
+    start = document[:40].splitlines()[0]
+    if document.startswith("<"):
+        return f"The text is a web page, not JSON. It begins with: {start}"
+    if document.startswith("version https://git-lfs"):
         return "The file is a Git LFS pointer. Fetch the file itself: git lfs pull"
     if "'" in document and "double quotes" in case.message:
-        return "JSON wants double quotes. What was read looks like Python's repr; use json.dumps."
+        return "JSON requires double quotes. The text looks like Python's repr(); use json.dumps()."
     if "Extra data" in case.message:
-        return "There is more than one value. If each line is one, read them line by line."
-    return f"What was read is not JSON from the place named on. It begins with: {start}"
+        return "There is more than one JSON value. If each line is one, read the text line by line."
+    return f"The text is not JSON beyond the position in the error. It begins with: {start}"
 
 
 def numpy_names(case: Case) -> str:
-    """Names that numpy dropped."""
+    """Names that numpy no longer has."""
     match = re.search(r"module 'numpy' has no attribute '(\w+)'", case.message)
     if not isinstance(case.error, AttributeError):
         return ""
@@ -186,7 +195,7 @@ def numpy_names(case: Case) -> str:
     instead = _NUMPY_ALIASES.get(match[1], "its successor")
     if f".{match[1]}" in case.failing_line:
         return f"{here} Use {instead}, or an older numpy."
-    return f"{here} A package that the script imports uses it: upgrade that, or use an older numpy."
+    return f"{here} A package that the script imports uses it: upgrade it, or use an older numpy."
 
 
 def dropped_attribute(case: Case) -> str:
@@ -195,14 +204,14 @@ def dropped_attribute(case: Case) -> str:
         return ""
     if re.search(r"'DataFrame' object has no attribute '(append|ix|iteritems)'", case.message):
         return (
-            f"pandas {version_of('pandas')[1]} dropped it. Use pandas.concat, .loc or .items(), or "
-            "install the pandas the code was written for."
+            f"pandas {version_of('pandas')[1]} no longer has it. Use pandas.concat, .loc or "
+            ".items(), or install the pandas version that the code was written for."
         )
     if re.search(
         r"module 'tensorflow' has no attribute '(Session|placeholder|get_default_graph)'",
         case.message,
     ):
-        return "The code is TensorFlow 1's. Import tensorflow.compat.v1 instead, or convert it."
+        return "The code was written for TensorFlow 1. Import tensorflow.compat.v1, or convert it."
     match = re.search(r"'(\w+)' object has no attribute '(_\w+|\w+_)'", case.message)
     if match is None or case.from_user_code:
         return ""
@@ -213,29 +222,18 @@ def dropped_attribute(case: Case) -> str:
 
 
 def none_joined(case: Case) -> str:
-    """A path or text that is None: mostly a variable that is not set."""
+    """A path or text is None, usually because a variable is not set."""
     if not isinstance(case.error, TypeError) or "NoneType" not in case.message:
         return ""
     match = re.search(r"os\.(?:getenv|environ\.get)\(\s*['\"](\w+)['\"]", case.failing_lines)
     if match is None:
         return ""
-    return f"The environment variable {match[1]} is not set here, so os.getenv() gave None."
+    return f"The environment variable {match[1]} is not set here, so its value is None."
 
 
 def running_loop(case: Case) -> str:
     """Event loops and servers that a script starts by itself."""
-    message = case.message
-    if (
-        "cannot be called from a running event loop" in message
-        or "loop is already running" in message
-    ):
-        return "An event loop runs already. Declare init() or run() async, and await instead."
-    if "bootstrapping phase" in message:
-        return (
-            "The script starts processes while it is imported. Start them in init(), or set the "
-            "start method to fork."
-        )
-    return ""
+    return case.first_hint(_RUNNING)
 
 
 def _defined_alike(case: Case, name: str) -> str:

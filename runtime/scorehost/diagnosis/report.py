@@ -25,14 +25,15 @@ TERMINATION_LIMIT = 4096
 
 DEFAULT_TERMINATION_LOG = Path("/dev/termination-log")
 
-OUR_FAULT = "This is a fault of scorehost, not of the script. Please report it with these lines."
+OUR_FAULT = "This is a bug in scorehost, not in the script. Please report it with these lines."
 
 SCORING_STAGES = frozenset({"decode", "validate", "run", "encode"})
-"""Of a request; the others are of the start."""
+"""Stages of a request; all others belong to the start."""
 
 _LONGEST_MESSAGE = 2000
 _MOST_CAUSES = 3
 _MOST_MEMBERS = 12
+_MOST_OUTPUT = 20
 
 T = TypeVar("T")
 
@@ -69,7 +70,7 @@ class Report:
     frames : the user's frames, outermost first.
     hint : what is probably wrong and what to do.
     script : path of the entry script.
-    tree : the models or files there are, when a path was involved.
+    tree : the models or files that exist, when a path was involved.
     stacks : stacks of the process's threads, ours left out, when it died or hung.
     output : what the script wrote last, when the process died.
     beneath : where an installed package raised, below the user's last frame.
@@ -113,7 +114,7 @@ class Report:
         return self.text(ascii_only=True, limit=TERMINATION_LIMIT)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON-encodable values."""
+        """The report as values that JSON can encode."""
         return asdict(self)
 
     @classmethod
@@ -128,9 +129,7 @@ class Report:
         return cls(**values)
 
     def _sections(self) -> list[layout.Section]:
-        where = format_frames(self.frames)
-        if self.beneath:
-            where.append(self.beneath)
+        where = format_frames(self.frames) + [self.beneath] * bool(self.beneath)
         return [
             layout.Section("Script", [self.script], firm=True, prose=True),
             layout.Section("Stage", [self.stage], firm=True, prose=True, joined=True),
@@ -207,7 +206,7 @@ def report_death(
         hint=hint,
         script=str(script),
         stacks=_text(lambda: without_our_frames(stacks, root)),
-        output=_last_lines(output),
+        output="\n".join(output.rstrip().splitlines()[-_MOST_OUTPUT:]),
     )
 
 
@@ -257,7 +256,7 @@ def type_name(error: BaseException) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """Say what an exception says, whatever its class makes of that."""
+    """The message of an exception, even of one whose class fails to give it."""
     if isinstance(error, SyntaxError):
         return str(error.msg)
     if isinstance(error, errors.ModelNotFound):
@@ -295,10 +294,6 @@ def _cause_sections(cause: Cause) -> list[layout.Section]:
 
 def _bounded(message: str) -> str:
     return layout.cut_middle(message, _LONGEST_MESSAGE)
-
-
-def _last_lines(output: str, most: int = 20) -> str:
-    return "\n".join(output.rstrip().splitlines()[-most:])
 
 
 def _indented(lines: list[str]) -> list[str]:

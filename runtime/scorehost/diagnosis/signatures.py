@@ -1,4 +1,4 @@
-"""``init`` and ``run``: not there, hidden somewhere, or not callable the way it is called."""
+"""``init`` and ``run``: missing, hidden somewhere, or not callable as the server calls them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def missing_function(case: Case) -> str:
 
 
 def bad_signature(case: Case) -> str:
-    """``init`` or ``run`` has parameters that nobody can fill."""
+    """``init`` or ``run`` has parameters that the server cannot fill."""
     if not isinstance(case.error, BadSignature):
         return ""
     if case.error.function == "init":
@@ -51,16 +51,17 @@ def bad_signature(case: Case) -> str:
 
 
 def _other_kind(tree: ast.Module, name: str) -> str:
-    """The name is there and is no function."""
+    """The name is defined, but not as a function."""
     for node in tree.body:
         if isinstance(node, ast.Assign):
             names = [target.id for target in node.targets if isinstance(target, ast.Name)]
             if name in names:
                 return (
-                    f"Line {node.lineno} rebinds {name}, so it is no longer a function. Rename one."
+                    f"Line {node.lineno} assigns to {name}, so it is no longer a function. Rename "
+                    "one of them."
                 )
         if isinstance(node, ast.ClassDef) and node.name == name:
-            return f"{name} is a class (line {node.lineno}). It has to be a function."
+            return f"{name} is a class (line {node.lineno}). It must be a function."
     return ""
 
 
@@ -81,12 +82,12 @@ def _at_wrong_level(
     line = getattr(node, "lineno", 0)
     if isinstance(outer, ast.ClassDef):
         return (
-            f"{name}() is a method of class {outer.name} (line {line}). Make an instance of it in "
+            f"{name}() is a method of class {outer.name} (line {line}). Create an instance in "
             "init() and call it from a run() at module level."
         )
     if isinstance(outer, ast.If):
         return (
-            f"{name}() is defined under the condition of line {outer.lineno}, which did not hold: "
+            f"{name}() is defined under the condition of line {outer.lineno}, which was false: "
             "the script is imported, so __name__ is not '__main__'. Move it out."
         )
     return (
@@ -122,6 +123,6 @@ def _web_application(tree: ast.Module) -> str:
     if not found:
         return ""
     return (
-        f"The script looks like a {found[0]} application. scorehost brings the server; the script "
+        f"The script looks like a {found[0]} application. scorehost is the server; the script "
         "needs only init(), which loads the model, and run(data), which uses it."
     )

@@ -16,7 +16,7 @@ _QUOTES = "“”‘’«»„"
 
 
 def unreadable_script(case: Case) -> str:
-    """The script itself is not there."""
+    """The script itself cannot be read."""
     if not isinstance(case.error, ScriptUnreadable):
         return ""
     path = case.script
@@ -31,7 +31,7 @@ def unreadable_script(case: Case) -> str:
 
 
 def bad_syntax(case: Case) -> str:
-    """Python could not read the text."""
+    """Python could not parse the text."""
     error = case.error
     if not isinstance(error, SyntaxError):
         return ""
@@ -55,13 +55,13 @@ def unreadable_text(case: Case) -> str:
     message = case.message
     if "null bytes" in message:
         return (
-            "The file holds null bytes: it was probably saved as UTF-16 (Windows PowerShell's > "
-            "does that). Save it as UTF-8."
+            "The file contains null bytes: it was probably saved as UTF-16 (as > does in Windows "
+            "PowerShell). Save it as UTF-8."
         )
     if any(sign in message for sign in ("Non-UTF-8", "codec can't decode", "encoding declaration")):
         return (
-            f"The file is not UTF-8{_first_bad_line(case.script)}. Save it as UTF-8, or say in its "
-            "first line what it is:\n    # -*- coding: latin-1 -*-"
+            f"The file is not UTF-8{_first_bad_line(case.script)}. Save it as UTF-8, or name its "
+            "encoding in its first line:\n    # -*- coding: latin-1 -*-"
         )
     return ""
 
@@ -72,7 +72,7 @@ def notebook_as_script(case: Case) -> str:
         return ""
     if _start_of(case.script).lstrip().startswith("{"):
         return _export_notebook(case.script)
-    return f"{case.error.name} is JSON; Python writes None, True and False."
+    return f"{case.error.name} is JSON; in Python write None, True and False."
 
 
 def _not_a_script(line: str) -> str:
@@ -83,7 +83,7 @@ def _not_a_script(line: str) -> str:
             + (": %%writefile belongs in the notebook's cell only." if "write" in line else ".")
         )
     if line.startswith(("<<<<<<<", "=======", ">>>>>>>")):
-        return "The file holds the marks of a merge conflict. Resolve it and remove the marks."
+        return "The file contains merge conflict markers. Resolve the conflict and remove them."
     if line.lstrip().startswith((">>> ", "In [")):
         return "The line was copied with its prompt. Remove the prompt."
     if line.lstrip().lower().startswith(("<!doctype", "<html")):
@@ -102,15 +102,15 @@ def _indentation(error: SyntaxError, line: str) -> str:
     if "expected an indented block" in str(error.msg):
         return (
             "The line before ends with a colon, so at least one indented line has to follow. "
-            "Write pass where nothing is to be done."
+            "Write pass if there is nothing to do."
         )
     if "unindent" in str(error.msg):
         return (
             "This line is indented less than the one before, but not as far as any line above it. "
-            "Bring it in line with the block it belongs to."
+            "Align it with the block that it belongs to."
         )
     if "\t" in line[: len(line) - len(line.lstrip())]:
-        return "The line is indented with a tab, its neighbours perhaps with spaces. Use one kind."
+        return "The line is indented with a tab, its neighbors perhaps with spaces. Use only one."
     return (
         "The line is indented, but no line before it opens a block. Remove the spaces at its "
         "beginning, or end the line above with a colon."
@@ -122,12 +122,12 @@ def _brackets(error: SyntaxError) -> str:
     if "was never closed" in message:
         return f"The bracket opened in line {error.lineno} is not closed before the file ends."
     if message.startswith("unmatched") or "does not match opening" in message:
-        return "A bracket too many, or of the wrong kind. Compare with the lines above."
+        return "There is an extra bracket or one of the wrong kind. Compare with the lines above."
     if "unexpected EOF" in message:
         return "The file ends inside a bracket or a block; perhaps it was copied incompletely."
     if "unterminated" in message:
         return (
-            "A string begins here and does not end. Close the quote, or use three quotes for a "
+            "A string begins here and does not end. Close the quotes, or use triple quotes for a "
             "string of several lines."
         )
     return ""
@@ -136,29 +136,29 @@ def _brackets(error: SyntaxError) -> str:
 def _characters(error: SyntaxError, line: str) -> str:
     if any(quote in line for quote in _QUOTES):
         return (
-            "The line holds typographic quotes, as word processors and web pages make them. "
+            "The line contains typographic quotes, which come from word processors and web pages. "
             "Replace them with ' or \"."
         )
     if "invalid non-printable character" in str(error.msg) or "\u00a0" in line:
         return (
-            "The line holds an invisible character, often a no-break space copied from a web "
+            "The line contains an invisible character, often a no-break space copied from a web "
             "page. Delete the white space and type it again."
         )
     if "invalid character" in str(error.msg):
-        return "This character is not part of Python; it was probably copied from a text."
+        return "Python does not allow this character; it was probably copied from a formatted text."
     return ""
 
 
 def _old_python(error: SyntaxError, line: str) -> str:
     if re.match(r"\s*(print|exec)\s+\S", line) or re.match(r"\s*except\s+\w+\s*,\s*\w+\s*:", line):
         return (
-            "This is Python 2. Convert the script to Python 3: print(...) and "
+            "This is Python 2 code. Convert the script to Python 3: print(...) and "
             "`except Error as name:`."
         )
     if re.search(r"\basync\b", line) and "'await' outside" in str(error.msg):
-        return "await works inside async def only."
+        return "await works only inside async def."
     if "cannot assign" in str(error.msg) or "Maybe you meant '=='" in str(error.msg):
-        return "A comparison needs ==, an assignment a name on its left."
+        return "A comparison needs ==, and an assignment needs a name on its left."
     return ""
 
 
@@ -181,7 +181,7 @@ def _first_bad_line(path: Path) -> str:
         path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         number = error.object.count(b"\n", 0, error.start) + 1
-        return f" (line {number} holds the byte 0x{error.object[error.start]:02x})"
+        return f" (line {number} contains the byte 0x{error.object[error.start]:02x})"
     return ""
 
 

@@ -35,7 +35,7 @@ def without_our_frames(stacks: str, app_root: Path) -> str:
 def frames_of_stacks(stacks: str, app_root: Path) -> list[Frame]:
     """The user's frames of the thread that was running, outermost first, with source."""
     places = [place for place in running_places(stacks) if kind_of(place.file) == "user"]
-    frames = [frame_at(place.file, place.line, _name(place), app_root) for place in places]
+    frames = [frame_at(place, app_root) for place in places]
     return [*(frame.alone() for frame in reversed(frames[1:])), *frames[:1]]
 
 
@@ -61,16 +61,14 @@ def _user_part(block: list[str]) -> list[Place]:
 def _places(lines: list[str]) -> list[Place]:
     found = [_FRAME.match(line) for line in lines]
     return [
-        Place(
-            match["file"], int(match["line"]) if match["line"].isdigit() else 0, match["function"]
-        )
+        Place(match["file"], int(match["line"].replace("???", "0")), match["function"])
         for match in found
         if match is not None
     ]
 
 
 def _blocks(stacks: str) -> list[list[str]]:
-    """Split into threads: a line without indent begins a block unless the last was one too."""
+    """Split into threads: each line without indent begins a block."""
     blocks: list[list[str]] = []
     for line in stacks.splitlines():
         if not line.strip():
@@ -100,10 +98,6 @@ def _rewritten_frame(line: str, app_root: Path) -> str:
     kind = kind_of(match["file"])
     if kind == "hidden":
         return ""
-    shorten = short_library_path(match["file"])
-    file = shown_path(match["file"], app_root) if kind == "user" else shorten
+    file = match["file"]
+    file = shown_path(file, app_root) if kind == "user" else short_library_path(file)
     return f"  {file}:{match['line']} in {match['function']}"
-
-
-def _name(place: Place) -> str:
-    return "" if place.function == "<module>" else place.function

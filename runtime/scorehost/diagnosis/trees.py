@@ -1,4 +1,4 @@
-"""The models there are, for failures that concern a model's path."""
+"""The models that exist, for failures that concern a model's path."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST_LINES = 30
 
 
 def tree_for(case: Case) -> str:
-    """Draw what there is where the path of one of the errors leads; else ""."""
+    """Draw the models or files around the path of one of the errors; "" when there is none."""
     if isinstance(case.error, ScriptUnreadable):
         return ""
     for link in case.chain():
@@ -21,14 +21,14 @@ def tree_for(case: Case) -> str:
             return link.error.tree
         if concerns_models(link):
             models = link.app_root / MODELS_FOLDER
-            return tree(models, _MOST_LINES) if models.is_dir() else f"{models}: not there"
+            return tree(models, _MOST_LINES) if models.is_dir() else f"{models} does not exist"
         if folder := _folder_above(link):
             return tree(folder, _MOST_LINES)
     return ""
 
 
 def _folder_above(case: Case) -> Path | None:
-    """The nearest folder that is there, of an absolute path that is not, or is a folder."""
+    """The nearest existing folder of an absolute path that is missing or is a folder."""
     path = path_of(case)
     if not isinstance(case.error, (FileNotFoundError, IsADirectoryError, NotADirectoryError)):
         return None
