@@ -92,8 +92,8 @@ def explain_exit(
     if killed_for == START_TIMEOUT:
         return explain_start_timeout(start_limit, stacks=stacks)
     if killed_for in REASONS:
-        text = f"{_OUR_DOING[killed_for]}{inside}."
-        return Death(killed_for, text, _OUR_HINTS.get(killed_for, ""))
+        text = f"{_OUR_DOING[killed_for]}{f' (request {request_id})' if request_id else ''}."
+        return Death(killed_for, text, _DEADLINE_HINT if killed_for == DEADLINE else "")
     number = _signal_of(returncode)
     if number is None:
         return _exited(returncode, inside)
@@ -148,9 +148,8 @@ def _signal_of(returncode: int) -> int | None:
 
 def _exited(status: int, inside: str) -> Death:
     text = f"The process ended by itself with status {status}{inside}."
-    if status == 0:
-        hint = "Something called os._exit(0) or ended the main thread. A script must do neither."
-    else:
+    hint = "Something called os._exit(0) or ended the main thread. A script must do neither."
+    if status != 0:
         hint = (
             "Something ended the process without raising an exception: os._exit(), or a native "
             "library that aborted. The last output may say why."
@@ -223,11 +222,11 @@ _OUR_DOING: Final = {
     "interrupted",
     STOPPED: "The process was told to stop",
 }
-_OUR_HINTS: Final = {
-    DEADLINE: "Native code that does not return to Python cannot be interrupted, and neither can "
-    "code with a bare except: that swallows the interruption. Make run() do less work per "
-    "request, or raise SCORING_TIMEOUT_MS.",
-}
+_DEADLINE_HINT: Final = (
+    "Native code that does not return to Python cannot be interrupted, and neither can code with a "
+    "bare except: that swallows the interruption. Make run() do less work per request, or raise "
+    "SCORING_TIMEOUT_MS."
+)
 _MEANINGS: Final[dict[int, str]] = {
     signal.SIGSEGV: "segmentation fault",
     signal.SIGABRT: "aborted",

@@ -1,4 +1,4 @@
-"""Models and files that are not where the script looks."""
+"""Models and files that are not where the script looks, and a drawing of those that exist."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 
 from scorehost.diagnosis.case import Case
 from scorehost.diagnosis.frames import shown_path
-from scorehost.errors import ModelNotFound
-from scorehost.model_path import MODELS_FOLDER
+from scorehost.errors import ModelNotFound, ScriptUnreadable
+from scorehost.model_path import MODELS_FOLDER, tree
 
 _MOST_LISTED = 8
+_MOST_LINES = 30
 _VARIABLE = "AZUREML_MODEL_DIR"
 _MODEL_SUFFIXES = frozenset({
     ".pkl", ".pickle", ".joblib", ".onnx", ".pt", ".pth", ".h5", ".keras", ".bst", ".ubj",
@@ -87,12 +88,27 @@ def path_of(case: Case) -> Path | None:
     return None
 
 
-def concerns_models(case: Case) -> bool:
+def _concerns_models(case: Case) -> bool:
     """Whether the report should list the models that exist."""
     if isinstance(case.error, ModelNotFound) or _VARIABLE in case.failing_lines:
         return True
     path = path_of(case)
     return path is not None and MODELS_FOLDER in path.parts
+
+
+def tree_for(case: Case) -> str:
+    """Draw the models or files around the path of one of the errors; "" when there is none."""
+    if isinstance(case.error, ScriptUnreadable):
+        return ""
+    for link in case.chain():
+        if isinstance(link.error, ModelNotFound):
+            return link.error.tree
+        if _concerns_models(link):
+            models = link.app_root / MODELS_FOLDER
+            return tree(models, _MOST_LINES) if models.is_dir() else f"{models} does not exist"
+        if folder := _folder_above(link):
+            return tree(folder, _MOST_LINES)
+    return ""
 
 
 def _relative_path(case: Case, path: Path) -> str:
@@ -175,3 +191,14 @@ def _likeliest(folder: Path, names: list[str]) -> str:
 
 def _shown(case: Case, path: Path) -> str:
     return shown_path(str(path), case.app_root)
+
+
+def _folder_above(case: Case) -> Path | None:
+    """The nearest existing folder of an absolute path that is missing or is a folder."""
+    path = path_of(case)
+    if not isinstance(case.error, (FileNotFoundError, IsADirectoryError, NotADirectoryError)):
+        return None
+    if path is None or not path.is_absolute():
+        return None
+    found = next(folder for folder in [path, *path.parents] if folder.is_dir())
+    return found if len(found.parts) > 2 else None  # all of /tmp or /home says nothing

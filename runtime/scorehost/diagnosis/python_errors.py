@@ -37,9 +37,6 @@ _USUAL_IMPORTS: Final[dict[str, str]] = {
     "input_schema": "from inference_schema.schema_decorators import input_schema",
     "output_schema": "from inference_schema.schema_decorators import output_schema",
     "spark": "from pyspark.sql import SparkSession; spark = SparkSession.builder.getOrCreate()",
-    "dbutils": "",
-    "display": "",
-    "get_ipython": "",
 }
 _LOOP_IS_RUNNING: Final = (
     "An event loop is already running. Declare init() or run() with async def, and use await."

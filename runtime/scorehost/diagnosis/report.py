@@ -155,7 +155,7 @@ def report_exception(error: BaseException, *, stage: str, script: Path, app_root
     """
     # Only a process that failed pays for what hints need; the front never does.
     from scorehost.diagnosis.hints import hint_for
-    from scorehost.diagnosis.trees import tree_for
+    from scorehost.diagnosis.model_files import tree_for
 
     shown = own_error(error)
     frames = _list(lambda: user_frames(shown, app_root))

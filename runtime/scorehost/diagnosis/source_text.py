@@ -35,7 +35,8 @@ def bad_syntax(case: Case) -> str:
     error = case.error
     if not isinstance(error, SyntaxError):
         return ""
-    line = (error.text or _line(error)).rstrip("\n")
+    line = error.text or linecache.getline(error.filename or "", error.lineno or 0)
+    line = line.rstrip("\n")
     return (
         _not_a_script(line)
         or _indentation(error, line)
@@ -70,8 +71,13 @@ def notebook_as_script(case: Case) -> str:
     """A notebook is JSON; read as Python it stumbles over null and true."""
     if not isinstance(case.error, NameError) or case.error.name not in {"null", "true", "false"}:
         return ""
-    if _start_of(case.script).lstrip().startswith("{"):
-        return _export_notebook(case.script)
+    with case.script.open("rb") as stream:
+        start = stream.read(200).lstrip()
+    if start.startswith(b"{"):
+        return (
+            "The file is a notebook, not a script. Export its code:\n"
+            f"    jupyter nbconvert --to script {case.script.name}"
+        )
     return f"{case.error.name} is JSON; in Python write None, True and False."
 
 
@@ -93,9 +99,10 @@ def _not_a_script(line: str) -> str:
 
 def _indentation(error: SyntaxError, line: str) -> str:
     if isinstance(error, TabError):
+        name = Path(error.filename or "score.py").name
         return (
             "The file mixes tabs and spaces. Indent with four spaces throughout; this converts "
-            f"it:\n    expand -t 4 {_name(error)} > fixed.py"
+            f"it:\n    expand -t 4 {name} > fixed.py"
         )
     if not isinstance(error, IndentationError):
         return ""
@@ -169,13 +176,6 @@ def _how_to_name(path: Path) -> str:
     )
 
 
-def _export_notebook(path: Path) -> str:
-    return (
-        "The file is a notebook, not a script. Export its code:\n"
-        f"    jupyter nbconvert --to script {path.name}"
-    )
-
-
 def _first_bad_line(path: Path) -> str:
     try:
         path.read_bytes().decode("utf-8")
@@ -183,16 +183,3 @@ def _first_bad_line(path: Path) -> str:
         number = error.object.count(b"\n", 0, error.start) + 1
         return f" (line {number} contains the byte 0x{error.object[error.start]:02x})"
     return ""
-
-
-def _start_of(path: Path) -> str:
-    with path.open("rb") as stream:
-        return stream.read(200).decode("utf-8", "replace")
-
-
-def _line(error: SyntaxError) -> str:
-    return linecache.getline(error.filename or "", error.lineno or 0)
-
-
-def _name(error: SyntaxError) -> str:
-    return Path(error.filename or "score.py").name
