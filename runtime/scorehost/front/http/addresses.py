@@ -86,7 +86,7 @@ def _why_no_port(host: str, port: int | None, flag: str, shares_port: bool) -> s
 def explain(error: OSError, host: str, port: int, flag: str) -> str:
     """Say what an error of bind(2) means, and what to do."""
     if error.errno == errno.EADDRINUSE:
-        by = " and ".join(holders(port)) or "another process ('ss -ltnp' tells root which)"
+        by = " and ".join(holders(port)) or "another process (run 'ss -ltnp' as root to see which)"
         return f"Port {port} is in use by {by}. Stop it, or use another port: {flag} {port + 1}"
     if error.errno == errno.EADDRNOTAVAIL:
         return f"The host {host!r} is not an address of this machine. {_HOSTS}"
