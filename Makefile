@@ -25,9 +25,12 @@ OLDEST ?= tests/unit tests/front tests/http tests/live/test_debugger.py
 TEST_PROGRAMS  := curl chromium
 BENCH_PROGRAMS := wrk
 
+# Where every measured process leaves its data; named in pyproject.toml too.
+COVERAGE := build/coverage
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lint type test oldest images bench bench-peers load docs format clean
+.PHONY: help demo lint type test oldest coverage images bench bench-peers load docs format clean
 
 help: ## This list
 	@echo 'make …'
@@ -54,6 +57,19 @@ test: $(VENV)/.made-dev ## Every test; installs what they need, names what it ca
 
 oldest: $(VENV)-oldest/.made-test ## The built wheel with the oldest packages that pyproject.toml allows
 	@$(<D)/bin/python -m pytest $(PARALLEL) -m 'not clock' $(if $(TESTS),$(TESTS),$(OLDEST))
+
+coverage: $(VENV)/.made-dev ## Lines that the tests run, in servers and workers too, held to floors
+	@.ci/needs $(TEST_PROGRAMS)
+	@rm -rf $(COVERAGE) && mkdir -p $(COVERAGE)
+	$(BIN)/coverage run -m pytest $(PARALLEL) -m 'not clock' $(TESTS)
+	@$(BIN)/coverage combine --quiet
+	@failed=0; \
+	$(BIN)/coverage report --fail-under=90 || failed=1; \
+	for part in front scoring wire; do \
+	  echo "$$part/, at least 95 %:"; \
+	  $(BIN)/coverage report --include="runtime/scorehost/$$part/*" --format=total --fail-under=95 || failed=1; \
+	done; \
+	exit $$failed
 
 images: $(VENV)/.made-dev ## Build the base images, in order; needs docker or podman (IMAGES= for others)
 	$(BIN)/python base-images/build.py $(IMAGES)

@@ -288,3 +288,28 @@ def test_nothing_imports_the_stand_ins():
         if any(each.startswith("azureml_stand_ins") for each in imported_names(tree))
     ]
     assert users == []
+
+
+# -- What is tested without a server ----------------------------------------------------------
+
+
+def test_every_module_of_the_front_is_imported_by_a_test_without_a_server():
+    """By one of tests/unit or tests/front, itself or through what it imports."""
+    files = files_with_code()
+    tests = ROOT / "tests"
+    beginnings = [*tests.glob("unit/*.py"), *tests.glob("front/*.py")]
+    trees = {str(file): ast.parse(file.read_text("utf-8")) for file in beginnings}
+    helpers = {name for tree in trees.values() for name in imported_names(tree, late=False)}
+    for file in (tests / "support").glob("*.py"):
+        if any(name.startswith(f"support.{file.stem}.") for name in helpers):
+            trees[str(file)] = ast.parse(file.read_text("utf-8"))
+
+    reached: set[str] = set()
+    further = [name for tree in trees.values() for name in imported(tree, files, late=False)]
+    while further:
+        name = further.pop()
+        if name not in reached:
+            reached.add(name)
+            further += imported(files[name], files, late=False)
+
+    assert {name for name in files if name.startswith("front/")} - reached == set()

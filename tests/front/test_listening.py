@@ -1,0 +1,136 @@
+"""Accepting connections, and closing so that none that came in is lost, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from scorehost.front.http.syn_filter import turn_away
+from support.loop_front import exchange, loop_front
+
+
+def test_accepts_and_answers(tmp_path: Path) -> None:
+    async def scene() -> None:
+        with loop_front(tmp_path) as served:
+            served.listening.start()
+            assert await served.get("/livez") == (200, b'{"state":"live"}')
+
+    asyncio.run(scene())
+
+
+def test_the_health_port_answers_probes_only(tmp_path: Path) -> None:
+    async def scene() -> None:
+        with loop_front(tmp_path, health_port=True) as served:
+            served.listening.start()
+            assert (await served.get("/livez", port=1))[0] == 200
+            assert (await served.get("/swagger.json", port=1))[0] == 404
+            assert (await served.get("/swagger.json", port=0))[0] == 503
+
+    asyncio.run(scene())
+
+
+def test_closing_accepts_the_backlog_first(tmp_path: Path) -> None:
+    """Who is connected when the server closes is answered; who comes later is refused."""
+
+    async def scene() -> None:
+        with loop_front(tmp_path) as served:
+            clients = [
+                await asyncio.open_connection("127.0.0.1", served.ports[0]) for _ in range(5)
+            ]
+            served.listening.start()
+            await served.listening.close()
+            answers = [await exchange(*each, "/livez", "Connection: close\r\n") for each in clients]
+            assert [status for status, _ in answers] == [200] * 5
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", served.ports[0])
+
+    asyncio.run(scene())
+
+
+def test_nobody_is_turned_away_while_another_process_goes_on(tmp_path: Path) -> None:
+    """A front that ends alone closes its copies; the sockets go on accepting for the next one."""
+
+    async def scene() -> None:
+        with loop_front(tmp_path) as served:
+            held = served.sockets[0].dup()
+            served.others_hold_the_sockets = True
+            served.listening.start()
+            await served.listening.close()
+            newcomer = socket.create_connection(("127.0.0.1", served.ports[0]), timeout=5)
+            held.settimeout(5)
+            accepted, _ = held.accept()
+            for each in (accepted, newcomer, held):
+                each.close()
+
+    asyncio.run(scene())
+
+
+def test_without_descriptors_it_waits_and_accepts_again(tmp_path: Path) -> None:
+    """A connection that finds no descriptor is accepted when there is one again."""
+
+    async def scene() -> None:
+        with loop_front(tmp_path) as served:
+            reader, writer = await asyncio.open_connection("127.0.0.1", served.ports[0])
+            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            lowest = served.sockets[0].dup()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest.fileno() + 1, hard))
+            spare = []
+            try:
+                with suppress(OSError):
+                    while True:  # fill the gaps below the limit
+                        spare.append(served.sockets[0].dup())
+                served.listening.start()
+                await asyncio.sleep(0.05)
+                assert not len(served.front.connections)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+                for each in [*spare, lowest]:
+                    each.close()
+            status, _ = await exchange(reader, writer, "/livez", "Connection: close\r\n")
+            assert status == 200
+            assert "cannot accept a connection: [Errno 24]" in served.read_log()
+
+    asyncio.run(scene())
+
+
+def test_a_client_that_left_in_the_backlog_does_no_harm(tmp_path: Path) -> None:
+    async def scene() -> None:
+        with loop_front(tmp_path) as served:
+            gone = socket.create_connection(("127.0.0.1", served.ports[0]))
+            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            gone.close()  # resets it
+            served.listening.start()
+            assert (await served.get("/livez"))[0] == 200
+
+    asyncio.run(scene())
+
+
+def test_turning_away_lets_nobody_new_in_and_those_who_are_in_be_accepted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        early = socket.create_connection(listener.getsockname())
+        assert turn_away(listener)
+
+        with pytest.raises(TimeoutError):
+            socket.create_connection(listener.getsockname(), timeout=0.3)
+        accepted, _ = listener.accept()
+        early.sendall(b"still heard")
+        assert accepted.recv(100) == b"still heard"
+        accepted.close()
+        early.close()
+
+
+def test_there_is_nothing_to_turn_away_from_a_unix_socket() -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        assert not turn_away(listener)
+
+
+def test_a_socket_that_is_closed_turns_nobody_away() -> None:
+    listener = socket.socket()
+    listener.close()
+
+    assert not turn_away(listener)
