@@ -63,6 +63,7 @@ coverage: $(VENV)/.made-dev ## Lines that the tests run, in servers and workers 
 	@rm -rf $(COVERAGE) && mkdir -p $(COVERAGE)
 	$(BIN)/coverage run -m pytest $(PARALLEL) -m 'not clock' $(TESTS)
 	@$(BIN)/coverage combine --quiet
+	@rm -f $(COVERAGE)/data.* # what a process that was killed had begun to write
 	@failed=0; \
 	$(BIN)/coverage report --fail-under=90 || failed=1; \
 	for part in front scoring wire; do \

@@ -1,4 +1,4 @@
-"""One scoring process as the front has it: started, heard, interrupted, and noticed when it ends."""
+"""One scoring process as the front has it: started, heard, interrupted, noticed at its end."""
 
 from __future__ import annotations
 
