@@ -84,10 +84,6 @@ def test_tls_is_told_to_gunicorn(tmp_path: Path) -> None:
     assert (cfg.certfile, cfg.keyfile) == (str(both), str(both))
 
 
-def test_there_is_no_wsgi_application() -> None:
-    assert application().load() is None
-
-
 # -- how a front ends -----------------------------------------------------------------------
 
 
@@ -102,7 +98,7 @@ def test_a_front_that_never_served_ends_the_server(arbiter: Arbiter) -> None:
         end_of(arbiter, "raise SystemExit(7)")
 
     assert (halted.value.exit_status, halted.value.reason) == (
-        1, "the front did not start (status 7)",
+        1, "the HTTP process failed to start (exit status 7)",
     )  # fmt: skip
 
 
@@ -131,8 +127,8 @@ def test_a_front_that_dies_again_and_again_is_started_later(
     assert started == [1], "not before the pause is over"
     assert time.monotonic() < arbiter._next_start <= time.monotonic() + 1.0
     said = capfd.readouterr().err
-    assert f"(pid {first}) ended with status -6" in said
-    assert f"(pid {second}) ended with status -6" in said
+    assert f"(pid {first}) exited with status -6" in said
+    assert f"(pid {second}) exited with status -6" in said
     assert " in 1 s" in said.splitlines()[-1]
 
 
@@ -189,7 +185,7 @@ def halted(arbiter: Arbiter, **how: Any) -> int:
 
 def test_halting_says_why(arbiter: Arbiter, capfd: pytest.CaptureFixture[str]) -> None:
     assert halted(arbiter, reason="no room", exit_status=1) == 1
-    assert "the server ends: no room" in capfd.readouterr().err
+    assert "server stopping: no room" in capfd.readouterr().err
     assert arbiter.app.outcome[2], "the front learns that nobody else holds its sockets"
 
 

@@ -45,14 +45,15 @@ class Heard:
         self.frames: list[AnswerFrame] = []
         self.ended: list[int] = []
 
-    def answered(self, _worker: WorkerHandle, found: Sequence[AnswerFrame]) -> None:
+    def take_answers(self, _worker: WorkerHandle, found: Sequence[AnswerFrame]) -> None:
         self.frames += found
 
     def control_frame(self, _handle: WorkerHandle, frame: AnswerFrame) -> None:
         self.frames.append(frame)
 
-    def process_ended(self, _handle: WorkerHandle, code: int) -> None:
-        self.ended.append(code)
+    def process_ended(self, handle: WorkerHandle) -> None:
+        assert handle.returncode is not None
+        self.ended.append(handle.returncode)
 
     def of(self, kind: int) -> list[AnswerFrame]:
         return [frame for frame in self.frames if frame.kind == kind]
@@ -81,6 +82,7 @@ class Stage:
             Log(self.writer, "DEBUG", "text", "own"),
             self.heard,
         )
+        self.processes.take_answers = self.heard.take_answers
 
     def log(self, folder: Path) -> str:
         self.writer.close()
@@ -167,15 +169,16 @@ def test_without_room_for_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     async def scene() -> None:
         stage, handle = Stage(tmp_path, "echo.py"), WorkerHandle(Member(1, 1))
         monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
-        output = handle.output
+        ours = [handle.requests.fileno(), handle.answers.fileno(), handle.output]
+        files = [*ours, *handle.their_files()]
 
         with pytest.raises(FileNotFoundError):
             stage.processes.start(handle)
 
-        with pytest.raises(OSError, match="Bad file descriptor"):
-            os.fstat(output)
+        for file in files:
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.fstat(file)
         stage.log(tmp_path)
-        handle.handed_over()
 
     asyncio.run(scene())
 
@@ -213,7 +216,7 @@ def test_what_was_set_counts() -> None:
     plan = plan_workers(Settings(worker_count=3), Limits(None, 100 * MIB), available=8)
 
     assert (plan.count, plan.memory_bytes) == (3, None)
-    assert plan.explanation == "3 scoring workers, as set (WORKER_COUNT)"
+    assert plan.explanation == "3 scoring workers, as configured (WORKER_COUNT)"
 
 
 @pytest.mark.parametrize(
@@ -231,7 +234,7 @@ def test_auto(
     plan = plan_workers(Settings(worker_count=None), Limits(cpus, memory), available)
 
     assert (plan.count, plan.memory_bytes) == (count, decides)
-    assert ("while they fit" in plan.explanation) == (decides is not None)
+    assert ("while memory allows" in plan.explanation) == (decides is not None)
 
 
 def test_memory_is_measured() -> None:
@@ -249,9 +252,8 @@ def test_memory_is_measured() -> None:
 def test_room_for_more() -> None:
     memory = Memory(used=50 * MIB, another=20 * MIB)
 
-    assert memory.fits(100 * MIB)
-    assert not memory.fits(70 * MIB)
     assert memory.how_many_more(100 * MIB) == 2
+    assert memory.how_many_more(70 * MIB) == 0
     assert memory.how_many_more(10 * MIB) == 0
 
 

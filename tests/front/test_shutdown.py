@@ -42,7 +42,9 @@ def test_an_idle_server_drains_at_once(tmp_path: Path) -> None:
             assert served.front.context.phase.now == DRAINING
             with pytest.raises(ConnectionRefusedError):
                 await asyncio.open_connection("127.0.0.1", served.ports[0])
-            assert served.read_log().count("stopping: what was accepted is answered first") == 1
+            assert (
+                served.read_log().count("server stopping: finishing accepted requests first") == 1
+            )
 
     asyncio.run(scene())
 
@@ -94,7 +96,7 @@ def test_the_grace_time_bounds_the_drain(tmp_path: Path) -> None:
             shutdown_of(served).drain()
 
             assert await until_stopped(served) < 5
-            assert "1 request(s) were not answered within 1 s (SCOREHOST_SHUTDOWN_GRACE)" in (
+            assert "1 request was not answered within 1 s (SCOREHOST_SHUTDOWN_GRACE)" in (
                 served.read_log()
             )
             writer.close()

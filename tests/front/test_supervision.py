@@ -22,7 +22,7 @@ from support.memory import MemoryServer, MemoryWorker
 def connected(server: MemoryServer) -> MemoryServer:
     """Have the pool tell the front what happens, as when it is started."""
     pool = server.front.pool
-    pool._hear, pool._listener = server.front.results.take, server.front.supervision
+    pool._listener = server.front.supervision
     return server
 
 
@@ -48,7 +48,8 @@ def fails_to_start(server: MemoryServer) -> None:
         )
     handle.report = report.to_dict()
     handle.stage = "init()"
-    server.front.pool.process_ended(handle, 3)
+    handle.returncode = 3
+    server.front.pool.process_ended(handle)
     handle.close()
 
 
@@ -56,7 +57,8 @@ def dies(server: MemoryServer, worker: MemoryWorker, code: int = -9) -> None:
     """The process of a worker ends."""
     worker.handle.member.ready_at = time.monotonic()
     server.loop.remove_reader(worker.handle.answers.fileno())
-    connected(server).front.pool.process_ended(worker.handle, code)
+    worker.handle.returncode = code
+    connected(server).front.pool.process_ended(worker.handle)
 
 
 def inside(server: MemoryServer, name: str = "r-1") -> Connection:
@@ -80,7 +82,7 @@ def test_whose_request_was_inside_is_told(own_server: Any) -> None:
 
     response = client.read_response("POST")
     assert response.status == 500
-    assert "The scoring process ended while this request was inside it." in response.text
+    assert "The scoring process ended while handling this request." in response.text
     assert server.wait_for_line("ERROR", "worker 1 (pid 0)", "SIGKILL", "r-1")
     assert "SIGKILL" in server.get("/readyz").json()["last_worker_end"]
 
@@ -151,7 +153,7 @@ def test_a_script_that_never_started_ends_the_server(own_server: Any) -> None:
     ("settings", "said"),
     [
         ({"SCOREHOST_ON_INIT_FAILURE": "hold"}, "the server stays up"),
-        ({"SCOREHOST_RELOAD": "1"}, "nothing can be scored until the next save"),
+        ({"SCOREHOST_RELOAD": "1"}, "nothing can be scored until the script is fixed and saved"),
     ],
 )
 def test_a_server_may_stay_up(own_server: Any, settings: dict[str, str], said: str) -> None:
@@ -168,7 +170,7 @@ def test_a_server_may_stay_up(own_server: Any, settings: dict[str, str], said: s
     assert probe["last_failure"]["error"] == "ValueError: no such model"
     response = server.post(body=b"1")
     assert response.status == 503
-    assert "failed to start, in its stage 'init()': ValueError: no such model" in response.text
+    assert "failed to start, in stage 'init()': ValueError: no such model" in response.text
 
 
 def test_the_report_is_one_record_of_a_json_log(own_server: Any) -> None:
@@ -220,25 +222,23 @@ def handle() -> Iterator[WorkerHandle]:
     ("code", "kill_reason", "reason", "said"),
     [
         (-11, "", "signal", "SIGSEGV"),
-        (7, "", "exit", "ended by itself with status 7 while request r-9 was inside"),
-        (-9, "deadline", "deadline", ""),
+        (7, "", "exit", "status 7 while it handled request r-9"),
+        (-9, "deadline", "deadline", "because run() exceeded SCORING_TIMEOUT_MS"),
         (-9, "start-timeout", "start-timeout", "not ready after 5 s (WORKER_TIMEOUT)"),
     ],
 )
 def test_an_end_is_explained(
     handle: WorkerHandle, tmp_path: Path, code: int, kill_reason: str, reason: str, said: str
 ) -> None:
-    handle.kill_reason = kill_reason
+    handle.kill_reason, handle.returncode = kill_reason, code
+    handle.last_lines.append("its last line")
     settings = Settings(app_root=tmp_path, worker_timeout=5.0)
 
-    end = explain_end(
-        handle, code, request_id="r-9", output="its last line", settings=settings, oom_before=None
-    )
+    end = explain_end(handle, settings, None, "r-9")
 
     assert end.reason == reason
     assert end.text.startswith("worker 4 (pid 77): ")
     assert said in end.text
-    assert "r-9" not in end.client_text
     assert "its last line" in end.report["output"]
 
 
@@ -266,7 +266,7 @@ def test_metrics_without_their_library(own_server: Any, monkeypatch: pytest.Monk
     response = server.get("/metrics")
 
     assert response.status == 500
-    assert "The metrics can't be shown. See the log." in response.text
+    assert "The metrics are unavailable. See the log." in response.text
     assert server.lines("ERROR", "pip install --force-reinstall prometheus-client")
 
 
@@ -278,7 +278,7 @@ def test_pages_without_flask(own_server: Any, monkeypatch: pytest.MonkeyPatch) -
 
     assert response.status == 500
     assert "The page could not be made. See the log." in response.text
-    assert server.lines("ERROR", "scorehost.pages", "a page failed")
+    assert server.lines("ERROR", "scorehost.pages", "the page could not be made")
 
 
 def test_probes_are_logged_when_that_is_wanted(own_server: Any) -> None:

@@ -112,7 +112,7 @@ class WorkerHandle:
         ]
 
     def handed_over(self) -> None:
-        """Close the files that the process has by now: open here, they would hide its end."""
+        """Close the files that are the process's alone: open here, they would hide its end."""
         self._their_answers.close()
         os.close(self._their_output)
         os.close(self._shared_file)

@@ -88,16 +88,20 @@ class Launcher:
         """
         *inherited, output = handle.their_files()
         words = [str(word) for word in (*inherited, os.getpid())]
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-c", _COMMAND, *words],
-            pass_fds=inherited,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=self._environ | thread_variables(self._environ, self._cpus, handle.member.share),
-            # A terminal's Ctrl-C is the server's to handle, not the script's.
-            start_new_session=True,
-        )
+        environ = self._environ | thread_variables(self._environ, self._cpus, handle.member.share)
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-c", _COMMAND, *words],
+                pass_fds=inherited,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environ,
+                # A terminal's Ctrl-C is the server's to handle, not the script's.
+                start_new_session=True,
+            )
+        finally:
+            handle.handed_over()
         handle.member.pid = process.pid
         if self._descriptors is not None:
             with contextlib.suppress(OSError):  # it has already ended, which is noticed elsewhere
@@ -105,7 +109,6 @@ class Launcher:
         orders = {"warm_up": handle.member.warms_up, "first": handle.member.index <= 1, **orders}
         document = {"settings": self.settings.to_json(), "role": role, "orders": orders}
         handle.send_control(SETTINGS, orjson.dumps(document))
-        handle.handed_over()
         return process
 
     @staticmethod
@@ -116,5 +119,7 @@ class Launcher:
     @staticmethod
     def fork(loader: WorkerHandle, handle: WorkerHandle) -> None:
         """Ask the loader to fork the process for this handle; it reports the pid later."""
-        loader.send_control(FORK, files=handle.their_files())
-        handle.handed_over()
+        try:
+            loader.send_control(FORK, files=handle.their_files())
+        finally:
+            handle.handed_over()
