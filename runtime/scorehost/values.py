@@ -137,11 +137,21 @@ def _size(value: str) -> int:
 
 
 def as_size(number: int) -> str:
-    """A size as a person would write it."""
+    """Write a size exactly, as a setting takes it."""
     for unit, factor in reversed(_UNITS.items()):
         if number and number % factor == 0:
             return f"{number // factor}{unit}"
     return str(number)
+
+
+def bytes_text(amount: int, *, in_mib: bool = False) -> str:
+    """Write a number of bytes for people to compare; ``in_mib`` as whole MiB, however many."""
+    if in_mib:
+        return f"{amount >> 20} MiB"
+    for prefix in "GMK":
+        if amount >= _UNITS[prefix]:
+            return f"{amount / _UNITS[prefix]:.1f} {prefix}iB"
+    return f"{amount} bytes"
 
 
 size = Kind(_size, as_size)

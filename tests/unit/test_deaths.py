@@ -14,12 +14,12 @@ import scorehost
 from scorehost.diagnosis.deaths import (
     REASONS,
     Death,
-    bytes_text,
     explain_exit,
     explain_start_timeout,
     signal_name,
 )
 from scorehost.diagnosis.stacks import frames_of_stacks, running_places, without_our_frames
+from scorehost.values import bytes_text
 
 MIB = 1 << 20
 OURS = Path(scorehost.__file__).with_name("entry_script.py")

@@ -12,6 +12,7 @@ from typing import Final
 
 from scorehost.diagnosis.frames import Place, kind_of, short_library_path
 from scorehost.diagnosis.stacks import running_places
+from scorehost.values import bytes_text
 
 SIGNAL: Final = "signal"
 OOM: Final = "oom"
@@ -127,14 +128,6 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def bytes_text(amount: int) -> str:
-    """A number of bytes for people."""
-    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if amount >= size:
-            return f"{amount / size:.1f} {unit}"
-    return f"{amount} bytes"
 
 
 def _signal_of(returncode: int) -> int | None:

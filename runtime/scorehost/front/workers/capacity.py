@@ -15,6 +15,7 @@ from typing import Final
 
 from scorehost.diagnosis.cgroup import Limits
 from scorehost.settings import Settings
+from scorehost.values import bytes_text
 
 KEPT_FREE: Final = 0.1
 """Part of the memory limit that is not planned for workers: requests need memory too."""
@@ -59,7 +60,7 @@ def plan_workers(settings: Settings, limits: Limits, available: int | None = Non
     where = f"the control group allows {limits.cpus:g}" if limits.cpus else "no quota"
     memory = ""
     if limits.memory_bytes and count > 1:
-        allowed = mib(limits.memory_bytes)
+        allowed = bytes_text(limits.memory_bytes, in_mib=True)
         memory = f", {allowed} of memory; started one at a time while memory allows"
     text = f"{workers_text(count)} (WORKER_COUNT=auto): {here:g} CPUs, {where}{memory}"
     decides = limits.memory_bytes if count > 1 else None
@@ -69,11 +70,6 @@ def plan_workers(settings: Settings, limits: Limits, available: int | None = Non
 def workers_text(count: int) -> str:
     """Return a number of workers in words."""
     return f"{count} scoring worker{'s' if count != 1 else ''}"
-
-
-def mib(amount: int) -> str:
-    """Bytes for people."""
-    return f"{amount >> 20} MiB"
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from scorehost.backoff import QUIET, Backoff
-from scorehost.front.workers.capacity import Memory, mib, workers_text
+from scorehost.front.workers.capacity import Memory, workers_text
 from scorehost.front.workers.recycling import Recycling
 from scorehost.front.workers.roster import READY, RETIRING, SERVING, STARTING, Member, Roster
+from scorehost.values import bytes_text
 
 SOON: Final = 2.0
 """Seconds until the next start for which requests wait; before longer ones they are refused."""
@@ -569,8 +570,9 @@ class Lifecycle:
             self._note(
                 logging.INFO,
                 f"{workers_text(self.wanted)} instead of {self._planned} (WORKER_COUNT=auto): "
-                f"one more would need {mib(memory.another)} of memory; {mib(memory.used)} of "
-                f"{mib(limit)} is in use, and a tenth is kept free for requests",
+                f"one more would need {bytes_text(memory.another, in_mib=True)} of memory; "
+                f"{bytes_text(memory.used, in_mib=True)} of {bytes_text(limit, in_mib=True)} "
+                "is in use, and a tenth is kept free for requests",
             )
         self._even_out()
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from scorehost.diagnosis.cgroup import MemoryGauge
+from scorehost.values import bytes_text
 
 USUAL_PLACE: Final = Path("/dev/termination-log")
 """Where Kubernetes looks unless configured otherwise."""
@@ -74,8 +75,6 @@ class TerminationMessage:
         self._write(text)
 
     def _warning(self, used: int) -> str:
-        from scorehost.diagnosis.deaths import bytes_text  # imported late, as it imports much
-
         moment = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
         inside = self._inside()
         now = (
@@ -86,6 +85,6 @@ class TerminationMessage:
         return now + (f"Before that: {self._lasting}\n" if self._lasting else "")
 
     def _write(self, text: str) -> None:
-        from scorehost.diagnosis.report import write_termination_message  # likewise
+        from scorehost.diagnosis.report import write_termination_message  # imports much
 
         write_termination_message(text, self._path)
