@@ -78,7 +78,10 @@ class CommandLine:
             allow_abbrev=False,
         )
         if takes_script:
-            self._add_script()
+            self.parser.add_argument(
+                "script", metavar="SCRIPT", nargs="?", default=argparse.SUPPRESS,
+                help="Entry script (default: AZUREML_ENTRY_SCRIPT, else main.py).",
+            )  # fmt: skip
         self.own = self.parser.add_argument_group("Options")
         self.own.add_argument(*HELP, action="store_true", help="Show this help and exit.")
         self._add_settings(lists_settings)
@@ -95,16 +98,6 @@ class CommandLine:
                 default=argparse.SUPPRESS,
                 help=_help(item) if listed else argparse.SUPPRESS,
             )
-
-    def _add_script(self) -> None:
-        """Take the entry script as an argument."""
-        self.parser.add_argument(
-            "script",
-            metavar="SCRIPT",
-            nargs="?",
-            default=argparse.SUPPRESS,
-            help="Entry script (default: AZUREML_ENTRY_SCRIPT, else main.py).",
-        )
 
     def read(self, arguments: Sequence[str]) -> Parsed | None:
         """Read a command line; None when only help was asked for, and given.

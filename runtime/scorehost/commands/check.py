@@ -276,22 +276,16 @@ class Log:
         """A step was done, failed or had nothing to do."""
         detail = event.get("detail", "")
         seconds = round(event.get("seconds", 0.0), 3)
-        self.steps.append(
-            {
-                "step": event["step"],
-                "state": event["state"],
-                "detail": detail.replace("\n", "; "),
-                "seconds": seconds,
-                "warnings": event.get("warnings", []),
-            }
-        )
+        warnings = event.get("warnings", [])
+        told = {"detail": detail.replace("\n", "; "), "seconds": seconds, "warnings": warnings}
+        self.steps.append({"step": event["step"], "state": event["state"], **told})
         slow = f"({seconds:.1f} s)" if seconds >= NOTICED else ""
         first, *others = detail.split("\n")
         self.answer = event.get("answer", self.answer)
         self._print(event["state"], f"{LABELS[event['step']]:12} {first} {slow}")
         for line in others:
             self._print("", f"{'':12} {line}")
-        for warning in event.get("warnings", []):
+        for warning in warnings:
             self._print("warning", f"{'':12} {warning}")
 
     def warn(self, text: str) -> None:

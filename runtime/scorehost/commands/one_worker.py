@@ -37,12 +37,7 @@ from scorehost.settings import Settings
 from scorehost.wire import answers
 from scorehost.wire.answers import AnswerFrame
 from scorehost.wire.messages import Failure, ScoringRequest
-from scorehost.wire.requests import (
-    GO_ON,
-    MEMORY_FILE_FROM,
-    STOP,
-    pack_scoring_request,
-)
+from scorehost.wire.requests import GO_ON, MEMORY_FILE_FROM, STOP, pack_scoring_request
 
 KEPT_BYTES: Final = 1 << 20
 """Bytes of a stream that are kept; of a longer one its beginning and its size."""
@@ -134,15 +129,10 @@ class OneWorker:
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        environ: Mapping[str, str],
-        listener: Listener,
-        *,
-        debugger_port: int = 0,
-    ) -> None:
-        self._settings = settings
-        self._listener = listener
+        self, settings: Settings, environ: Mapping[str, str], listener: Listener,
+        *, debugger_port: int = 0,
+    ) -> None:  # fmt: skip
+        self._settings, self._listener = settings, listener
         limits = read_limits()
         self._oom_kills = limits.oom_kills
         self._handle = WorkerHandle(Member(1, 1, share=1))
@@ -189,7 +179,7 @@ class OneWorker:
                 self._next(time.monotonic() + _START_STACKS_TAKE)
                 self._kill("start-timeout")
             if self.ended and (frame is None or frame.kind != answers.FAILED):
-                raise StartFailed(self._end_report())
+                raise StartFailed(Report.from_dict(self._end().report))
             assert frame is not None  # noqa: S101 - it has not ended
             if frame.kind == answers.STAGE:
                 handle.stage = frame.body.decode()
@@ -371,9 +361,6 @@ class OneWorker:
         """Return why the process has ended."""
         self._handle.peak_bytes = _peak_of_children()
         return explain_end(self._handle, self._settings, self._oom_kills)
-
-    def _end_report(self) -> Report:
-        return Report.from_dict(self._end().report)
 
     def close(self) -> None:
         """End the process: asked first, killed when it goes on."""
