@@ -91,7 +91,7 @@ def overview() -> str:
         "usage: scorehost COMMAND [SCRIPT] [options]\n\n"
         "Hosts a score.py: one command on a laptop, the same server in every deployed image.\n\n"
         f"Commands:\n{commands}\n\n"
-        "'scorehost COMMAND --help' tells more; 'scorehost --version' the version.\n"
+        "Run 'scorehost COMMAND --help' for details, 'scorehost --version' for the version.\n"
         "Start with: scorehost serve score.py"
     )
 
@@ -101,5 +101,5 @@ def unknown_command(name: str) -> str:
     if name.endswith(".py"):
         return f"{name} is not a command. Did you mean 'scorehost serve {name}'?"
     near = nearest(name, COMMANDS)
-    hint = f"Did you mean {near}?" if near else f"There are {', '.join(COMMANDS)}."
+    hint = f"Did you mean {near}?" if near else f"The commands are {', '.join(COMMANDS)}."
     return f"{name} is not a command. {hint}"

@@ -27,7 +27,7 @@ FLAGS = {
     "--entry_script": ("entry_script", "FILE", "The entry script."),
     "--model_dir": ("model_dir", "DIR", "Folder of the model: AZUREML_MODEL_DIR for the script."),
     "--port": ("port", "PORT", "Port of the scoring routes; 5001 unless set."),
-    "--health_port": ("health_port", "PORT", "A port of its own for probes."),
+    "--health_port": ("health_port", "PORT", "Separate port for probes."),
     "--worker_count": ("worker_count", "N|auto", "Scoring workers; 1 unless set."),
     "--appinsights_instrumentation_key": (
         "app_insights_key",
@@ -71,7 +71,7 @@ def make_parser() -> Parser:
         prog="azmlinfsrv",
         usage="azmlinfsrv --entry_script FILE [options]",
         description=f"Serve an entry script over HTTP (scorehost {__version__}).",
-        epilog="Every other setting is a variable or stands in the config file: "
+        epilog="Set everything else with environment variables or in the config file: "
         "see 'scorehost config' and 'scorehost serve --help'.",
         add_help=False,
     )

@@ -1,10 +1,10 @@
 """Every error scorehost raises, in one drawn tree.
 
 A message says what happened, what was found and what to do. Errors about a request carry
-what HTTP needs of them: status, headers and document; ``front/http/errors.py`` alone turns them
-into responses. Errors about the entry
-script carry the stage in which it failed; ``diagnosis/report.py`` alone turns them into a
-report. Only ``cli.py`` and ``worker/process.py`` end a process.
+what HTTP needs of them: status, headers and document; ``front/http/error_responses.py`` alone turns
+them into responses. Errors about the entry script carry the stage in which it failed;
+``diagnosis/report.py`` alone turns them into a report. Only ``cli.py`` and ``worker/process.py``
+end a process.
 
 ::
 

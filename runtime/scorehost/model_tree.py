@@ -129,7 +129,7 @@ def _drawn(entry: os.DirEntry[str]) -> _Folder | str:
         if entry.is_symlink():
             there = Path(entry.path).exists()
             target = printable(str(Path(entry.path).readlink()))
-            return f"{name} -> {target}" + ("" if there else "  (not there)")
+            return f"{name} -> {target}" + ("" if there else "  (does not exist)")
         if entry.is_dir():
             return _Folder(name, Path(entry.path))
         return f"{name}  {size_text(entry.stat().st_size)}"

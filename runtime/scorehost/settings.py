@@ -136,7 +136,7 @@ class Settings:
     )
     model_dir: Path | None = setting(
         "AZUREML_MODEL_DIR", path, section="Places", metavar="DIR", flag="--model-dir",
-        help="Folder of the model, handed to the script; from the app root when unset.",
+        help="Folder of the model, passed to the script; from the app root when unset.",
     )
     config_file: Path | None = setting(
         "AZUREML_CONFIG_FILE", path, section="Places", metavar="FILE", flag="--config-file",
@@ -172,7 +172,7 @@ class Settings:
     )
     worker_timeout: float = setting(
         "WORKER_TIMEOUT", seconds(), 300.0, section="Workers", metavar="SECONDS",
-        help="Longest init(), import included; it never bounds run(). 0 means no limit.",
+        help="Time limit for import and init() together, not for run(); 0: no limit.",
     )
     worker_preload: bool = setting(
         "WORKER_PRELOAD", boolean, False, section="Workers", metavar="BOOL", flag="--preload",
@@ -185,21 +185,21 @@ class Settings:
     )
     max_requests: int = setting(
         "SCOREHOST_MAX_REQUESTS", whole(0), 0, section="Workers", metavar="N",
-        help="Replace a worker after this many requests; 0 never.",
+        help="Replace a worker after this many requests; 0: never.",
     )
     max_worker_memory: int = setting(
         "SCOREHOST_MAX_WORKER_MEMORY", size, 0, section="Workers", metavar="BYTES",
-        help="Replace a worker whose resident memory is above this; 0 never.",
+        help="Replace a worker whose resident memory exceeds this; 0: never.",
     )
 
     # -- Limits ---------------------------------------------------------------------------
     scoring_timeout_ms: int = setting(
         "SCORING_TIMEOUT_MS", whole(1), 3_600_000, section="Limits", metavar="MS",
-        help="Longest scoring of one request, from its beginning to the last byte of the result.",
+        help="Time limit for one request, from when it begins to the last byte of the result.",
     )
     interrupt_grace: float = setting(
         "SCOREHOST_INTERRUPT_GRACE", seconds(), 2.0, section="Limits", metavar="SECONDS",
-        help="How long code may go on after its deadline before its worker is killed.",
+        help="How long code may keep running after its deadline before its worker is killed.",
     )
     max_queue_length: int | None = setting(
         "SCOREHOST_MAX_QUEUE_LENGTH", whole(0), section="Limits", metavar="N",
@@ -211,7 +211,7 @@ class Settings:
     )
     max_queue_bytes: int = setting(
         "SCOREHOST_MAX_QUEUE_BYTES", size, 512 * MIB, section="Limits", metavar="BYTES",
-        help="Bytes of bodies that may wait for a worker, or be arriving.",
+        help="Total size of the bodies that may be waiting for a worker or being received.",
     )
     max_body_bytes: int = setting(
         "SCOREHOST_MAX_BODY_BYTES", size, 100 * MIB, section="Limits", metavar="BYTES",
@@ -227,7 +227,7 @@ class Settings:
     )
     body_timeout: float = setting(
         "SCOREHOST_BODY_TIMEOUT", seconds(0.1), 30.0, section="Limits", metavar="SECONDS",
-        help="Longest silence while a body arrives, or while a client takes no answer.",
+        help="Longest pause while receiving a body or sending a response.",
     )
     idle_timeout: float = setting(
         "SCOREHOST_IDLE_TIMEOUT", seconds(0.1), 620.0, section="Limits", metavar="SECONDS",
@@ -235,17 +235,17 @@ class Settings:
     )
     max_connections: int = setting(
         "SCOREHOST_MAX_CONNECTIONS", whole(1), 10_000, section="Limits", metavar="N",
-        help="Connections held open at once; past it the ones idle longest are closed.",
+        help="Maximum number of open connections; above it, the longest idle are closed.",
     )
 
     # -- Shutdown -------------------------------------------------------------------------
     shutdown_delay: float = setting(
         "SCOREHOST_SHUTDOWN_DELAY", seconds(), 0.0, section="Shutdown", metavar="SECONDS",
-        help="After SIGTERM, how long to go on accepting while load balancers notice.",
+        help="How long to keep accepting requests after SIGTERM, while load balancers notice.",
     )
     shutdown_grace: float = setting(
         "SCOREHOST_SHUTDOWN_GRACE", seconds(), 30.0, section="Shutdown", metavar="SECONDS",
-        help="Longest shutdown, delay included; what is unanswered then is lost.",
+        help="Time limit for shutdown, delay included; requests still unanswered then are lost.",
     )
 
     # -- Answers --------------------------------------------------------------------------
@@ -259,11 +259,11 @@ class Settings:
     )
     service_path_prefix: str = setting(
         "SERVICE_PATH_PREFIX", text, "", section="Answers", metavar="PATH",
-        help="Path a proxy puts before the routes, for the swagger documents.",
+        help="Path that a proxy adds before the routes, for the swagger documents.",
     )
     workspace_name: str = setting(
         "WORKSPACE_NAME", text, "", section="Answers",
-        help="Name of the workspace; handed to the script.",
+        help="Name of the workspace; passed to the script.",
     )
     hostname: str = setting(
         "HOSTNAME", text, "", section="Answers",
@@ -276,7 +276,7 @@ class Settings:
     server_version_header: bool = setting(
         "SERVER_VERSION_LOG_RESPONSE_ENABLED", only_true, True, section="Answers", metavar="BOOL",
         flag="--server-version-header",
-        help="Send x-ms-server-version with every answer; any word but true means no.",
+        help="Send x-ms-server-version with every response; any value but true means no.",
     )
     nan: str = setting(
         "SCOREHOST_NAN", choice("null", "literal", "error"), "null", section="Answers",
@@ -288,7 +288,7 @@ class Settings:
     log_level: str = setting(
         "AZUREML_LOG_LEVEL", log_level, "INFO", section="Logs", metavar="LEVEL",
         flag="--log-level",
-        help="Lowest level that is logged, by the server and by the script's loggers.",
+        help="Lowest level to log, for the server and for the script's loggers.",
     )
     log_format: str = setting(
         "SCOREHOST_LOG_FORMAT", choice("text", "json"), "text", section="Logs",
@@ -305,29 +305,29 @@ class Settings:
     )
     termination_log: Path | None = setting(
         "SCOREHOST_TERMINATION_LOG", path, section="Logs", metavar="FILE",
-        help="Where the last report goes; /dev/termination-log where that exists.",
+        help="File for the last report; /dev/termination-log when unset, if that exists.",
     )
     app_insights_enabled: bool = setting(
         "AML_APP_INSIGHTS_ENABLED", only_true, False, section="Logs", metavar="BOOL",
-        help="Handed to the script; false without a key that is a UUID.",
+        help="Passed to the script; false unless the key is a UUID.",
     )
     app_insights_key: str | None = setting(
         "AML_APP_INSIGHTS_KEY", text, section="Logs", secret=True,
-        help="Instrumentation key, a UUID; handed to the script.",
+        help="Instrumentation key, a UUID; passed to the script.",
     )
     app_insights_log_response: bool = setting(
         "APP_INSIGHTS_LOG_RESPONSE_ENABLED", boolean, True, section="Logs", metavar="BOOL",
-        help="Handed to the script.",
+        help="Passed to the script.",
     )
 
     # -- Debugging ------------------------------------------------------------------------
     debug: bool = setting(
         "SCOREHOST_DEBUG", boolean, False, section="Debugging", metavar="BOOL",
-        help="Debug mode: a debugger listens, errors tell everything, /debug; one worker.",
+        help="Debug mode: a debugger, detailed errors, the /debug route, and a single worker.",
     )
     debug_port: int = setting(
         "SCOREHOST_DEBUG_PORT", whole(1, 65535), 5678, section="Debugging", metavar="PORT",
-        help="Port of the debugger: on 127.0.0.1, in a container on all addresses.",
+        help="Port of the debugger: on 127.0.0.1, or on all addresses in a container.",
     )
     debug_wait: float = setting(
         "SCOREHOST_DEBUG_WAIT", seconds(), 0.0, section="Debugging", metavar="SECONDS",
@@ -344,19 +344,19 @@ class Settings:
     record: str = setting(
         "SCOREHOST_RECORD", choice("auto", "off", "errors", "all"), "auto", section="Debugging",
         metavar="off|errors|all",
-        help="Which requests are kept for 'scorehost replay'; auto: all in debug mode, else none.",
+        help="Requests to keep for 'scorehost replay'; auto: all in debug mode, otherwise none.",
     )
     record_folder: Path | None = setting(
         "SCOREHOST_RECORD_FOLDER", path, section="Debugging", metavar="DIR",
-        help="Where they are kept; .scorehost/requests in the app root when unset.",
+        help="Folder for kept requests; .scorehost/requests in the app root when unset.",
     )
     record_count: int = setting(
         "SCOREHOST_RECORD_COUNT", whole(1), 100, section="Debugging", metavar="N",
-        help="Most requests that are kept; the oldest go first.",
+        help="Maximum number of requests to keep; the oldest are deleted first.",
     )
     record_bytes: int = setting(
         "SCOREHOST_RECORD_BYTES", size, 64 * MIB, section="Debugging", metavar="BYTES",
-        help="Most bytes that are kept; a request of over a quarter of it is not.",
+        help="Maximum size of all kept requests; one over a quarter of this is not kept.",
     )
     # fmt: on
 

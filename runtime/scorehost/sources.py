@@ -187,7 +187,8 @@ class _Reading:
         if settings.model_dir is not None and not settings.model_dir.exists():
             source = self.sources["model_dir"]
             self.notices.append(
-                f"AZUREML_MODEL_DIR ({source}) is {str(settings.model_dir)!r}: nothing is there."
+                f"AZUREML_MODEL_DIR ({source}) is {str(settings.model_dir)!r}, "
+                "which does not exist."
             )
         if settings.debug:
             self._prepare_debugging(settings)
@@ -204,8 +205,8 @@ class _Reading:
             self._overrule("worker_count", 1, "debug mode has one worker")
             self.notices.append("Debug mode has one worker; WORKER_COUNT has no effect.")
         if settings.worker_preload:
-            self._overrule("worker_preload", False, "debug mode forks nothing")
-            self.notices.append("Debug mode forks nothing; WORKER_PRELOAD has no effect.")
+            self._overrule("worker_preload", False, "debug mode does not fork workers")
+            self.notices.append("Debug mode does not fork workers; WORKER_PRELOAD has no effect.")
 
     def _check_key(self, key: str | None) -> None:
         problem = "is not set" if not key else "is not a UUID"

@@ -45,7 +45,7 @@ def test_the_table_says_the_same(tmp_path: Path) -> None:
     ended = run(tmp_path, "config", "score.py", AML_APP_INSIGHTS_KEY=KEY, SCOREHOST_PROT="1")
 
     assert ended.status == 0
-    assert f"Entry script  {tmp_path}/score.py (not there)" in ended.out
+    assert f"Entry script  {tmp_path}/score.py (not found)" in ended.out
     assert "Unknown setting SCOREHOST_PROT (variable). Did you mean SERVER_PORT?" in ended.out
     assert KEY not in ended.out
 

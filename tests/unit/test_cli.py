@@ -79,7 +79,7 @@ def test_module_and_command_are_the_same():
     [
         (["srve"], "srve is not a command. Did you mean serve?"),
         (["score.py"], "score.py is not a command. Did you mean 'scorehost serve score.py'?"),
-        (["xyzzy"], f"xyzzy is not a command. There are {', '.join(COMMANDS)}."),
+        (["xyzzy"], f"xyzzy is not a command. The commands are {', '.join(COMMANDS)}."),
         (["serve", "--prot", "1"], "Unknown option --prot. Did you mean --port?"),
         (["serve", "--prot=1"], "Unknown option --prot. Did you mean --port?"),
         (

@@ -410,7 +410,7 @@ class TestTree:
             "  9/",
             "    big.bin  1.5 KiB",
             "  10/  (empty)",
-            "  gone -> nowhere  (not there)",
+            "  gone -> nowhere  (does not exist)",
             "  small  1 B",
             "  there -> 9",
         ]

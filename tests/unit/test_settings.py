@@ -487,7 +487,7 @@ def test_a_model_folder_that_is_not_there_is_worth_a_word(root: Path):
 
     missing = resolved(root, AZUREML_MODEL_DIR=str(root / "nowhere"))
 
-    assert "nothing is there" in missing.notices[0]
+    assert "does not exist" in missing.notices[0]
     assert list(resolved(root, AZUREML_MODEL_DIR=str(root / "m")).notices) == []
 
 
@@ -539,7 +539,7 @@ def test_debug_mode_has_one_worker_that_is_not_forked(root: Path):
     assert found.sources["worker_count"].kind == "rule"
     assert found.notices == (
         "Debug mode has one worker; WORKER_COUNT has no effect.",
-        "Debug mode forks nothing; WORKER_PRELOAD has no effect.",
+        "Debug mode does not fork workers; WORKER_PRELOAD has no effect.",
     )
 
 

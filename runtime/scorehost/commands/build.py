@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scorehost.commands import COMMANDS
 from scorehost.commands.arguments import Formatter, Parser
 from scorehost.errors import BuildFailed, EngineError, MissingExtra, UsageError
 
@@ -48,7 +49,7 @@ def make_parser() -> Parser:
     parser = Parser(
         prog="scorehost build",
         usage="scorehost build [options] FOLDER -t NAME",
-        description="Make a container image of a folder with an entry script.",
+        description=COMMANDS["build"],
         formatter_class=Formatter,
         add_help=False,
         allow_abbrev=False,

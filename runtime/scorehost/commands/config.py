@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +53,12 @@ def table(resolved: Resolved) -> str:
             section = heading
         lines.append(f"  {variable:{names}}  {value:{values}}  {source}")
     odd = [f"  {warning}" for warning in resolved.warnings]
-    return "\n".join([*lines, *(["", "Look at", *odd] if odd else [])])
+    return "\n".join([*lines, *(["", "Warnings", *odd] if odd else [])])
 
 
 def _places(resolved: Resolved) -> list[str]:
     settings = resolved.settings
-    missing = "" if settings.script.is_file() else " (not there)"
+    missing = "" if settings.script.is_file() else " (not found)"
     return [
         f"App root      {settings.root}",
         f"Entry script  {settings.script}{missing}",
@@ -76,10 +77,7 @@ def as_data(resolved: Resolved) -> dict[str, Any]:
             item.variable: {
                 "value": MASK if item.secret and value is not None else _plain(value),
                 "default": _plain(item.default),
-                "source": {
-                    "kind": resolved.sources[name].kind,
-                    "name": resolved.sources[name].name,
-                },
+                "source": asdict(resolved.sources[name]),
                 "flag": item.flag,
                 "help": item.help,
             }

@@ -54,7 +54,7 @@ def story(found: Resolution) -> str:
     if found.path is None:
         return found.text()
     tried = "\n".join(f"  {one}" for one in found.tried)
-    return f"{found.path}\n\nTried, the last with success:\n{tried}"
+    return f"{found.path}\n\nPlaces tried (the last one was used):\n{tried}"
 
 
 def listing(root: Path, models: Sequence[ListedModel]) -> str:

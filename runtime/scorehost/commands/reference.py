@@ -17,18 +17,18 @@ Every setting has a flag of `scorehost serve`, an environment variable and a def
 of these that has a value wins:
 
 1. the command line;
-2. the environment; an empty variable is one that is not set;
+2. the environment; an empty variable counts as not set;
 3. the config file;
 4. the default.
 
 `scorehost config` shows each setting's value here and now, and where it came from;
-`scorehost config --json` says the same as data. Secrets are masked in both. A value that is not
+`scorehost config --json` prints the same as JSON. Secrets are masked in both. A value that is not
 accepted ends the command with status 2 and one line that names it. A name that no setting has
 is a warning with the nearest one that is known.
 
 ## Spelling
 
-- Flags are written with dashes; underscores are taken for them.
+- Flags are written with dashes; underscores are accepted too.
 - A flag that is true or false may stand alone: `--preload`, `--preload false` and `--no-preload`.
 - Sizes are bytes, with or without `K`, `M`, `G` or `T` (powers of 1024).
 - A script named on the command line lies where the shell is; if nothing is there, it is looked

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 
+from scorehost.commands import COMMANDS
 from scorehost.commands.arguments import Formatter, Parser
 from scorehost.errors import EngineError, UsageError
 from scorehost.images import sbom
@@ -37,7 +38,7 @@ def make_parser() -> Parser:
     parser = Parser(
         prog="scorehost sbom",
         usage="scorehost sbom [options] [IMAGE]",
-        description="List the packages that are installed, here or in an image.",
+        description=COMMANDS["sbom"],
         formatter_class=Formatter,
         add_help=False,
         allow_abbrev=False,
