@@ -149,7 +149,10 @@ def test_orphans_and_a_successor_are_reaped(arbiter: Arbiter) -> None:
 
 def test_hup_is_passed_on_to_the_front(arbiter: Arbiter) -> None:
     front = os.posix_spawn(
-        sys.executable, [sys.executable, "-S", "-c", "import time; time.sleep(60)"], os.environ
+        sys.executable,
+        [sys.executable, "-S", "-c", "import time; time.sleep(60)"],
+        os.environ,
+        setsigdef=[signal.SIGHUP],  # which whoever started the tests may ignore
     )
     arbiter.WORKERS = {front: SimpleNamespace()}
 
