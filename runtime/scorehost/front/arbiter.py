@@ -60,7 +60,7 @@ class Application(BaseApplication):  # type: ignore[misc] # gunicorn has no type
         super().__init__()
 
     def load_config(self) -> None:
-        """Apply GUNICORN_CMD_ARGS, then the values that they must not change."""
+        """Apply GUNICORN_CMD_ARGS, then the values that they must not override."""
         parser = self.cfg.parser()
         given = parser.parse_args(self.cfg.get_cmd_args_from_env())
         for name, value in vars(given).items():
@@ -110,7 +110,7 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
         super().__init__(app)
 
     def serve(self) -> int:
-        """Run; returns the exit status."""
+        """Run the server and return its exit status."""
         try:
             self.run()
         except _Halted:
@@ -182,7 +182,7 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
             )  # fmt: skip
 
     def spawn_workers(self) -> None:
-        """Start the front, unless a pause after repeated ends is not over."""
+        """Start the front, but not during the pause after one that keeps ending."""
         if time.monotonic() >= self._next_start:
             super().spawn_workers()
 

@@ -46,11 +46,11 @@ class Features:
     """The hooks, doing nothing: production uses this class itself."""
 
     def observers(self) -> Sequence[Observer]:
-        """Asked once, first of all: further observers of what is served."""
+        """Return further observers of what is served; called once, before everything else."""
         return ()
 
     def error_responses(self) -> ErrorResponses:
-        """Asked once: what clients are told of errors."""
+        """Return what clients are told of errors; called once."""
         return ErrorResponses()
 
     def add_pages(self, app: Flask) -> None:

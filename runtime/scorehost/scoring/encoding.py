@@ -45,7 +45,7 @@ _EACH: Final = 1 << 12
 
 
 class _Many(Exception):
-    """More of numpy's values than are written one by one."""
+    """The result has so many numpy values that orjson itself should write them."""
 
 
 class Encoder:
@@ -132,7 +132,7 @@ def _options_for(value: Any) -> int:
 
 @functools.lru_cache(maxsize=1)
 def _only_numbers() -> Callable[[Any], bool]:
-    """Import it once: an import each time takes as long as writing a short list."""
+    """Return ``only_numbers``, imported once: an import takes as long as writing a short list."""
     from scorehost.scoring.numpy_numbers import only_numbers
 
     return only_numbers

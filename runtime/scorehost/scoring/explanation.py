@@ -67,7 +67,7 @@ def all_frames(error: BaseException, app_root: Path) -> list[dict[str, Any]]:
 
 
 def _whose(file: str, kind: str) -> str:
-    """Name the owner; code without a file was made by exec(), or is Python's frozen own."""
+    """Name the owner; code without a file was made by exec(), or is a frozen module of Python's."""
     if file.startswith("<") and not file.startswith("<frozen"):
         return "exec"
     if kind == "hidden" and file.startswith(_PACKAGE):

@@ -127,6 +127,6 @@ def may_use_flask(script: EntryScript) -> bool:
 
 
 def _is_response(result: Any) -> bool:
-    """Whether it is Flask's or Werkzeug's response; only a script that imported them has one."""
+    """Whether a result is a response of Flask or Werkzeug, which then has been imported."""
     werkzeug = sys.modules.get("werkzeug.wrappers")
     return werkzeug is not None and isinstance(result, werkzeug.Response)

@@ -96,7 +96,7 @@ def _of_datetimes(array: Any) -> list[str | None]:
 
 
 def _tidy(text: str) -> str:
-    """Leave out a fraction of zeros; of one with more than 6 digits, zeros at the end."""
+    """Drop a fraction that is all zeros; from one of more than 6 digits, drop zeros at the end."""
     seconds, _, fraction = text.partition(".")
     while len(fraction) > 6 and fraction.endswith("000"):
         fraction = fraction[:-3]

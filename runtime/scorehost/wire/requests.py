@@ -59,7 +59,7 @@ def pack_meta(
 def pack_scoring_request(
     number: int, request_id: bytes, request: ScoringRequest, *, in_file: bool
 ) -> bytes:
-    """Make the packet of a request with everything, but for a body that is in a memory file."""
+    """Make a packet with the whole request, except a body that is in a memory file."""
     meta = pack_meta(
         request.method, request.target, request.content_type, request.remote_address,
         request.headers,

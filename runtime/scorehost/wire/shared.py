@@ -62,7 +62,7 @@ class SharedState:
         return descriptor
 
     def begin(self, number: int, now_ns: int) -> None:
-        """Called by the worker: this request is inside now."""
+        """Record that this request is inside now; called by the worker."""
         self.words[_BEGUN_AT] = now_ns
         self.words[_BEGUN] = number
 

@@ -40,7 +40,7 @@ class _Finder:
         path: Sequence[str] | None,  # noqa: ARG002 - the protocol has it
         target: ModuleType | None = None,  # noqa: ARG002 - as has this
     ) -> ModuleSpec | None:
-        """Answer once for each debugger: with what the others find, adapted after it has run."""
+        """Return the spec that other finders give; the module is adapted once it has run."""
         if fullname not in self._wanted:
             return None
         self._wanted.discard(fullname)

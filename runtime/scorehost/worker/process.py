@@ -46,7 +46,7 @@ _WHILE_LOADING: Final = 10_000
 
 
 def main() -> None:
-    """Run as the worker whose descriptors and parent stand on the command line."""
+    """Run as the worker whose descriptors and parent are given on the command line."""
     usual, *others = gc.get_threshold()
     gc.freeze()
     gc.enable()
@@ -158,7 +158,7 @@ class Worker:
         return True
 
     def _set_up_debugging(self) -> None:
-        """Set up what was asked for; the rest is not even imported."""
+        """Set up the debugging that was asked for; the rest is not even imported."""
         settings, shared, orders = self.settings, self._channel.shared, self._orders
         if settings.reload:
             # A module that is saved again within the same second, at the same size ("k = 1" and
@@ -341,7 +341,7 @@ class Worker:
         self._is_a_fork = True
 
     def adopt(self, channel: Channel) -> None:
-        """Work on sockets of one's own, after a fork from the loader."""
+        """Switch to this worker's own sockets, after a fork from the loader."""
         self._is_a_fork = False
         self._channel = channel
         self._output = Output(channel.shared)

@@ -135,7 +135,7 @@ def _somebody_listens(path: Path) -> bool:
 def holders(port: int) -> list[str]:
     """List the processes that listen on a port; those of other users cannot be seen.
 
-    Of a process and the children that inherited its socket, only the first is named.
+    Of a process and the children that inherited its socket, only the parent is named.
     """
     wanted = {f"socket:[{inode}]" for inode in _inodes(port)}
     found = dict(_with_sockets(wanted)) if wanted else {}
@@ -168,5 +168,6 @@ def _with_sockets(wanted: set[str]) -> Iterator[tuple[int, int]]:
 def _command(process: int) -> str:
     with contextlib.suppress(OSError):
         words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
-        return b" ".join(words).decode("utf-8", "replace").strip()[:_COMMAND]
+        command = b" ".join(words).decode("utf-8", "replace").strip()
+        return command if len(command) <= _COMMAND else f"{command[:_COMMAND]}…"
     return "just ended"

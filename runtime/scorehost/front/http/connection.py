@@ -316,7 +316,7 @@ class Connection(asyncio.Protocol):
             self._part()
 
     def _part(self) -> None:
-        """Close the transport; with TLS, wait for the client's own goodbye only briefly."""
+        """Close the transport; with TLS, wait only briefly for the client's close_notify."""
         if self.state != TELLING:
             self._unsent = sys.maxsize  # until it is looked at for the first time
             self._enter(CLOSING, self._context.now())
@@ -325,7 +325,7 @@ class Connection(asyncio.Protocol):
             self._context.later(_GOODBYE, self._cut_when_taken)
 
     def _cut_when_taken(self) -> None:
-        """End without the goodbye of a client that has all it was sent."""
+        """Close without the close_notify of a client that has all it was sent."""
         if self.lost:
             return
         if self._not_taken():

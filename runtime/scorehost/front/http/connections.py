@@ -56,7 +56,7 @@ class Connections:
     # -- the end ------------------------------------------------------------------------------
 
     def expire(self, now: float) -> None:
-        """End those whose time is over."""
+        """End the connections whose time limit has passed."""
         for each in self:
             if each.deadline and each.deadline < now:
                 each.expire()

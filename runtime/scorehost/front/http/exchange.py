@@ -103,7 +103,7 @@ class Exchange:
             self.body_file = -1
 
     def describe(self) -> dict[str, Any]:
-        """Return what the log says of it."""
+        """Return how logs describe this exchange."""
         return {
             "method": self.method.decode("latin-1"),
             "path": self.path.decode("latin-1", "replace"),

@@ -150,7 +150,7 @@ class Parser:
             self._client.regulate()
 
     def _take_counted(self, data: bytes) -> bytes:
-        """Take a large body whose length is known past the parser, which would copy it.
+        """Bypass the parser with a large body of known length, as it would copy it.
 
         Returns what follows the body. A new parser gets that, as this one still expects the body.
         """
@@ -317,7 +317,7 @@ class Parser:
 
     @staticmethod
     def _check_coding(value: bytes) -> None:
-        """Refuse a coding below chunked; llhttp refuses where chunked is not the last."""
+        """Refuse a transfer coding applied before chunked; llhttp refuses one applied after it."""
         below, _, last = value.rpartition(b",")
         if below and last.strip().lower() == b"chunked":
             raise UnknownTransferCoding(

@@ -54,7 +54,7 @@ class TerminationMessage:
         return self._limit is not None and (self._path is not None or USUAL_PLACE.exists())
 
     def look(self) -> None:
-        """Look at the memory once; call it every :data:`INTERVAL`."""
+        """Check the memory once; to be called every :data:`INTERVAL`."""
         used = self._gauge.used()
         if used is None or self._limit is None:
             return
