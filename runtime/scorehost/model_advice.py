@@ -40,7 +40,7 @@ def _remedies(models: Path, name: str) -> Iterator[str]:
     known = model_names(models)
     yield from _meant(models, name, known)
     if known:
-        yield f"Ask for one that is there ({some(known)}), or put yours into {place}."
+        yield f"Use a model that exists ({some(known)}), or put yours into {place}."
     yield f"Put the model's file or folder into {place}."
 
 
@@ -68,4 +68,4 @@ def _meant(models: Path, name: str, known: Sequence[str]) -> Iterator[str]:
     for model in known[:MOST_SEARCHED]:
         for version in versions(models / model)[-1:]:
             if wanted in names(models / model / str(version)):
-                yield f"{wanted!r} is what the model {model!r} holds: ask for {model!r}."
+                yield f"{wanted!r} is a file of the model {model!r}: use the name {model!r}."

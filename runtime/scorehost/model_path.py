@@ -228,14 +228,14 @@ class _Search:
         path = folder / entries[0]
         if not kind(path):
             raise _Unusable(
-                f"{printable(str(path))} is a link to what is not there.",
+                f"{printable(str(path))} is a link whose target does not exist.",
                 "Put the model itself in its place, or mount what the link points to.",
             )
         return path
 
     def _in_cwd(self, path: Path) -> Path | None:
         found = kind(path)
-        self._note(path, f"a {found}, in the current directory" if found else "not there")
+        self._note(path, f"a {found}, in the current directory" if found else "does not exist")
         return path if found else None
 
     def _look(self, folder: Path) -> list[str] | None:
@@ -323,7 +323,7 @@ def _versions_finding(numbers: Sequence[int], entries: Sequence[str]) -> str:
 
 def _missing_finding(folder: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
-        return "a link to what is not there" if folder.is_symlink() else "not there"
+        return "a link whose target does not exist" if folder.is_symlink() else "does not exist"
     return "a file, not a folder" if kind(folder) == "file" else reason(error)
 
 

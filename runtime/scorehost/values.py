@@ -61,7 +61,7 @@ def _path(value: str) -> Path:
     try:
         return Path(value).expanduser()
     except RuntimeError:
-        raise Refusal("a path; the home folder in this one is not known") from None
+        raise Refusal("a path; the home folder that this one begins with is not known") from None
 
 
 path = Kind(

@@ -280,8 +280,8 @@ def test_models_explains_a_name(run: Run, tmp_path: Path):
     assert data["path"] == str(file)
     assert [one["path"] for one in data["tried"]][-1] == str(file.parent)
     assert status == 3
-    assert f"{tmp_path}/azureml-models/aa: not there" in missing
-    assert f"{tmp_path}/aa: not there" in missing
+    assert f"{tmp_path}/azureml-models/aa: does not exist" in missing
+    assert f"{tmp_path}/aa: does not exist" in missing
 
 
 # -- the reference ------------------------------------------------------------------------

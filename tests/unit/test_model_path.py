@@ -153,7 +153,7 @@ class TestFound:
             find(app, "wine")
 
         assert caplog.messages == [
-            f"Model 'wine': tried {app}/azureml-models/wine: not there",
+            f"Model 'wine': tried {app}/azureml-models/wine: does not exist",
             f"Model 'wine': tried {app.parent}/cwd/wine: a file, in the current directory",
         ]
 
@@ -169,8 +169,8 @@ class TestNotFound:
             [
                 "Model 'my-best-model' was not found.",
                 "Tried:",
-                f"  {app}/azureml-models/my-best-model: not there",
-                f"  {app.parent}/cwd/my-best-model: not there",
+                f"  {app}/azureml-models/my-best-model: does not exist",
+                f"  {app.parent}/cwd/my-best-model: does not exist",
                 "What there is:",
                 f"  {app}/azureml-models/",
                 "    empty/  (empty)",
@@ -207,8 +207,8 @@ class TestNotFound:
         assert found.summary == "Version 3 of model 'wine' was not found."
         assert [str(one) for one in found.tried] == [
             f"{app}/azureml-models/wine: versions 1 and 2",
-            f"{app}/azureml-models/wine/3: not there",
-            f"{app.parent}/cwd/wine: not there",
+            f"{app}/azureml-models/wine/3: does not exist",
+            f"{app.parent}/cwd/wine: does not exist",
         ]
         assert found.advice == "Ask for version 1 or 2, or for none to get the highest."
 
@@ -265,7 +265,7 @@ class TestNotFound:
         put(app, "wine/1/")
         (app / "azureml-models/wine/1/m").symlink_to("/nowhere/m")
 
-        assert "is a link to what is not there" in failure(app, "wine").summary
+        assert "is a link whose target does not exist" in failure(app, "wine").summary
 
     def test_a_folder_that_may_not_be_read(self, app: Path) -> None:
         put(app, "wine/1/m")
@@ -304,7 +304,7 @@ class TestNotFound:
         put(app, "wine/1/old.pkl", "wine/2/trees.pkl")
 
         assert failure(app, "trees.pkl").advice == (
-            "'trees.pkl' is what the model 'wine' holds: ask for 'wine'."
+            "'trees.pkl' is a file of the model 'wine': use the name 'wine'."
         )
 
     def test_another_case(self, app: Path) -> None:
@@ -346,7 +346,7 @@ class TestNotFound:
 
         found = failure(app, name)
 
-        assert found.advice.startswith("Ask for one that is there (wine)")
+        assert found.advice.startswith("Use a model that exists (wine)")
         assert all(line.isprintable() for line in found.text().splitlines())
 
 

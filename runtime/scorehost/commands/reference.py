@@ -31,8 +31,8 @@ is a warning with the nearest one that is known.
 - Flags are written with dashes; underscores are accepted too.
 - A flag that is true or false may stand alone: `--preload`, `--preload false` and `--no-preload`.
 - Sizes are bytes, with or without `K`, `M`, `G` or `T` (powers of 1024).
-- A script named on the command line lies where the shell is; if nothing is there, it is looked
-  for in the app root, as `AZUREML_ENTRY_SCRIPT` is.
+- A script named on the command line is relative to the current directory; if it does not
+  exist there, it is looked for in the app root, as `AZUREML_ENTRY_SCRIPT` is.
 
 ## The config file
 
@@ -62,7 +62,7 @@ The drop-in command takes `--entry_script`, `--model_dir`, `--port`, `--health_p
 - a key on its command line enables Application Insights;
 - `SEPERATE_HEALTH_ENDPOINT=true` (so spelled) opens port 5000 for probes unless `--health_port`
   names another, and `--health_port` opens its port with or without it;
-- it prints what it was told before it starts, logs in the other server's line format (on standard
+- it prints its settings before it starts, logs in the other server's line format (on standard
   error, as `scorehost serve` does) and calls itself `azmlinfsrv` in `x-ms-server-version`.
 
 ## Exit statuses
