@@ -254,6 +254,7 @@ class Worker:
         try:
             interrupts.interruptible = number
             if channel.shared.victim == number:
+                interrupts.interruptible = 0  # or its signal, still to come, would raise after it
                 raise Interrupted  # its time was over before it could begin
             outcome = score(request)
             interrupts.interruptible = 0
