@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 from scorehost.commands import build, sbom
 from scorehost.commands.arguments import Parser
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 
 
 @pytest.mark.parametrize(
@@ -28,3 +35,13 @@ def test_every_option_is_told(parser: Parser, document: str):
 
     assert len(options) > 1
     assert [names for names in options if not names & told] == []
+
+
+def test_every_extra_that_is_told_exists():
+    """pip only warns about one that does not."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    pages = [ROOT / "README.md", *DOCS.rglob("*.md")]
+    told = re.findall(r"(?:scorehost|'\.)\[([a-z,]+)\]", "".join(map(Path.read_text, pages)))
+
+    assert len(told) > 2
+    assert set(",".join(told).split(",")) <= set(extras["optional-dependencies"])

@@ -154,10 +154,34 @@ def test_stacks_are_written_on_demand(tmp_path: Path) -> None:
 
         handle.dump_stacks()
         found: list[str] = []
-        await until(lambda: found.append(handle.read_stacks()) or "in run" in "".join(found))
+        await until(lambda: found.append(handle.read_stacks()) or "File " in "".join(found))
+        assert "most recent call first" in "".join(found)
 
         handle.send_control(requests.STOP)
         await until(lambda: stage.heard.ended)
+        stage.log(tmp_path)
+
+    asyncio.run(scene())
+
+
+def test_a_late_signal_raises_nowhere(tmp_path: Path) -> None:
+    """The request was over before it was begun, and only then its signal arrives."""
+
+    async def scene() -> None:
+        stage, handle = Stage(tmp_path, "echo.py"), WorkerHandle(Member(1, 1))
+        stage.processes.start(handle)
+        await until(lambda: stage.heard.of(answers.READY))
+
+        handle.shared.victim = 5
+        handle.write(exchange(b"1", number=5))
+        await until(lambda: stage.heard.of(answers.FAILURE))
+        handle.interrupt(5)
+        handle.write(exchange(b"2", number=6))
+        await until(lambda: stage.heard.of(answers.ANSWER))
+
+        handle.send_control(requests.STOP)
+        await until(lambda: stage.heard.ended)
+        assert stage.heard.ended == [0]
         stage.log(tmp_path)
 
     asyncio.run(scene())

@@ -36,11 +36,11 @@ def starting(server: MemoryServer, index: int = 1) -> WorkerHandle:
     return handle
 
 
-def fails_to_start(server: MemoryServer) -> None:
+def fails_to_start(server: MemoryServer, why: str = "no such model") -> None:
     """The first worker ends because of the script's init()."""
     handle = starting(connected(server))
     try:
-        raise ValueError("no such model")
+        raise ValueError(why)
     except ValueError as error:
         settings = server.settings
         report = report_exception(
@@ -171,6 +171,15 @@ def test_a_server_may_stay_up(own_server: Any, settings: dict[str, str], said: s
     response = server.post(body=b"1")
     assert response.status == 503
     assert "failed to start, in stage 'init()': ValueError: no such model" in response.text
+
+
+@pytest.mark.parametrize("why", ["no such model.", "no such model!", "is there a model?"])
+def test_a_sentence_that_ends_is_given_no_second_full_stop(own_server: Any, why: str) -> None:
+    server = own_server("echo.py", workers=0, settings={"SCOREHOST_ON_INIT_FAILURE": "hold"})
+
+    fails_to_start(server, why)
+
+    assert f"ValueError: {why} See GET /readyz" in server.post(body=b"1").text
 
 
 def test_the_report_is_one_record_of_a_json_log(own_server: Any) -> None:

@@ -353,7 +353,9 @@ def test_a_log_line_cannot_be_forged_by_a_request(live_server: StartServer) -> N
         ("x\x85\ty", "id=x%85%09y"),
     ],
 )
-def test_an_id_is_one_word_of_the_line(own_server: StartServer, sent: str, logged: str) -> None:
+def test_an_id_is_one_word_of_an_access_line(
+    own_server: StartServer, sent: str, logged: str
+) -> None:
     """Whatever a client sends: in UTF-8, and without what would look like another field."""
     server = own_server("echo.py")
 
@@ -361,3 +363,19 @@ def test_an_id_is_one_word_of_the_line(own_server: StartServer, sent: str, logge
 
     line = server.wait_for_line("POST /score 200", "id=")
     assert line.endswith(logged)
+
+
+@pytest.mark.parametrize(
+    ("sent", "logged"), [("x] ERROR: gone", "x]%20ERROR:%20gone"), ("caf\xe9\x85", "caf\xe9%85")]
+)
+def test_an_id_is_one_word_of_every_line(own_server: StartServer, sent: str, logged: str) -> None:
+    """Of those on errors, of what the script prints, and of those on the end of its process."""
+    server = own_server("evaluates.py")
+
+    server.post(json="print('printed') or 1 / 0", headers={"x-request-id": sent})
+    server.post(json="__import__('os')._exit(3)", headers={"x-request-id": sent})
+
+    server.wait_for_line(f"[{logged}]: run failed: ZeroDivisionError")
+    server.wait_for_line(f"[{logged}]: printed")
+    server.wait_for_line(f"while it handled request {logged}.")
+    assert sent not in server.log

@@ -140,6 +140,13 @@ def test_a_stream_without_end(check: Check) -> None:
     assert "200 text/plain; charset=utf-8, 1000 chunks" in ended.out
 
 
+def test_the_chunks_of_a_stream_are_the_time_of_encoding(check: Check) -> None:
+    steps = check("slow_stream.py", "--json").json()["steps"]
+
+    seconds = {step["step"]: step.get("seconds", 0.0) for step in steps}
+    assert seconds["run"] < seconds["encode"]
+
+
 def test_a_thread_that_goes_on_keeps_nobody(check: Check) -> None:
     assert check("leaves_thread.py").status == 0
 

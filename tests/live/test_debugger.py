@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import subprocess
 import sys
 import threading
 import time
+import zipfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -454,6 +456,30 @@ def test_a_script_with_its_own_debugger_outside_debug_mode(
 # -- on demand ------------------------------------------------------------------------------
 
 
+SHARES_ITS_LOADER = """
+import importlib.util, sys
+from pathlib import Path
+sys.path.insert(0, str(Path(__file__).parent / "both.zip"))
+importlib.util.find_spec("debugpy")  # a script may look before it imports
+import debugpy, other
+def init():
+    pass
+def run(data):
+    return [other.value, debugpy.listen.__module__, type(debugpy.__loader__).__name__]
+"""
+
+
+def test_a_debugger_that_shares_its_loader(debugged: Any):
+    """A zip file has one loader for all its modules: only the debugger is adapted."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as both:
+        both.writestr("debugpy.py", "listen = wait_for_client = is_client_connected = print")
+        both.writestr("other.py", "value = 7")
+    one = debugged(files={"main.py": SHARES_ITS_LOADER, "both.zip": packed.getvalue()})
+
+    assert one.score(1).result(20) == [7, "scorehost.dev.script_debuggers", "zipimporter"]
+
+
 def command(one: Debugged, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "scorehost", "debug", *words,
@@ -477,6 +503,22 @@ def test_on_demand_without_a_restart(debugged: Any):
     assert refuses(one.port)
     assert one.score(1).result(20) == {"total": 1}
     assert one.server.lines("ready to score") == [worker]
+
+
+def test_on_demand_a_taken_port_can_be_freed(debugged: Any):
+    """The server runs already, so advice on how to start it would not help by itself."""
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        one = debugged(settings={"SCOREHOST_DEBUG_ON_DEMAND": "1"}, port=port)
+        one.server.wait_ready()
+        refused = command(one, "open")
+    opened = command(one, "open")
+
+    assert refused.returncode != 0
+    assert "Free that port, or restart the server with another --debug-port." in refused.stderr
+    assert opened.returncode == 0, opened
 
 
 def test_on_demand_only_where_it_is_allowed(debugged: Any):

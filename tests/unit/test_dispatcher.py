@@ -297,9 +297,11 @@ def test_who_has_waited_too_long_is_refused_and_the_others_are_not(make_stand: M
     assert isinstance(error, Overloaded)
     assert error.numbers["limit"] == 500
     assert error.numbers["value"] == pytest.approx(500, abs=2)
+    assert "2 requests are waiting" in str(error)
 
     stand.clock.pass_by(0.31)
     assert stand.failed == [second, third]
+    assert "1 request is waiting" in str(stand.outlet.errors[1])
 
 
 def test_a_wait_that_ends_with_a_worker_is_no_refusal(make_stand: MakeStand) -> None:

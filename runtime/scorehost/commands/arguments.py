@@ -42,6 +42,10 @@ class Parsed:
 class Parser(argparse.ArgumentParser):
     """argparse without its habit of ending the process."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._positionals.title, self._optionals.title = "Arguments", "Options"
+
     def error(self, message: str) -> NoReturn:
         """What was typed cannot be used."""
         raise UsageError(f"{message}.")

@@ -190,8 +190,8 @@ class Check:
         returned = result.run_ns >= 0 or (failure is not None and failure.stage == "encode")
         if returned:
             took = f", run() took {result.run_ns / 1e6:.1f} ms" if result.run_ns >= 0 else ""
-            self._done(sample.origin + took)
-            self._begin("encode")
+            self._done(sample.origin + took, at=result.began)
+            self._begin("encode", at=result.began)
         if result.is_late:
             return self._failed(self._too_late(result))
         if result.end is not None:
@@ -234,12 +234,13 @@ class Check:
 
     # -- telling ------------------------------------------------------------------------------
 
-    def _begin(self, step: str) -> None:
+    def _begin(self, step: str, at: float | None = None) -> None:
         self._step = step
-        self._began = time.monotonic()
+        self._began = time.monotonic() if at is None else at
 
-    def _done(self, detail: str = "", **facts: Any) -> None:
-        self._tell("done", detail=detail, seconds=time.monotonic() - self._began, **facts)
+    def _done(self, detail: str = "", at: float | None = None, **facts: Any) -> None:
+        seconds = (time.monotonic() if at is None else at) - self._began
+        self._tell("done", detail=detail, seconds=seconds, **facts)
 
     def _failed(self, report: Report) -> Report:
         if self._step == "start" and report.stage != "starting":

@@ -77,6 +77,7 @@ class Result:
     body : its body; of a stream at most KEPT_BYTES.
     size : bytes of the whole body.
     run_ns : nanoseconds in ``run()``; -1 when it did not return.
+    began : when the answer began to come, in seconds on the monotonic clock.
     chunks : pieces of a stream; -1 for a whole response.
     failure : why the script failed, or why a stream was cut.
     is_late : the deadline has passed; ``failure`` says where the script was, if it came back.
@@ -90,6 +91,7 @@ class Result:
     body: bytes = b""
     size: int = 0
     run_ns: int = -1
+    began: float = 0.0
     chunks: int = -1
     failure: Failure | None = None
     is_late: bool = False
@@ -252,6 +254,7 @@ class OneWorker:
         while (frame := self._next(until)) is not None:
             if frame.kind > answers.STREAM_END or frame.number != self._number:
                 continue  # of another process that has the socket too
+            result.began = result.began or time.monotonic()
             if frame.kind == answers.STREAM_BEGIN:
                 self._handle.stage = "encode"
             if self._take(result, frame):

@@ -70,10 +70,13 @@ The drop-in command takes `--entry_script`, `--model_dir`, `--port`, `--health_p
 | status | of | when |
 |---|---|---|
 | 0 | all | all went well; `serve` was told to stop and has answered everything |
-| 1 | `serve`, `azmlinfsrv` | the address could not be opened |
+| 1 | `serve`, `azmlinfsrv` | the address could not be opened, or the server itself did not start |
+| 1 | `build`, `sbom` | the container engine is missing, or a step failed |
 | 2 | all | what was typed or set cannot be used |
 | 3 | `serve`, `azmlinfsrv` | the script did not become ready |
 | 3 | `check` | the script failed, or did not answer the sample |
+| 3 | `replay` | an answer is worse than the recorded one, or another |
+| 3 | `build` | the script failed the check in its image |
 | 3 | `models` | the name does not resolve |
 | 130 | all but servers | Ctrl-C |
 

@@ -73,19 +73,16 @@ class DebugPort:
             document["debugger"] = self.relay.state()
 
     async def _open_debugger(self) -> None:
-        if problem := _missing() or await self._listen():
+        if problem := _missing() or await self._listen("Choose another port with --debug-port."):
             self._log.error(problem)
 
-    async def _listen(self) -> str:
-        """Open the port; returns why that failed, or ""."""
+    async def _listen(self, cure: str) -> str:
+        """Open the port; returns why that failed and what cures it, or ""."""
         where = f"{self.relay.host}:{self.relay.port}"
         try:
             await self.relay.open()
         except OSError as error:
-            return (
-                f"The debugger cannot listen on {where} ({error.strerror or error}). "
-                "Choose another port with --debug-port."
-            )
+            return f"The debugger cannot listen on {where} ({error.strerror or error}). {cure}"
         self._log.warning(
             f"the debugger is listening on {where}; 'scorehost launch-json' prints the "
             "configuration that an editor needs to attach"
@@ -137,7 +134,8 @@ class DebugPort:
             await self._make_listen(serving[0])
         if not self._debug_target():
             return {"error": "The worker did not open its debugger. It may be running native code."}
-        if problem := await self._listen():
+        cure = "Free that port, or restart the server with another --debug-port."
+        if problem := await self._listen(cure):
             return {"error": problem}
         return await self._tell()
 

@@ -174,6 +174,8 @@ class LiveReload(Observer):
 
     def _answer_reloads(self) -> None:
         waiting, self._awaiting_reload = self._awaiting_reload, []
+        if not waiting:
+            return
         lifecycle = self._parts.pool.lifecycle
         status, document = 200, {"message": "Reloaded.", "generation": lifecycle.generation}
         if lifecycle.last_failure is not None:

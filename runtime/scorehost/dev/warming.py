@@ -31,5 +31,7 @@ def warm_up(pipeline: Pipeline, sample: Any, script: Path) -> Report | None:
     outcome = pipeline.score(sample_request(sample_text(sample).encode()))
     if isinstance(outcome, Stream):
         next(iter(outcome.chunks), None)
-        getattr(outcome.chunks, "close", lambda: None)()
+        close = getattr(outcome.chunks, "close", None)
+        if close is not None:
+            close()
     return report_of(outcome, script, unfit=_UNFIT) if isinstance(outcome, Failure) else None

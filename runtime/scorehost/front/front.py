@@ -108,7 +108,9 @@ class Front:
             self._status, stop,
         )  # fmt: skip
         take_answer = self.pool.after_answer
-        self.results = Results(self.replies, self.dispatcher, take_answer, log, clock.now)
+        self.results = Results(
+            self.replies, self.dispatcher, deadlines.came_out, take_answer, log, clock.now
+        )
         self._background = Background(self._from_thread)
         endpoints = Endpoints(self.replies, self._status, metrics, numbers, self._background, log)
         page_context = PageContext(

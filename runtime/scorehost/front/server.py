@@ -155,8 +155,7 @@ class FrontWorker(Worker):  # type: ignore[misc]
 
     def _heartbeat(self, loop: asyncio.AbstractEventLoop) -> None:
         self.notify()
-        if (
-            self.ppid != os.getppid()
-        ):  # the arbiter is gone, and nobody else would stop this process
+        if self.ppid != os.getppid():
+            # The arbiter is gone, and nobody else would stop this process.
             os.kill(os.getpid(), signal.SIGTERM)
         loop.call_later(1.0, self._heartbeat, loop)

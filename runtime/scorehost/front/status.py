@@ -130,9 +130,11 @@ class Status:
         """Tell a client why its request can't be scored now."""
         if self.state == FAILED:
             failure = self.failure()
+            error = failure["error"]
             return (
                 f"The entry script failed to start, in stage {failure['stage']!r}: "
-                f"{failure['error'].rstrip('.')}. See GET /readyz and the log for details."
+                f"{error}{'' if error.endswith(('.', '!', '?')) else '.'} "
+                "See GET /readyz and the log for details."
             )
         doing = self.doing()
         tail = f": {doing}" if doing else ""

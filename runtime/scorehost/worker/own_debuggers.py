@@ -6,12 +6,12 @@ names and costs the others nothing worth measuring.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Sequence
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 from scorehost.wire.shared import SharedState
 
@@ -32,27 +32,39 @@ def watch_imports(shared: SharedState | None) -> None:
 class _Finder:
     def __init__(self, shared: SharedState | None) -> None:
         self._shared = shared
-        self._wanted = set(DEBUGGERS)
 
     def find_spec(
-        self,
-        fullname: str,
-        path: Sequence[str] | None,  # noqa: ARG002 - the protocol has it
-        target: ModuleType | None = None,  # noqa: ARG002 - as has this
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return the spec that other finders give; the module is adapted once it has run."""
-        if fullname not in self._wanted:
+        if fullname not in DEBUGGERS:
             return None
-        self._wanted.discard(fullname)
-        spec = importlib.util.find_spec(fullname)
-        if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = _Adapting(spec.loader, self._shared)
+                return spec
+        return None
 
-            def execute_and_adapt(module: ModuleType) -> None:
-                execute(module)
-                from scorehost.dev.script_debuggers import adapt
 
-                adapt(module, self._shared)
+class _Adapting(Loader):
+    """Loads one module with its own loader, which other modules may share, and adapts it."""
 
-            spec.loader.exec_module = execute_and_adapt  # type: ignore[method-assign]
-        return spec
+    def __init__(self, loader: Loader, shared: SharedState | None) -> None:
+        self._loader = loader
+        self._shared = shared
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        from scorehost.dev.script_debuggers import adapt
+
+        assert module.__spec__ is not None  # noqa: S101 - it was made from its spec
+        module.__loader__ = module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        adapt(module, self._shared)

@@ -8,18 +8,17 @@ filled in when it is absent. ``traceid`` is echoed.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from typing import Final
 
 from scorehost.errors import HeadersTooLarge
 from scorehost.front.http.exchange import Exchange
+from scorehost.front.observe.log import as_word
 
 LONGEST_ID: Final = 100
 """Characters; the retired service's limit, which its clients know."""
 
 _COUNTED: Final = 1 << 16
-_NOT_AS_IT_IS: Final = re.compile(r"[\x00-\x20\x7f-\x9f]")
 
 
 def id_maker(random_bytes: Callable[[int], bytes] = os.urandom) -> Callable[[], bytes]:
@@ -74,12 +73,6 @@ def identify(exchange: Exchange, make_id: Callable[[], bytes]) -> None:
             )
     exchange.request_id = request_id or make_id()
     if request_id:
-        exchange.logged_id = for_log(request_id)
+        exchange.logged_id = as_word(request_id.decode("latin-1"))
     exchange.client_id = client_id or legacy_id
     exchange.legacy_id = legacy_id or client_id or exchange.request_id
-
-
-def for_log(request_id: bytes) -> bytes:
-    """Return a client's id as one word of UTF-8, so that it cannot add words to a log line."""
-    text = _NOT_AS_IT_IS.sub(lambda found: f"%{ord(found[0]):02X}", request_id.decode("latin-1"))
-    return text.encode()

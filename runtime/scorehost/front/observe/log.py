@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -23,6 +24,13 @@ _DROP_IN_NAMES: Final = {
     PRINT: "azmlinfsrv.print",
     ACCESS: "azmlinfsrv.access",
 }
+
+_NOT_IN_A_WORD: Final = re.compile(r"[\x00-\x20\x7f-\x9f]")
+
+
+def as_word(text: str) -> bytes:
+    """Return what a client sent as one word of UTF-8, so that it can't add words to a log line."""
+    return _NOT_IN_A_WORD.sub(lambda found: f"%{ord(found[0]):02X}", text).encode()
 
 
 class Log:
@@ -149,7 +157,7 @@ class Log:
             return b"%b %b [%d] %b - %b\n" % (
                 stamp, name[:1].encode(), pid or self._pid, logger.encode(), text,
             )  # fmt: skip
-        whose = b" [%b]" % request_id.encode("latin-1", "replace") if request_id else b""
+        whose = b" [%b]" % as_word(request_id) if request_id else b""
         return b"%b %-5b %b%b: %b\n" % (
             stamp, _SHORT.get(name, name).encode(), logger.encode(), whose, text,
         )  # fmt: skip

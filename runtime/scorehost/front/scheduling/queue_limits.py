@@ -31,8 +31,9 @@ class QueueLimits:
         """Return the refusal of a request that finds the queue full."""
         limit = self.queue_limit(workers)
         return Overloaded(
-            f"The queue is full: {waiting} requests are waiting for {workers} worker"
-            f"{'s' if workers != 1 else ''}; at most {limit} may (SCOREHOST_MAX_QUEUE_LENGTH). "
+            f"The queue is full: {_are_waiting(waiting)} for {workers} "
+            f"worker{'' if workers == 1 else 's'}; at most {limit} may "
+            "(SCOREHOST_MAX_QUEUE_LENGTH). "
             "Try again later, or add workers (WORKER_COUNT).",
             retry_after, limit=limit, value=waiting, queue_length=waiting,
             setting="SCOREHOST_MAX_QUEUE_LENGTH",
@@ -43,7 +44,7 @@ class QueueLimits:
         limit = self._settings.max_queue_wait_ms
         return Overloaded(
             f"The request waited {waited * 1000:.0f} ms for a worker; at most {limit} ms are "
-            f"allowed (SCOREHOST_MAX_QUEUE_WAIT_MS), and {waiting} requests are waiting. "
+            f"allowed (SCOREHOST_MAX_QUEUE_WAIT_MS), and {_are_waiting(waiting)}. "
             "Try again later, or add workers (WORKER_COUNT).",
             retry_after, limit=limit, value=round(waited * 1000), queue_length=waiting,
             setting="SCOREHOST_MAX_QUEUE_WAIT_MS",
@@ -53,3 +54,7 @@ class QueueLimits:
     def retry_after(waiting: int, workers: int, run_time: float) -> float:
         """Estimate the seconds until what waits now has been scored."""
         return min(LONGEST_RETRY_AFTER, max(1.0, waiting * run_time / max(1, workers)))
+
+
+def _are_waiting(number: int) -> str:
+    return "1 request is waiting" if number == 1 else f"{number} requests are waiting"

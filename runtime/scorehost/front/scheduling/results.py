@@ -24,6 +24,7 @@ class Results:
     Parameters
     ----------
     dispatcher : is told that a worker is done with a request, before its client is answered.
+    came_out : is told how a worker came out of a request after its deadline.
     after_answer : is called with the worker once the client has been answered.
     """
 
@@ -31,12 +32,14 @@ class Results:
         self,
         replies: Replies,
         dispatcher: Dispatcher,
+        came_out: Callable[[WorkerHandle, Exchange, str], None],
         after_answer: Callable[[WorkerHandle], None],
         log: Log,
         now: Callable[[], float],
     ) -> None:
         self._replies = replies
         self._dispatcher = dispatcher
+        self._came_out = came_out
         self._after_answer = after_answer
         self._log = log
         self._now = now
@@ -105,15 +108,11 @@ class Results:
         worker.kill("")
 
     def _late(self, worker: WorkerHandle, exchange: Exchange, frame: answers.AnswerFrame) -> None:
-        """Log how a worker came out of a request after its deadline; its client has a 504."""
-        if not exchange.expired:
-            return
-        interrupted = frame.kind == answers.FAILURE and frame.read_meta()[1] == "Interrupted"
-        how = "was interrupted in Python code" if interrupted else "returned on its own"
-        self._log.warning(
-            f"worker {worker.index} (pid {worker.pid}) {how} after its deadline and continues",
-            request_id=exchange.request_id.decode("latin-1"),
-        )
+        """Tell how a worker came out of a request after its deadline; its client has a 504."""
+        if exchange.expired:
+            interrupted = frame.kind == answers.FAILURE and frame.read_meta()[1] == "Interrupted"
+            how = "was interrupted in Python code" if interrupted else "returned on its own"
+            self._came_out(worker, exchange, how)
 
     # -- whole answers ------------------------------------------------------------------------
 
@@ -166,18 +165,13 @@ class Results:
         del worker.in_flight[exchange.number]
         self._dispatcher.answered(worker, 1, -1, self._now())
         failure = frame.body.decode("utf-8", "replace")
-        request_id = exchange.request_id.decode("latin-1")
         if exchange.state == DONE:
             if exchange.expired:
-                self._log.warning(
-                    f"worker {worker.index} (pid {worker.pid}) was interrupted in a stream "
-                    "after its deadline and continues",
-                    request_id=request_id,
-                )
+                self._came_out(worker, exchange, "was interrupted in a stream")
         elif failure:
             self._log.event(
                 logging.ERROR, SCRIPT, f"the stream was cut off: {failure}",
-                request_id=request_id, pid=worker.pid,
+                request_id=exchange.request_id.decode("latin-1"), pid=worker.pid,
             )  # fmt: skip
             exchange.reason = "stream"
             self._replies.cut(exchange)

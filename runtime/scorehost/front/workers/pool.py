@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import orjson
 
 from scorehost.front.http.exchange import Exchange
-from scorehost.front.observe.log import SCRIPT, SERVER, Log
+from scorehost.front.observe.log import SCRIPT, SERVER, Log, as_word
 from scorehost.front.scheduling.dispatcher import Dispatcher
 from scorehost.front.workers import lifecycle as life
 from scorehost.front.workers.capacity import Plan, measure
@@ -306,8 +306,8 @@ class Pool:
     def _explain(self, handle: WorkerHandle, inside: Sequence[Exchange]) -> Death:
         from scorehost.front.workers.deaths import explain_end  # late, as it imports much
 
-        request_id = inside[0].request_id.decode("latin-1") if inside else ""
-        end = explain_end(handle, self._settings, self._oom_kills, request_id)
+        request_id = as_word(inside[0].request_id.decode("latin-1")) if inside else b""
+        end = explain_end(handle, self._settings, self._oom_kills, request_id.decode())
         self._oom_kills = end.oom_kills
         if handle.report is None:
             self.last_death = end.text  # set first: debug mode tells it to the clients
