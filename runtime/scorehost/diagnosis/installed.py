@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 import importlib.metadata
 import importlib.util
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from scorehost.diagnosis.frames import kind_of
 from scorehost.diagnosis.module_names import distribution_of
+from scorehost.names import nearest
 
 
 def installed_modules() -> set[str]:
@@ -74,5 +74,5 @@ def version_line(top: str) -> str:
 def closest(name: str, names: Iterable[str]) -> str | None:
     """The name most like this one, capitals aside, but not the very same."""
     by_lower = {known.lower(): known for known in names if known != name and known.isidentifier()}
-    found = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.75)
-    return by_lower[found[0]] if found else None
+    found = nearest(name.lower(), by_lower)
+    return by_lower[found] if found else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from pathlib import Path
@@ -11,6 +10,7 @@ from scorehost.diagnosis.case import Case
 from scorehost.diagnosis.frames import shown_path
 from scorehost.errors import ModelNotFound, ScriptUnreadable
 from scorehost.model_path import MODELS_FOLDER, tree
+from scorehost.names import nearest
 
 _MOST_LISTED = 8
 _MOST_LINES = 30
@@ -134,9 +134,9 @@ def _near_path(case: Case, path: Path) -> str:
     if not parent.is_dir():
         return ""
     names = _entries(parent)
-    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
+    near = nearest(path.name, names, like=0.6)
     if near:
-        return f"Did you mean {_shown(case, parent / near[0])}?"
+        return f"Did you mean {_shown(case, parent / near)}?"
     missing = f"There is no {path.name} in {_shown(case, parent)}"
     single = [name for name in names if (parent / name).suffix == path.suffix and path.suffix]
     if len(single) == 1:
@@ -150,8 +150,8 @@ def _missing_below(case: Case, path: Path) -> str:
     last = next((folder for folder in path.parents if folder.is_dir()), Path("/"))
     following = path.relative_to(last).parts[0]
     names = _entries(last)
-    near = difflib.get_close_matches(following, names, n=1, cutoff=0.6)
-    mean = f" Did you mean {near[0]}?" if near else ""
+    near = nearest(following, names, like=0.6)
+    mean = f" Did you mean {near}?" if near else ""
     return f"{_shown(case, last)} has no {following}.{mean} It contains: {_listed(names)}."
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import builtins
-import difflib
 import os
 import re
 from typing import Final
 
 from scorehost.diagnosis.case import Case
 from scorehost.diagnosis.installed import version_of
+from scorehost.names import nearest
 
 _USUAL_IMPORTS: Final[dict[str, str]] = {
     "np": "import numpy as np",
@@ -148,8 +148,8 @@ def missing_variable(case: Case) -> str:
     if not isinstance(mapping, type(os.environ)) or not case.error.args:
         return ""
     name = str(case.error.args[0])
-    near = difflib.get_close_matches(name, [str(key) for key in mapping], n=1, cutoff=0.75)
-    mean = f" Did you mean {near[0]}? That one is set." if near else ""
+    near = nearest(name, map(str, mapping))
+    mean = f" Did you mean {near}? That one is set." if near else ""
     return (
         f"The environment variable {name} is not set here.{mean} Set it where the container is "
         f"started:\n    docker run -e {name}=...\n"
@@ -236,9 +236,9 @@ def running_loop(case: Case) -> str:
 def _defined_alike(case: Case, name: str) -> str:
     frame = case.innermost
     known = set(dir(builtins)) | (set(frame.f_locals) | set(frame.f_globals) if frame else set())
-    near = difflib.get_close_matches(name, sorted(known - {name}), n=1, cutoff=0.75)
+    near = nearest(name, sorted(known - {name}))
     if near:
-        return f"Did you mean {near[0]}?"
+        return f"Did you mean {near}?"
     return (
         f"Nothing named {name} is defined before this line: an import or an assignment is missing."
     )

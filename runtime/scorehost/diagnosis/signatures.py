@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import difflib
 from typing import Final
 
 from scorehost.diagnosis.case import Case
 from scorehost.errors import BadSignature, MissingFunction
+from scorehost.names import nearest
 
 _ALIKE: Final[dict[str, tuple[str, ...]]] = {
     "init": ("initialize", "initialise", "setup", "load", "load_model", "load_models", "start"),
@@ -100,8 +100,8 @@ def _close_name(error: MissingFunction) -> str:
     name = error.name
     by_lower = {found.lower(): found for found in error.found}
     alike = [by_lower[known] for known in (name, *_ALIKE.get(name, ())) if known in by_lower]
-    near = difflib.get_close_matches(name, list(by_lower), n=1, cutoff=0.6)
-    candidates = alike or [by_lower[key] for key in near]
+    near = nearest(name, by_lower, like=0.6)
+    candidates = alike or ([by_lower[near]] if near else [])
     candidates = [found for found in candidates if found not in {"init", "run"}]
     if not candidates:
         return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import linecache
 import os
 import re
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from scorehost.diagnosis.case import Case
 from scorehost.errors import ScriptUnreadable
+from scorehost.names import nearest
 
 _MAGIC = re.compile(r"^\s*(%%?[a-z]\w*|![a-z]\w+)", re.IGNORECASE)
 _QUOTES = "“”‘’«»„"
@@ -25,9 +25,9 @@ def unreadable_script(case: Case) -> str:
     if path.exists():
         return f"This process runs as uid {os.getuid()}, which may not read the file."
     names = sorted(file.name for file in path.parent.glob("*.py"))
-    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
-    mean = f"Did you mean {near[0]}? " if near else ""
-    return f"{mean}{_how_to_name(path.with_name(near[0]) if near else path)}"
+    near = nearest(path.name, names, like=0.6)
+    mean = f"Did you mean {near}? " if near else ""
+    return f"{mean}{_how_to_name(path.with_name(near) if near else path)}"
 
 
 def bad_syntax(case: Case) -> str:
