@@ -54,7 +54,7 @@ def test_try_it_out_scores_for_real(page: Page, live_server: StartServer, versio
 
     assert offered["Inputs"]["data"] == [{"age": 39, "job": "clerk", "member": True}]
     assert (status, answer) == (200, {"Results": [0.0]})
-    assert server.lines("POST /score 200")
+    server.wait_for_line("POST /score 200")
 
 
 def test_try_it_out_with_a_body_of_ones_own(page: Page, live_server: StartServer) -> None:

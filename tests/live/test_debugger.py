@@ -130,7 +130,7 @@ def test_breakpoints_in_run_and_in_a_sibling(debugged: Any):
     with one.attach(helper=IN_HELPER, main=IN_RUN + 1) as client:
         wait_until(lambda: one.probe()["debugger"]["attached"], what="attached")
         stop_read_change(one, client)
-        assert one.server.lines("a debugger is attached: deadlines and queue limits are suspended")
+        one.server.wait_for_line("a debugger is attached: deadlines and queue limits are suspended")
 
     one.server.wait_for_line("the debugger has detached")
     assert one.score(1, 2).result(30) == {"total": 3}

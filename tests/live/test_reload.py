@@ -98,8 +98,8 @@ def test_saves_of_the_script_and_of_a_sibling(own_server: StartServer):
     (server.folder / "sibling.py").write_text("BASE = 7\n")
     wait_for(server, base=7)
 
-    assert server.lines("changed: main.py")
-    assert server.lines("changed: sibling.py")
+    server.wait_for_line("changed: main.py")
+    server.wait_for_line("changed: sibling.py")
 
 
 @pytest.mark.clock
@@ -151,7 +151,7 @@ def test_a_syntax_error_keeps_the_old(own_server: StartServer):
         assert failure["stage"] == "read"
         assert "main.py:2" in failure["report"]
         assert server.score() == {"version": 1, "base": 1}
-        assert server.lines("scorehost: main.py did not start")
+        server.wait_for_line("scorehost: main.py did not start")
 
         (server.folder / "main.py").write_text(version(3))
         wait_for(server, version=3)
@@ -321,7 +321,7 @@ def test_a_broken_config_file_changes_no_setting(own_server: StartServer):
     (server.folder / "config.json").write_text('{"SERVICE_NAME": "boats", "SERVICE_NAMES": 1}')
     wait_for(server, service="boats")
 
-    assert server.lines("WARN", "Unknown setting SERVICE_NAMES")
+    server.wait_for_line("WARN", "Unknown setting SERVICE_NAMES")
 
 
 def test_a_named_config_file_that_is_broken_leaves_the_debug_page(own_server: StartServer):

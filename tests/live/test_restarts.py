@@ -96,7 +96,7 @@ def test_a_script_that_kills_itself_at_every_request(own_server: StartServer) ->
     wait = int(refusals[0].header("Retry-After") or 0)
     assert 2 <= wait <= 30
     assert server.get("/livez").status == 200
-    assert server.lines("the next one starts in") != []
+    server.wait_for_line("the next one starts in")
     server.wait_ready(timeout=wait + 10)
     assert "pid" in server.score("fine")
 

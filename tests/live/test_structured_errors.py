@@ -294,7 +294,7 @@ def test_the_log_has_everything_under_the_id(live_server: StartServer):
     identity = server.post(**RUN).header("x-request-id")
 
     server.wait_for_line(f"[{identity}]", "run failed: ZeroDivisionError: division by zero")
-    assert server.lines("helper.py:2 in divide()")
+    server.wait_for_line("helper.py:2 in divide()")
 
 
 def test_the_page_that_errors_point_to_is_there():
