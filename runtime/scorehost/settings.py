@@ -14,9 +14,11 @@ from typing import Any
 
 from scorehost.values import (
     Kind,
+    address,
     boolean,
     choice,
     comma_list,
+    host_names,
     log_level,
     only_true,
     path,
@@ -213,6 +215,10 @@ class Settings:
         "SCOREHOST_MAX_QUEUE_BYTES", size, 512 * MIB, section="Limits", metavar="BYTES",
         help="Total size of the bodies that may be waiting for a worker or being received.",
     )
+    max_untaken_bytes: int = setting(
+        "SCOREHOST_MAX_UNTAKEN_BYTES", size, 512 * MIB, section="Limits", metavar="BYTES",
+        help="Total size of answers that their clients have not taken yet.",
+    )
     max_body_bytes: int = setting(
         "SCOREHOST_MAX_BODY_BYTES", size, 100 * MIB, section="Limits", metavar="BYTES",
         help="Largest request body.",
@@ -227,7 +233,7 @@ class Settings:
     )
     body_timeout: float = setting(
         "SCOREHOST_BODY_TIMEOUT", seconds(0.1), 30.0, section="Limits", metavar="SECONDS",
-        help="Longest pause while receiving a body or sending a response.",
+        help="Longest time for 8 KiB of a body to arrive, or of a response to be taken.",
     )
     idle_timeout: float = setting(
         "SCOREHOST_IDLE_TIMEOUT", seconds(0.1), 620.0, section="Limits", metavar="SECONDS",
@@ -235,7 +241,7 @@ class Settings:
     )
     max_connections: int = setting(
         "SCOREHOST_MAX_CONNECTIONS", whole(1), 10_000, section="Limits", metavar="N",
-        help="Maximum number of open connections; above it, the longest idle are closed.",
+        help="Maximum number of open connections; above it, others make room (docs/limits.md).",
     )
 
     # -- Shutdown -------------------------------------------------------------------------
@@ -325,9 +331,13 @@ class Settings:
         "SCOREHOST_DEBUG", boolean, False, section="Debugging", metavar="BOOL",
         help="Debug mode: a debugger, detailed errors, the /debug route, and a single worker.",
     )
+    debug_host: str = setting(
+        "SCOREHOST_DEBUG_HOST", address, "127.0.0.1", section="Debugging", metavar="ADDRESS",
+        help="Address that the debugger listens on; with 0.0.0.0 other machines can connect to it.",
+    )
     debug_port: int = setting(
         "SCOREHOST_DEBUG_PORT", whole(1, 65535), 5678, section="Debugging", metavar="PORT",
-        help="Port of the debugger: on 127.0.0.1, or on all addresses in a container.",
+        help="Port of the debugger.",
     )
     debug_wait: float = setting(
         "SCOREHOST_DEBUG_WAIT", seconds(), 0.0, section="Debugging", metavar="SECONDS",
@@ -336,6 +346,10 @@ class Settings:
     debug_on_demand: bool = setting(
         "SCOREHOST_DEBUG_ON_DEMAND", boolean, False, section="Debugging", metavar="BOOL",
         help="Let 'scorehost debug open' attach a debugger to a running worker.",
+    )
+    debug_hosts: tuple[str, ...] = setting(
+        "SCOREHOST_DEBUG_HOSTS", host_names, (), section="Debugging", metavar="NAMES",
+        help="Names that /debug may be reached by, besides addresses and localhost; * for any.",
     )
     reload: bool = setting(
         "SCOREHOST_RELOAD", boolean, False, section="Debugging", metavar="BOOL",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -20,10 +19,8 @@ from scorehost.front.observe.writer import LogWriter
 from scorehost.front.workers.capacity import Memory, measure, plan_workers
 from scorehost.front.workers.handle import WorkerHandle
 from scorehost.front.workers.launcher import (
-    KEPT_DESCRIPTORS,
     THREAD_VARIABLES,
     Launcher,
-    raise_descriptor_limit,
     thread_variables,
 )
 from scorehost.front.workers.processes import Processes
@@ -219,18 +216,6 @@ def test_each_worker_gets_its_share_of_threads(cpus: float, workers: int, share:
 
 def test_threads_that_the_user_has_set_stay() -> None:
     assert "OMP_NUM_THREADS" not in thread_variables({"OMP_NUM_THREADS": "9"}, 4.0, 1)
-
-
-def test_the_limit_of_descriptors_is_raised_once() -> None:
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lower = min(before[1], 500)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lower, before[1]))
-    try:
-        assert raise_descriptor_limit() == (lower, before[1])
-        assert raise_descriptor_limit() is None
-        assert Launcher.connections() == before[1] - KEPT_DESCRIPTORS
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 # -- how many workers -----------------------------------------------------------------------

@@ -15,7 +15,6 @@ import pytest
 
 from support.processes import tree
 from support.server import LiveServer, StartServer, clean_environment, free_port
-from support.wait import wait_until
 
 
 @pytest.fixture
@@ -50,39 +49,31 @@ def test_the_front_takes_what_it_may_and_leaves_scripts_what_they_had(
 
 
 def test_a_server_without_descriptors_stays_alive(own_server: StartServer) -> None:
-    """It neither spins nor dies; idle connections make room, and it goes on."""
+    """It neither spins nor dies; half of what there is stays its own, and others make room."""
     server = own_server("echo.py")
     front, _ = processes(server)
-    used = len(list(Path(f"/proc/{front}/fd").iterdir()))
-    resource.prlimit(front, resource.RLIMIT_NOFILE, (used + 10, used + 10))
+    most = 2 * len(list(Path(f"/proc/{front}/fd").iterdir())) + 20
+    resource.prlimit(front, resource.RLIMIT_NOFILE, (most, most))
 
     with contextlib.ExitStack() as kept:
         crowd = [kept.enter_context(server.connect()) for _ in range(30)]
-        for connection in crowd[:5]:
+        for connection in crowd[-5:]:
             assert connection.request("GET", "/livez").status == 200
-        server.wait_for_line("a connection could not be accepted")
-        before = _cpu_seconds(front)
-        wait_until(lambda: len(server.lines("not be accepted")) >= 3, what="it has tried again")
-        assert _cpu_seconds(front) - before < 0.5
-        assert len(server.lines("not be accepted")) < 20
+        assert crowd[0].at_end()
+        assert not server.lines("not be accepted")
 
-        refused = crowd[0].request("POST", "/score", body=b"1" * 100_000)
-        assert refused.status in (200, 503)
+        large = crowd[-1].request("POST", "/score", body=b'"%b"' % (b"1" * 100_000))
+        assert large.status in (200, 503)
 
     assert server.get("/livez").status == 200
     assert server.score(1) == 1
 
 
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def test_a_low_limit_bounds_connections_by_closing_idle_ones(own_server: StartServer) -> None:
     """Before the system refuses, whoever has been idle longest has to go."""
-    server = own_server("echo.py", shell='ulimit -n 320; exec "$@"')
+    server = own_server("echo.py", shell='ulimit -n 160; exec "$@"')
     with contextlib.ExitStack() as kept:
-        idle = [kept.enter_context(server.connect()) for _ in range(60)]
+        idle = [kept.enter_context(server.connect()) for _ in range(55)]
         for connection in idle:
             assert connection.request("GET", "/livez").status == 200
 

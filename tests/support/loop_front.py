@@ -69,7 +69,7 @@ class LoopFront:
 
     def close(self) -> None:
         """Let go of everything."""
-        self.front.connections.close()
+        self.front.connections.end()
         self.front.close()
         self._writer.close()
         os.close(self._descriptor)

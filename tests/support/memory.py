@@ -150,10 +150,10 @@ class MemoryTransport:
     def vanish(self) -> None:
         self._lose(ConnectionResetError(errno.ECONNRESET, "reset"))
 
-    def take(self) -> bytes:
-        """The client reads what is there; what was kept for it moves up."""
-        data = bytes(self.sent)
-        self.sent.clear()
+    def take(self, most: int | None = None) -> bytes:
+        """The client reads what is there, or a part; what was kept for it moves up."""
+        data = bytes(self.sent[:most])
+        del self.sent[:most]
         full = len(self._unsent) > HIGH_WATER
         self._move_up()
         if full and len(self._unsent) <= HIGH_WATER:
@@ -511,6 +511,7 @@ class MemoryServer(Requests):
 
     def _round(self) -> None:
         self.loop.call_later(1.0, self._round)
+        self.front.context.untaken.look()
         self.front.context.connections.expire(self.loop.now)
 
     # -- time -----------------------------------------------------------------------------

@@ -16,9 +16,10 @@ from typing import Final
 from scorehost.diagnosis.cgroup import MemoryGauge, read_limits
 from scorehost.front.background import Background
 from scorehost.front.clock import Clock
+from scorehost.front.descriptors import most_connections
 from scorehost.front.endpoints import Endpoints
 from scorehost.front.features import Features, Parts
-from scorehost.front.http.byte_budget import ByteBudget
+from scorehost.front.http.byte_budget import ByteBudget, UntakenAnswers
 from scorehost.front.http.connections import Connections
 from scorehost.front.http.context import Context, Limits
 from scorehost.front.http.head_cache import HeadCache
@@ -84,13 +85,18 @@ class Front:
         plan = plan_workers(settings, limits)
         log.info(plan.explanation)
         self._launcher = Launcher(settings, environ, plan.cpus)
-        self.connections = Connections(min(settings.max_connections, self._launcher.connections()))
+        self.connections = Connections(min(settings.max_connections, most_connections()), clock.now)
         version = profile.server_version if settings.server_version_header else ""
         self._renderer = Renderer(settings.cors_origins, version)
-        budget = ByteBudget(settings.max_queue_bytes, lambda: self.dispatcher.retry_after())
+        budget = ByteBudget(
+            settings.max_queue_bytes, lambda: self.dispatcher.retry_after(), clock.now
+        )
+        self._untaken = UntakenAnswers(settings.max_untaken_bytes, clock.now)
         self.metrics = metrics = Metrics()
         observers = Observers(self._observers(settings, metrics, log), log)
-        self.replies = Replies(self._renderer, features.error_responses(), budget, observers, clock)
+        self.replies = Replies(
+            self._renderer, features.error_responses(), budget, self._untaken, observers, clock
+        )
         log.before_event = self.replies.observe
         deadlines = Deadlines(settings, log, clock.later)
         self.dispatcher = Dispatcher(
@@ -98,7 +104,9 @@ class Front:
         )
         self.pool = Pool(settings, plan, loop, self.dispatcher, self._launcher, log)
         self._status = Status(self.pool, self.dispatcher, self._phase, features)
-        numbers = Numbers(settings, self.pool, self.dispatcher, budget, self.connections)
+        numbers = Numbers(
+            settings, self.pool, self.dispatcher, budget, self._untaken, self.connections
+        )
         self._termination_message = TerminationMessage(
             settings.termination_log, self._requests_inside,
             limit=limits.memory_bytes, gauge=MemoryGauge(),
@@ -146,6 +154,7 @@ class Front:
             make_id=id_maker(),
             routes=routes,
             budget=budget,
+            untaken=self._untaken,
             head_cache=HeadCache(),
             connections=self.connections,
             service=service,
@@ -214,6 +223,7 @@ class Front:
     def _round(self) -> None:
         self._clock.later(ROUND, self._round)
         self._renderer.tick()
+        self._untaken.look()
         self.connections.expire(self._clock.now())
         self.pool.check_memory()
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from scorehost.errors import RequestError
 from scorehost.front.clock import Clock
-from scorehost.front.http.byte_budget import ByteBudget
+from scorehost.front.http.byte_budget import ByteBudget, UntakenAnswers
 from scorehost.front.http.error_responses import ErrorResponses
 from scorehost.front.http.exchange import DONE, Exchange
 from scorehost.front.http.responses import JSON, Renderer, Response, sent_bytes
@@ -25,19 +25,24 @@ _OBSERVED_AFTER: Final = 0.02
 
 
 class Replies:
-    """Answers exchanges; at the end of each, ``budget`` gets the bytes of its body back."""
+    """Answers exchanges; at the end of each, ``budget`` gets the bytes of its body back.
+
+    ``untaken`` counts what clients have not taken; it may have no room for a large answer.
+    """
 
     def __init__(
         self,
         renderer: Renderer,
         errors: ErrorResponses,
         budget: ByteBudget,
+        untaken: UntakenAnswers,
         observers: Observers,
         clock: Clock,
     ) -> None:
         self._renderer = renderer
         self._errors = errors
         self._budget = budget
+        self._untaken = untaken
         self._observers = observers
         self._replying = observers.replying
         self._ending = observers.ending
@@ -66,6 +71,9 @@ class Replies:
         if size < LARGE:
             exchange.connection.write(self._renderer.render(exchange, response))
             self.finish(exchange)
+            return
+        if not self._untaken.make_room(size):
+            self.fail(exchange, self._untaken.no_room())
             return
         exchange.streaming = True  # its head is on the way: no other response can follow
         connection = exchange.connection

@@ -111,5 +111,6 @@ class Shutdown:
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(gone.wait(), min(_ENDING, left))
         self._phases.stop(at_once=True, ended=gone.set)
-        self._connections.close()
+        self._connections.end()
         await asyncio.sleep(0)  # the transports send what was written last
+        self._connections.cut()

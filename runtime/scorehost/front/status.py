@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from scorehost import __version__
 from scorehost.errors import NotReady
-from scorehost.front.http.byte_budget import ByteBudget
+from scorehost.front.http.byte_budget import ByteBudget, UntakenAnswers
 from scorehost.front.phase import LEAVING, Phase
 from scorehost.front.scheduling.dispatcher import Dispatcher
 from scorehost.front.workers.pool import Pool
@@ -160,12 +160,14 @@ class Numbers:
         pool: Pool,
         dispatcher: Dispatcher,
         budget: ByteBudget,
+        untaken: UntakenAnswers,
         connections: Sized,
     ) -> None:
         self._settings = settings
         self._pool = pool
         self._dispatcher = dispatcher
         self._budget = budget
+        self._untaken = untaken
         self._connections = connections
         self._models: list[dict[str, str]] = []
         self._models_of = -1
@@ -182,6 +184,10 @@ class Numbers:
             ),
             "scorehost_queue_length": ("Requests waiting for a worker now.", waiting),
             "scorehost_queue_bytes": ("Bytes of bodies held now.", self._budget.held),
+            "scorehost_untaken_bytes": (
+                "Bytes of answers that clients have not taken yet.",
+                self._untaken.held,
+            ),
             "scorehost_connections": ("Connections open now.", len(self._connections)),
             "scorehost_utilisation": (
                 "Busy and queued requests per ready worker; scale on this. May exceed 1.",

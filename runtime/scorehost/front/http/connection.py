@@ -7,14 +7,15 @@ Whatever a connection waits for has a name and a time limit:
 =========  ======================================================  ===================
 state      what is waited for                                      longest
 =========  ======================================================  ===================
+HANDSHAKE  the end of TLS's handshake                              header_timeout
 NEW        the first byte of the first request                     header_timeout
 IDLE       the first byte of another request                       idle_timeout
 HEAD       the rest of a request's headers                         header_timeout
-BODY       the next piece of its body                              body_timeout
+BODY       8 KiB more of its body, or all                          body_timeout
 SERVED     the server's own response                               none
-TELLING    the client to take some more of a response              body_timeout
+TELLING    the client to take 8 KiB more of a response, or all     body_timeout
 LINGERING  a client that was refused in the middle of a request    two seconds
-CLOSING    the client to take what is left of its last response    body_timeout
+CLOSING    the same, of its last response                          body_timeout
 =========  ======================================================  ===================
 """
 
@@ -37,6 +38,7 @@ from scorehost.errors import RequestError, SlowClient
 from scorehost.front.http.context import Context
 from scorehost.front.http.exchange import Exchange
 from scorehost.front.http.parser import Parser
+from scorehost.front.http.progress import LEAST
 from scorehost.front.phase import DRAINING
 
 _LINGER: Final = 2.0
@@ -51,7 +53,10 @@ _PIECE: Final = 256 << 10
 """Bytes of a large answer that are written at once."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-NEW, IDLE, HEAD, BODY, SERVED, TELLING, LINGERING, CLOSING = range(8)
+_ENOUGH: Final = 16
+"""Pipelined requests that may wait for their turn; what follows them is not parsed yet."""
+
+HANDSHAKE, NEW, IDLE, HEAD, BODY, SERVED, TELLING, LINGERING, CLOSING = range(9)
 
 
 class Connection(asyncio.Protocol):
@@ -61,35 +66,38 @@ class Connection(asyncio.Protocol):
     ----------
     context : what it may use of the server.
     health_only : whether it came in on the health port.
+    give_up_handshake : ends what has been accepted and has no transport yet.
 
     Attributes
     ----------
     active : the exchange that is being served.
     state : what is waited for; one of the states above.
     deadline : when that has taken too long (seconds, monotonic); 0 for never.
-    lost : the client is gone. refused : nothing that it still sends is read.
+    fresh : it has not sent a whole request yet. lost : the client is gone.
+    refused : nothing that it still sends is read.
     writable : it takes its responses as fast as they come.
     """
 
     __slots__ = (
-        "_closing", "_context", "_parser", "_reading", "_unsent", "_waiting",
-        "active", "address", "deadline", "health_only", "lost", "on_drain", "refused", "state",
-        "transport", "writable",
+        "_closing", "_context", "_large", "_parser", "_progress", "_reading", "_unsent",
+        "_waiting", "active", "address", "deadline", "fresh", "give_up_handshake", "health_only",
+        "lost", "on_drain", "refused", "state", "transport", "writable",
     )  # fmt: skip
 
     def __init__(self, context: Context, *, health_only: bool = False) -> None:
         self._context = context
         self.health_only = health_only
+        self.give_up_handshake: Callable[[], object] = lambda: None
         self._parser = Parser(context, self)
         self._waiting: deque[Exchange] = deque()
-        self._unsent = 0
+        self._unsent = self._progress = self._large = 0
         self._reading = True
         self._closing = False
         self.active: Exchange | None = None
         self.address = ""
-        self.state = NEW
-        self.deadline = 0.0
+        self._enter(HANDSHAKE, context.now())
         self.lost = self.refused = False
+        self.fresh = True
         self.writable = True
         self.on_drain: Callable[[], None] | None = None
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
@@ -99,6 +107,7 @@ class Connection(asyncio.Protocol):
     def _enter(self, state: int, since: float) -> None:
         """Wait for something from now on, for as long as its time limit says."""
         self.state = state
+        self._progress = 0
         longest = self._longest(state)
         self.deadline = since + longest if longest else 0.0
 
@@ -107,7 +116,7 @@ class Connection(asyncio.Protocol):
         limits = self._context.limits
         if state == IDLE:
             return limits.idle_timeout
-        if state in (NEW, HEAD):
+        if state in (HANDSHAKE, NEW, HEAD):
             return limits.header_timeout
         if state in (BODY, TELLING, CLOSING):
             return limits.body_timeout
@@ -115,7 +124,7 @@ class Connection(asyncio.Protocol):
 
     def _wait_for_client(self, now: float) -> None:
         if not self.writable:
-            self._unsent = self._not_taken()
+            self._unsent = self.untaken()
             self._enter(TELLING, now)
         elif self._parser.exchange is None:
             self._enter(IDLE, now)
@@ -127,8 +136,8 @@ class Connection(asyncio.Protocol):
         state = self.state
         if state in (TELLING, CLOSING):
             self._give_up_reader()
-        elif state == LINGERING:
-            self.transport.abort()
+        elif state in (HANDSHAKE, LINGERING):
+            self.drop()
         elif state in (NEW, IDLE):
             self._part()
         elif self._waiting:  # it is not the client that is slow: nothing is read from it now
@@ -140,13 +149,15 @@ class Connection(asyncio.Protocol):
         part = "headers" if self.state == HEAD else "body"
         setting = "SCOREHOST_HEADER_TIMEOUT" if self.state == HEAD else "SCOREHOST_BODY_TIMEOUT"
         within = f"within {self._longest(self.state):g} s ({setting})"
+        if self.state == BODY:
+            within = f"at a pace of {LEAST} bytes {within}"
         self.refuse_unread(SlowClient(f"The {part} of the request did not arrive {within}."))
 
     @property
     def silent_since(self) -> float:
         """When the client was last heard of; infinity while it waits for the server."""
         ours = self.state in (SERVED, TELLING, CLOSING) or bool(self._waiting)
-        if ours or self.transport.get_write_buffer_size():
+        if ours or (self.state != HANDSHAKE and self.transport.get_write_buffer_size()):
             return math.inf
         return self.deadline - self._longest(self.state)
 
@@ -158,14 +169,18 @@ class Connection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
         self._enter(NEW, self._context.now())
-        self._context.connections.opened(self)
+        if not self._context.connections.opened(self):
+            self.drop()
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived; complete requests are served at once or in their turn."""
         if self.refused:
             return
         if self.state == BODY:
-            self._enter(BODY, self._context.now())
+            self._progress += len(data)
+            if self._progress >= LEAST:
+                self._enter(BODY, self._context.now())
+                self._context.connections.goes_on(self)
         self._parser.take(data)
 
     def regulate(self) -> None:
@@ -194,24 +209,30 @@ class Connection(asyncio.Protocol):
         """Let go of every request of this connection."""
         self.lost = True
         service = self._context.service
-        if self._parser.exchange is not None and self._parser.exchange is not self.active:
-            service.abandon(self._parser.exchange)
+        arriving = self._parser.give_up()
+        if arriving is not None:
+            service.abandon(arriving)
         for exchange in self._waiting:
             service.abandon(exchange)
         self._waiting.clear()
         if self.active is not None:
             service.abandon(self.active)
         self.on_drain = None  # it may hold a large response, and this connection
+        self._context.untaken.release(self)
         self._context.connections.closed(self)
 
     def pause_writing(self) -> None:
         """Begin nothing more for a client that takes its response slowly, until it has it."""
         self.writable = False
         self._wait_for_client(self._context.now())
+        if not self._large:
+            self._context.untaken.hold(self, self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         self.writable = True
         now = self._context.now()
+        if not self._large:
+            self._context.untaken.release(self)
         if self.active is not None:
             self._enter(SERVED, now)
         elif self._closing:
@@ -225,8 +246,16 @@ class Connection(asyncio.Protocol):
 
     # -- requests -----------------------------------------------------------------------------
 
+    @property
+    def has_enough(self) -> bool:
+        """Whether so many requests wait for their turn that no more should be parsed."""
+        return len(self._waiting) >= _ENOUGH
+
     def arrived(self, exchange: Exchange) -> None:
         """Serve a whole request at once, or in its turn."""
+        if self.fresh:
+            self.fresh = False
+            self._context.connections.has_arrived(self)
         if self.active is None and self.writable and not self._waiting:
             self.active = exchange
             self.state = SERVED
@@ -245,6 +274,8 @@ class Connection(asyncio.Protocol):
         """Note that a head is complete; the time limit of its body counts from ``since``."""
         if self.active is None:
             self._enter(BODY, since)
+        if self.fresh:
+            self._context.connections.goes_on(self)
 
     def ask_for_body(self) -> None:
         """Send ``100 Continue``: the body is wanted now."""
@@ -275,6 +306,8 @@ class Connection(asyncio.Protocol):
         if self.lost or self.active is not None or not self._waiting or not self.writable:
             return
         exchange = self._waiting.popleft()
+        if not self._waiting:
+            self._parser.go_on()
         self.regulate()
         if self._context.phase.now >= DRAINING and not self._waiting:
             exchange.keep_alive = False
@@ -304,6 +337,9 @@ class Connection(asyncio.Protocol):
 
         A second call ends its time for that.
         """
+        if self.state == HANDSHAKE:
+            self.drop()
+            return
         if self._closing:
             if self.refused:
                 self.transport.close()
@@ -328,7 +364,7 @@ class Connection(asyncio.Protocol):
         """Close without the close_notify of a client that has all it was sent."""
         if self.lost:
             return
-        if self._not_taken():
+        if self.untaken():
             self._context.later(_GOODBYE, self._cut_when_taken)
         else:
             self.transport.abort()
@@ -339,13 +375,23 @@ class Connection(asyncio.Protocol):
             return
         self.on_drain = None
         end = start + _PIECE
+        if start == 0:
+            self._context.untaken.hold(self, len(body))
+        self._large = max(0, len(body) - end)
         self.write(body[start:end])
         if end >= len(body):
-            done()
+            self._end_large(done)
         elif self.writable:
             self._context.soon(self.write_large, body, done, end)
         else:
             self.on_drain = partial(self.write_large, body, done, end)
+
+    def _end_large(self, done: Callable[[], None]) -> None:
+        """Go on after a large body's last piece; of the body, only that may be held now."""
+        self._context.untaken.release(self)
+        if not self.writable:
+            self._context.untaken.hold(self, self.transport.get_write_buffer_size())
+        done()
 
     def write(self, data: bytes | memoryview) -> None:
         """Hand bytes to the transport, unless the client has just left.
@@ -374,6 +420,8 @@ class Connection(asyncio.Protocol):
     @property
     def idle(self) -> bool:
         """Whether nothing is being received or answered, and the last answer has left."""
+        if self.state == HANDSHAKE:
+            return True
         return (
             self.active is None
             and self._parser.exchange is None
@@ -381,17 +429,42 @@ class Connection(asyncio.Protocol):
             and not self.transport.get_write_buffer_size()
         )
 
+    @property
+    def droppable(self) -> bool:
+        """Whether it may be closed for another: no answer is being made or taken."""
+        return self.state in (IDLE, HEAD, BODY, LINGERING) and not self._waiting
+
+    def drop(self) -> None:
+        """End it at once."""
+        if self.state == HANDSHAKE:
+            self.give_up_handshake()
+        else:
+            self._closing = True
+            self.transport.abort()
+
+    def end(self) -> None:
+        """End what is left at the end of the server; no client must take a part for a whole."""
+        if self.active is not None and self.active.streaming:
+            self.reset()
+        else:
+            self.close()
+
+    def cut(self) -> None:
+        """Cut off a client that has not taken all of its answer when the server ends."""
+        if self.state != HANDSHAKE and self.transport.get_write_buffer_size():
+            self.reset()
+
     def _give_up_reader(self) -> None:
-        """Cut a client that has taken nothing of its answer; wait for one that is only slow."""
-        left = self._not_taken()
-        if left < self._unsent:
+        """Cut off a client that takes next to nothing; wait for one that is only slow."""
+        left = self.untaken()
+        if left <= self._unsent - LEAST:
             self._unsent = left
             self._enter(self.state, self._context.now())
         else:
-            self.transport.abort()
+            self.reset()
 
-    def _not_taken(self) -> int:
-        """Bytes that the client has not acknowledged, here and in the kernel.
+    def untaken(self) -> int:
+        """Return the bytes that the client has not acknowledged, here and in the kernel.
 
         The kernel takes megabytes for a slow client at once and then nothing for a long while.
         """
@@ -399,4 +472,5 @@ class Connection(asyncio.Protocol):
         kept = bytearray(4)
         with contextlib.suppress(OSError):
             fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, kept)
-        return self.transport.get_write_buffer_size() + int.from_bytes(kept, sys.byteorder)
+        kernel = int.from_bytes(kept, sys.byteorder)
+        return self._large + self.transport.get_write_buffer_size() + kernel

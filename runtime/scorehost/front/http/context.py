@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from scorehost.front.http.byte_budget import ByteBudget
+from scorehost.front.http.byte_budget import ByteBudget, UntakenAnswers
 from scorehost.front.http.connections import Connections
 from scorehost.front.http.exchange import Exchange
 from scorehost.front.http.head_cache import HeadCache
@@ -58,6 +58,7 @@ class Context:
     make_id: Callable[[], bytes]
     routes: Routes
     budget: ByteBudget
+    untaken: UntakenAnswers
     head_cache: HeadCache
     connections: Connections
     service: Service

@@ -6,10 +6,12 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import gunicorn.sock
 
+from scorehost.front.descriptors import spare_descriptors
 from scorehost.front.http.connection import Connection
 from scorehost.front.http.context import Context
 from scorehost.front.http.syn_filter import turn_away
@@ -88,10 +90,23 @@ class Listening:
         client.setblocking(False)
         if client.family != socket.AF_UNIX:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        task = self._loop.create_task(self._connect(client, listener.fileno() == self._health))
+        health = listener.fileno() == self._health
+        connection = Connection(self._context, health_only=health)
+        if not self._has_place(connection, client):
+            client.close()
+            return True
+        task = self._loop.create_task(self._connect(client, connection))
+        connection.give_up_handshake = task.cancel
         self._accepting.add(task)
-        task.add_done_callback(self._accepting.discard)
+        task.add_done_callback(partial(self._connected, client, connection))
         return True
+
+    def _has_place(self, connection: Connection, client: socket.socket) -> bool:
+        """Find a place for a connection; where there is none, it is closed at once."""
+        connections = self._context.connections
+        if not connection.health_only and client.fileno() >= spare_descriptors():
+            return connections.make_room() and connections.opened(connection)
+        return connections.opened(connection)
 
     def _no_room(self, listener: socket.socket, error: OSError) -> None:
         """Pause: as no descriptor is left, a socket that stays ready would make the loop spin."""
@@ -103,15 +118,19 @@ class Listening:
         if listener.fileno() >= 0:
             self._loop.add_reader(listener.fileno(), self._accept, listener)
 
-    async def _connect(self, client: socket.socket, health: bool) -> None:
-        try:
-            await self._loop.connect_accepted_socket(
-                lambda: Connection(self._context, health_only=health),
-                client,
-                ssl=None if health else self._tls,
-            )
-        except (OSError, ssl.SSLError) as error:  # a failed handshake is the client's fault
-            self._log.debug(f"a connection could not be set up: {error}")
+    async def _connect(self, client: socket.socket, connection: Connection) -> None:
+        tls = None if connection.health_only else self._tls
+        await self._loop.connect_accepted_socket(lambda: connection, client, ssl=tls)
+
+    def _connected(
+        self, client: socket.socket, connection: Connection, task: asyncio.Task[None]
+    ) -> None:
+        """Let go of what could not be set up: a failed or slow handshake is the client's fault."""
+        self._accepting.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled() or error is not None:
+            self._log.debug(f"a connection could not be set up: {error or 'it took too long'}")
+            self._context.connections.closed(connection)
             client.close()
 
     async def close(self) -> None:

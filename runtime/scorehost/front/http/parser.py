@@ -3,10 +3,16 @@
 Parsing is llhttp's, through httptools, in its strict mode. Two things go past it: a request whose
 head it has parsed before, byte for byte (``head_cache.py``), and a large body whose length is
 known, which it would only copy.
+
+It is fed the head of a request by itself, then its body. So the bytes of the head are at hand, for
+what it accepts and does not tell of: the protocol that the request line names, and what stands
+before it. Only after a body in chunks does it find the next head by itself.
 """
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from typing import Final, Protocol
 
 import httptools
@@ -15,6 +21,7 @@ from scorehost.errors import (
     BodyTooLarge,
     HeadersTooLarge,
     MalformedRequest,
+    Overloaded,
     RequestError,
     UnknownTransferCoding,
 )
@@ -30,11 +37,28 @@ _KNOWN: Final = frozenset({
     b"x-request-id", b"x-ms-client-request-id", b"x-ms-request-id", b"traceid",
     b"content-type", b"content-length", b"expect", b"origin", b"accept",
     b"access-control-request-method", b"access-control-request-headers", b"transfer-encoding",
-    b"host",
+    b"host", b"connection",
 })  # fmt: skip
+_LISTS: Final = frozenset({b"transfer-encoding", b"connection", b"expect"})
 _CHUNKS_FOLLOW: Final = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 _TURN: Final = 16 << 10
-"""Bytes of a chunked body that are parsed at once: in the smallest chunks, a few milliseconds."""
+"""Bytes that are parsed at once: a few milliseconds of the smallest chunks, and no more than some
+hundred of the smallest requests."""
+_REQUEST_LINE: Final = re.compile(rb"(?:\r?\n)*[^\r\n]+ HTTP/\d\.\d[ \t]*\r\n")
+"""The beginning of a head: llhttp also takes RTSP and ICE, and a bare CR before the line."""
+_EMPTY_LINES: Final = re.compile(rb"(?:\r?\n)*\r?")
+_HOST: Final = re.compile(
+    rb"(?:(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*"
+    rb"|\[(?:[0-9A-Fa-f:.]+|[vV][0-9A-Fa-f]+\.[\w.~!$&'()*+,;=:-]+)\])(?::\d*)?"
+)
+"""A host with or without a port (RFC 9110, 7.2; RFC 3986, 3.2.2)."""
+_ABSOLUTE: Final = re.compile(rb"[\w.+-]+://(?:[^/?#]*@)?([^/?#]*)")
+"""A target with a scheme, and the host in it."""
+_CHUNK_LINES: Final = 20
+"""Bytes round a chunk's data that are its size and line ends; more are extensions."""
+_FIELD_OVERHEAD: Final = 32
+"""Bytes that a header counts for besides its name and value, as in HTTP/2 (RFC 9113, 6.5.2): a
+list of very many tiny headers takes far more memory than its text."""
 
 
 class Sender(Client, Protocol):
@@ -42,6 +66,10 @@ class Sender(Client, Protocol):
 
     active: Exchange | None
     refused: bool
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether so many requests wait for their turn that no more should be parsed."""
 
     def arrived(self, exchange: Exchange) -> None: ...
     def refuse_unread(self, error: RequestError) -> None: ...
@@ -67,8 +95,8 @@ class Parser:
     """
 
     __slots__ = (
-        "_body", "_chunked", "_client", "_context", "_counted", "_header_bytes", "_headers",
-        "_incomplete", "_most_incomplete", "_new_head", "_offered", "_parser",
+        "_body", "_chunked", "_client", "_context", "_counted", "_exact", "_extensions", "_head",
+        "_header_bytes", "_headers", "_left", "_new_head", "_offered", "_parser",
         "continue_owed", "exchange", "headers_done", "unparsed",
     )  # fmt: skip
 
@@ -79,12 +107,12 @@ class Parser:
         self.exchange: Exchange | None = None
         self.headers_done = True
         self.continue_owed = False
-        self.unparsed = self._new_head = b""
+        self.unparsed = self._new_head = self._head = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._header_bytes = self._incomplete = self._counted = 0
-        self._most_incomplete = 2 * context.limits.header_bytes
+        self._header_bytes = self._extensions = self._counted = self._left = 0
         self._chunked = self._offered = False
-        self._body = Body()
+        self._exact = True
+        self._body = Body(partial(context.budget.memory_file, client))
 
     def take(self, data: bytes) -> None:
         if self.exchange is None and self.headers_done:
@@ -92,11 +120,23 @@ class Parser:
         if data:
             self._take_by_turns(data)
 
+    def go_on(self) -> None:
+        """Parse what was left because enough requests were waiting."""
+        if self.unparsed:
+            self._context.soon(self._take_rest)
+
     def give_up(self) -> Exchange | None:
-        """Forget the request that is arriving, and return it."""
+        """Forget the request that is arriving, and what there is of its body; return it."""
         exchange, self.exchange = self.exchange, None
         self._counted = 0
+        self.unparsed = self._head = b""
         self._body.forget()
+        if exchange is not None:
+            if not exchange.method and exchange.target:
+                exchange.method = self._parser.get_method()
+                exchange.head_only = exchange.method == b"HEAD"
+            self._context.budget.whole(self._client)
+            self._context.budget.release(exchange)
         return exchange
 
     def _take_known(self, data: bytes) -> bytes:
@@ -128,20 +168,30 @@ class Parser:
             if last == len(data) or self._client.refused:
                 return b""
             data = data[last:]
+            if self._client.has_enough:
+                return data
 
     def _take_by_turns(self, data: bytes) -> None:
-        """Parse, a chunked body by turns with whatever else the loop has to do."""
+        """Parse; a chunked body by turns with whatever else the loop has to do."""
         client = self._client
         while data and not client.refused:
-            if self._counted:
+            if self.exchange is None or not self.headers_done:
+                if client.has_enough and self.exchange is None:
+                    self.unparsed = data
+                    client.regulate()
+                    return
+                data = self._take_head(data)
+            elif self._counted:
                 data = self._take_counted(data)
-                continue
-            if self._chunked and len(data) > _TURN:
-                self.unparsed = data[_TURN:]
-                client.regulate()
-                self._context.soon(self._take_rest)
-                data = data[:_TURN]
-            data = self._parse(data)
+            elif self._chunked:
+                if len(data) > _TURN:
+                    self.unparsed = data[_TURN:]
+                    client.regulate()
+                    self._context.soon(self._take_rest)
+                data = self._take_chunks(data[:_TURN])
+            else:
+                left = self._left - self.exchange.size
+                data = self._parse(data[:left]) + data[left:]
 
     def _take_rest(self) -> None:
         data, self.unparsed = self.unparsed, b""
@@ -160,18 +210,66 @@ class Parser:
         missing = self._counted - exchange.size
         try:
             if len(data) < missing:
-                self._body.add(exchange, data)
+                self._keep(exchange, data)
                 return b""
-            self._body.add(exchange, data if len(data) == missing else data[:missing])
+            self._keep(exchange, data if len(data) == missing else data[:missing])
             self._parser = httptools.HttpRequestParser(self)
             self.on_message_complete()
+        except Overloaded as error:
+            self._client.refuse_unread(error)
         except OSError as error:
             self._client.refuse_unread(self._context.budget.no_room(error))
         return data[missing:]
 
+    def _take_head(self, data: bytes) -> bytes:
+        """Feed the parser with a head, or with what there is of it; returns what follows."""
+        if self.exchange is None:
+            self._exact = True
+        before = len(self._head)
+        text = self._head + data
+        end = text.find(HEAD_END, max(0, before - 3)) + 4
+        if end < 4:
+            end = len(text)
+        self._head = head = text[:end]
+        rest = self._parse(head[before:]) + text[end:]
+        if self.exchange is not None and not self.headers_done:
+            if self._head_bytes() > self._context.limits.header_bytes:
+                self._client.refuse_unread(self._headers_too_large())
+            return rest
+        self._head = b""
+        if not head.strip(b"\r\n"):
+            self._pass_over(head)
+        return rest
+
+    def _pass_over(self, lines: bytes) -> None:
+        """Take empty lines before a request; a CR that may be half of one waits for its LF."""
+        if lines.endswith(b"\r"):
+            self._head = b"\r"
+        if not _EMPTY_LINES.fullmatch(lines):
+            self._client.refuse_unread(MalformedRequest("A bare CR stands before the request."))
+
+    def _head_bytes(self) -> int:
+        """Return the bytes of the head so far; where its beginning is not known, at the least."""
+        return len(self._head) if self._exact else max(0, len(self._head) - _TURN)
+
+    def _take_chunks(self, data: bytes) -> bytes:
+        """Feed the parser with a part of a body in chunks, which may end in it."""
+        self._head = data  # if another request begins in it, its head is somewhere here
+        self._exact = False
+        self._extensions += len(data)
+        rest = self._parse(data)
+        if self.exchange is None or self.headers_done:
+            self._head = b""
+        self._check_extensions(0)
+        return rest
+
+    def _check_extensions(self, not_of_body: int) -> None:
+        """Refuse chunk extensions that are too long together (RFC 9112, 7.1.1)."""
+        if self._extensions - not_of_body > self._context.limits.header_bytes:
+            self._client.refuse_unread(self._headers_too_large())
+
     def _parse(self, data: bytes) -> bytes:
         """Feed the parser; returns what follows an ignored offer to upgrade."""
-        self._incomplete += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
@@ -186,8 +284,6 @@ class Parser:
             self._client.refuse_unread(error)
         except httptools.HttpParserError as error:
             self._client.refuse_unread(MalformedRequest(f"This is not an HTTP request: {error}."))
-        if self.exchange is not None and self._incomplete > self._most_incomplete:
-            self._client.refuse_unread(self._headers_too_large())
         return b""
 
     def _ignore_offer(self) -> None:
@@ -210,7 +306,7 @@ class Parser:
         self.exchange = exchange = Exchange(self._client, now, {})
         exchange.headers = self._headers = []
         self.headers_done = self._chunked = self.continue_owed = False
-        self._header_bytes = self._incomplete = 0
+        self._header_bytes = self._extensions = self._left = 0
         self._client.head_begins(now)
 
     def on_url(self, url: bytes) -> None:
@@ -219,25 +315,23 @@ class Parser:
         exchange = self.exchange
         assert exchange is not None  # noqa: S101 - llhttp calls on_message_begin first
         exchange.target += url
-        self._header_bytes += len(url)
-        if self._header_bytes > self._context.limits.header_bytes:
-            raise self._headers_too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take one header, or a trailer, of which only the size matters."""
         if self._offered:
             return
-        self._header_bytes += len(name) + len(value)
+        self._header_bytes += len(name) + len(value) + _FIELD_OVERHEAD
         if self._header_bytes > self._context.limits.header_bytes:
             raise self._headers_too_large()
         exchange = self.exchange
         if exchange is None or self.headers_done:
             return
+        value = value.strip(b" \t")  # llhttp leaves what follows a value (RFC 9110, 5.5)
         self._headers.append((name, value))
         lowered = name.lower()
         if lowered in _KNOWN:
-            if lowered == b"host" and b"host" in exchange.known:
-                raise MalformedRequest("The request has two Host headers.")
+            if lowered in exchange.known:
+                value = self._join(exchange.known[lowered], lowered, value)
             exchange.known[lowered] = value
 
     def on_headers_complete(self) -> None:
@@ -247,12 +341,12 @@ class Parser:
         exchange = self.exchange
         assert exchange is not None  # noqa: S101
         self.headers_done = True
-        self._incomplete = 0
+        if self._head_bytes() > self._context.limits.header_bytes:
+            raise self._headers_too_large()
         parser = self._parser
         exchange.method = parser.get_method()
+        self._check_request_line(exchange)
         exchange.path = exchange.target.partition(b"?")[0]
-        draining = self._context.phase.now >= DRAINING
-        exchange.keep_alive = parser.should_keep_alive() and not draining
         if exchange.method == b"HEAD":
             exchange.head_only = True
         known = exchange.known
@@ -261,6 +355,8 @@ class Parser:
             self._check_old_version(exchange, version)
         elif b"host" not in known:
             raise MalformedRequest("An HTTP/1.1 request needs a Host header (RFC 9112, 3.2).")
+        self._check_hosts(exchange)
+        exchange.keep_alive = self._keeps_alive(exchange)
         identify(exchange, self._context.make_id)
         exchange.usual = not (
             exchange.client_id or exchange.trace_id or exchange.http10 or exchange.head_only
@@ -271,9 +367,10 @@ class Parser:
             self._check_coding(known[b"transfer-encoding"])
         if b"content-length" in known:
             length = int(known[b"content-length"])
-            self._expect_body(exchange, length)
+            self._check_size(length)
             past_parser = length >= MEMORY_FILE_FROM or parser.should_upgrade()
             self._counted = length if past_parser and not self._chunked else 0
+            self._left = length
         self._offered = parser.should_upgrade() and bool(self._counted or self._chunked)
         if self._new_head:
             self._context.head_cache.remember(self._new_head, exchange)
@@ -285,11 +382,20 @@ class Parser:
     def on_body(self, data: bytes) -> None:
         exchange = self.exchange
         assert exchange is not None  # noqa: S101
-        self._incomplete = 0
+        self._extensions -= len(data)
         self.continue_owed = False
-        size = exchange.size + len(data)
-        if size > exchange.held:
-            self._expect_body(exchange, size)
+        self._check_size(exchange.size + len(data))
+        self._keep(exchange, data)
+
+    def on_chunk_header(self) -> None:
+        self._extensions -= _CHUNK_LINES
+
+    def _keep(self, exchange: Exchange, data: bytes) -> None:
+        """Keep a piece of the body; where no worker will see it, only its size counts."""
+        if not exchange.route.protocol:
+            exchange.size += len(data)
+            return
+        self._context.budget.hold(exchange, exchange.size + len(data), self._client)
         self._body.add(exchange, data)
 
     def on_message_complete(self) -> None:
@@ -297,12 +403,60 @@ class Parser:
             return  # the parser takes the body for another protocol
         exchange, self.exchange = self.exchange, None
         assert exchange is not None  # noqa: S101
-        self._chunked = False
+        if self._chunked:
+            self._chunked = False
+            self._check_extensions(_TURN)  # what follows the body may be counted here
+            if not self._parser.should_keep_alive():  # as a trailer may say
+                exchange.keep_alive = False
         self._counted = 0
-        self._body.end(exchange)
+        if exchange.size:
+            self._body.end(exchange)
+            self._context.budget.whole(self._client)
         self._client.arrived(exchange)
 
     # -- limits -------------------------------------------------------------------------------
+
+    @staticmethod
+    def _join(before: bytes, name: bytes, value: bytes) -> bytes:
+        """Return what a header means that is there twice; lists go on (RFC 9110, 5.3)."""
+        if name == b"host":
+            raise MalformedRequest("The request has two Host headers.")
+        return before + b", " + value if name in _LISTS else value
+
+    def _check_request_line(self, exchange: Exchange) -> None:
+        """Refuse what llhttp takes for a request line besides HTTP's."""
+        if self._exact:
+            fits = _REQUEST_LINE.match(self._head) is not None
+        else:  # any that names another protocol, as this one's place is not known
+            line = re.escape(exchange.method) + b" +" + re.escape(exchange.target)
+            other = b"(?:\\r(?!\\n)[\\r\\n]*%b )|(?:%b +(?:RTSP|ICE)/)" % (exchange.method, line)
+            fits = not re.search(other, self._head)
+        if not fits:
+            raise MalformedRequest("The request line is not one of HTTP/1.1 or 1.0.")
+
+    @staticmethod
+    def _check_hosts(exchange: Exchange) -> None:
+        """Refuse a Host that is none, and a target that names none (RFC 9112, 3.2)."""
+        host = exchange.known.get(b"host", b"")
+        if not _HOST.fullmatch(host):
+            raise MalformedRequest(f"The Host header is not a host: {host.decode('latin-1')!r}.")
+        if exchange.method == b"CONNECT":
+            if b"/" in exchange.target:
+                raise MalformedRequest("The target of CONNECT is a host and a port.")
+        elif exchange.target[:1] != b"/":
+            absolute = _ABSOLUTE.match(exchange.target)
+            if absolute and (absolute[1][:1] in b":" or not _HOST.fullmatch(absolute[1])):
+                raise MalformedRequest("The target of the request names no host.")
+
+    def _keeps_alive(self, exchange: Exchange) -> bool:
+        """Return whether the connection goes on after this request (RFC 9112, 9.3)."""
+        given = exchange.known.get(b"connection", b"").lower().split(b",")
+        options = {each.strip(b" \t") for each in given}
+        wanted = b"keep-alive" in options if exchange.http10 else True
+        draining = self._context.phase.now >= DRAINING
+        return (
+            wanted and b"close" not in options and not draining and self._parser.should_keep_alive()
+        )
 
     @staticmethod
     def _check_old_version(exchange: Exchange, version: str) -> None:
@@ -317,12 +471,13 @@ class Parser:
 
     @staticmethod
     def _check_coding(value: bytes) -> None:
-        """Refuse a transfer coding applied before chunked; llhttp refuses one applied after it."""
-        below, _, last = value.rpartition(b",")
-        if below and last.strip().lower() == b"chunked":
-            raise UnknownTransferCoding(
-                f"The Transfer-Encoding is {value.decode('latin-1')!r}; only chunked is supported."
-            )
+        """Refuse any transfer coding but chunked, once (RFC 9112, 6.1 and 7)."""
+        codings = [each.strip(b" \t").lower() for each in value.split(b",")]
+        if codings == [b"chunked"]:
+            return
+        text = f"The Transfer-Encoding is {value.decode('latin-1')!r}; only chunked is supported."
+        is_coded = codings[-1] == b"chunked" and all(codings) and codings.count(b"chunked") == 1
+        raise UnknownTransferCoding(text) if is_coded else MalformedRequest(text)
 
     def _headers_too_large(self) -> HeadersTooLarge:
         limit = self._context.limits.header_bytes
@@ -331,17 +486,17 @@ class Parser:
             "(SCOREHOST_MAX_HEADER_BYTES). Send fewer or shorter headers."
         )
 
-    def _expect_body(self, exchange: Exchange, size: int) -> None:
+    def _check_size(self, size: int) -> None:
         limit = self._context.limits.body_bytes
         if size > limit:
             raise BodyTooLarge(
                 f"The body has {size} bytes or more; at most {limit} are accepted "
                 "(SCOREHOST_MAX_BODY_BYTES). Send less, or raise the limit."
             )
-        self._context.budget.hold(exchange, size)
 
     def _answer_expectation(self, exchange: Exchange, value: bytes) -> None:
-        if value.lower() == b"100-continue" and not exchange.http10:
+        expected = [each.strip(b" \t").lower() for each in value.split(b",")]
+        if b"100-continue" in expected and not exchange.http10:
             self.continue_owed = True
             if self._client.active is None:
                 self._client.ask_for_body()

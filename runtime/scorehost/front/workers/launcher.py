@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import orjson
 
+from scorehost.front.descriptors import raise_descriptor_limit
 from scorehost.front.workers.handle import WorkerHandle
 from scorehost.settings import Settings
 from scorehost.wire.requests import FORK, SETTINGS
@@ -34,30 +35,12 @@ THREAD_VARIABLES: Final = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS", "BLIS_NUM_THREADS",
 )  # fmt: skip
-KEPT_DESCRIPTORS: Final = 256
-"""Descriptors for workers (eight each), large bodies (one each), and what libraries open."""
 
 
 def thread_variables(environ: Mapping[str, str], cpus: float, workers: int) -> dict[str, str]:
     """Return the variables that give each worker its share of the CPUs; those set are kept."""
     share = str(max(1, int(cpus // max(1, workers))))
     return {name: share for name in THREAD_VARIABLES if name not in environ}
-
-
-def raise_descriptor_limit() -> tuple[int, int] | None:
-    """Let this process open as many files as it may; return the former limits if that changed.
-
-    The usual soft limit of 1024 is for programs that call ``select()``; a connection takes a
-    descriptor, and so does a large body. Scoring processes get the old limit back.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == hard:
-        return None
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    except (OSError, ValueError):
-        return None
-    return soft, hard
 
 
 class Launcher:
@@ -110,11 +93,6 @@ class Launcher:
         document = {"settings": self.settings.to_json(), "role": role, "orders": orders}
         handle.send_control(SETTINGS, orjson.dumps(document))
         return process
-
-    @staticmethod
-    def connections() -> int:
-        """Return how many connections the descriptors of this process suffice for."""
-        return max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - KEPT_DESCRIPTORS)
 
     @staticmethod
     def fork(loader: WorkerHandle, handle: WorkerHandle) -> None:

@@ -1,0 +1,386 @@
+"""What is held for clients, and who gives way: bodies that arrive, answers that are not taken."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from support.client import Response, request_bytes
+from support.memory import MemoryConnection, MemoryServer
+
+MIB = 1 << 20
+SETTINGS = {"SCOREHOST_MAX_QUEUE_BYTES": "512M", "SCOREHOST_MAX_UNTAKEN_BYTES": "8M"}
+SMALL = {"SCOREHOST_MAX_QUEUE_BYTES": "1M", "SCOREHOST_MAX_BODY_BYTES": "1M"}
+SCORE = request_bytes("POST", "/score", body=b"[1]")
+
+
+def head(length: int, path: str = "/score", *, expect: str = "") -> bytes:
+    line = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n{expect}\r\n"
+    return line.encode()
+
+
+def begin_body(server: MemoryServer, there: int, announced: int) -> MemoryConnection:
+    """Have a client send a part of a body."""
+    server.pass_by(0.01)
+    client = server.connect()
+    client.send(head(announced) + b" " * there)
+    return client
+
+
+def held(server: MemoryServer) -> int:
+    return server.front.context.budget.held
+
+
+def refusal(client: MemoryConnection) -> Response:
+    answer = client.read_response()
+    assert (answer.status, answer.header("Connection")) == (503, "close")
+    assert int(answer.header("Retry-After") or 0) >= 1
+    assert "SCOREHOST_MAX_QUEUE_BYTES" in answer.message
+    return answer
+
+
+# -- what is announced ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/score", "/nothing/here", "/livez", "/docs"])
+@pytest.mark.parametrize(
+    "expect", ["", "Expect: 100-continue\r\n"], ids=["", "expects to be asked"]
+)
+def test_an_announcement_holds_nothing(own_server, path: str, expect: str):
+    """Six requests whose bodies would fill the limit, and send none of it."""
+    server = own_server("echo.py", settings=SETTINGS)
+    for length in [*[100 * MIB] * 5, 12 * MIB]:
+        server.connect().send(head(length, path, expect=expect))
+
+    assert held(server) == 0
+    assert server.score([1]) == [1]
+
+
+def test_a_body_in_chunks_that_announces_a_large_one_holds_nothing(own_server):
+    server = own_server("echo.py", settings=SETTINGS)
+    for _ in range(6):
+        client = server.connect()
+        client.send(b"POST /score HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        client.send(b"5f00000\r\n")  # 95 MiB
+
+    assert held(server) == 0
+    assert server.score([1]) == [1]
+
+
+def test_over_the_single_limit_an_announcement_is_refused(own_server):
+    server = own_server("echo.py", settings=SETTINGS)
+    client = server.connect()
+    client.send(head(100 * MIB + 1))
+
+    assert client.read_response().status == 413
+
+
+# -- bodies that arrive -----------------------------------------------------------------------
+
+
+def test_who_stands_still_gives_way(own_server):
+    server = own_server("echo.py", settings=SMALL)
+    clients = [begin_body(server, 300_000, 500_000) for _ in range(3)]
+    server.pass_by(3)
+    for client in clients[1:]:
+        client.send(b" " * 20_000)  # these go on
+
+    body = b" " * 200_000 + b"[2]"
+    newcomer = server.connect()
+    newcomer.send(head(len(body)) + body)
+
+    assert newcomer.read_response().json() == [2]
+    refusal(clients[0])
+    for client in clients[1:]:
+        client.send(b" " * 179_997 + b"[3]")
+        assert client.read_response().json() == [3]
+    assert held(server) == 0
+
+
+def test_trickling_is_no_progress_for_who_holds_much(own_server):
+    """A sixteenth of what is held counts; a little each second does not."""
+    server = own_server("echo.py", settings=SMALL)
+    holders = [begin_body(server, 400_000, 900_000) for _ in range(2)]
+    for _ in range(5):
+        server.pass_by(1)
+        for holder in holders:
+            holder.send(b" " * 2000)
+    body = b" " * 300_000 + b"[2]"
+    newcomer = server.connect()
+    newcomer.send(head(len(body)) + body)
+
+    assert newcomer.read_response().json() == [2]
+    refusal(holders[0])
+
+
+def test_while_all_go_on_the_last_one_is_refused(own_server):
+    """Were it any other, many large bodies would push each other out and none would arrive."""
+    server = own_server("echo.py", settings=SMALL)
+    (worker,) = server.workers
+    worker.paused = True
+    first, second, last = (begin_body(server, 250_000, 400_000) for _ in range(3))
+    for client in (first, second):
+        client.send(b" " * 149_997 + b"[1]")
+    worker.paused = False
+
+    assert [client.read_response().json() for client in (first, second)] == [[1], [1]]
+    refusal(last)
+
+
+def test_a_small_body_finds_room_where_large_ones_fill_it(own_server):
+    server = own_server("echo.py", settings=SMALL)
+    large = [begin_body(server, 290_000, 900_000) for _ in range(3)]
+    refused = begin_body(server, 100_000, 900_000)
+
+    refusal(refused)
+    body = b" " * 60_000 + b"[1]"
+    assert server.post(body=body).json() == [1]
+    assert all(client.silent() for client in large)
+
+
+def test_what_gave_way_is_let_go_of_at_once(own_server):
+    """Also where its refusal waits for the answer to a request before it."""
+    server = own_server("echo.py", settings=SMALL)
+    (worker,) = server.workers
+    worker.paused = True
+    client = server.connect()
+    client.send(SCORE + head(900_000) + b" " * 800_000)
+    server.pass_by(3)
+    before = held(server)
+    body = b" " * 200_000 + b"[2]"
+    newcomer = server.connect()
+    newcomer.send(head(len(body)) + body)
+
+    assert (before, held(server)) == (800_003, 200_003 + 3)
+    worker.paused = False
+    assert client.read_response().status == 200
+    refusal(client)
+    assert newcomer.read_response().json() == [2]
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_client_that_leaves_in_the_middle_leaves_nothing(own_server, how: str):
+    server = own_server("echo.py", settings=SMALL)
+    client = begin_body(server, 300_000, 900_000)
+    assert held(server) == 300_000
+    getattr(client, how)()
+    server.run()
+
+    assert held(server) == 0
+    assert server.front.context.budget._arriving.standing_still() is None
+    server.pass_by(10)
+    assert server.front.context.budget._arriving.next_to_give_way() is None
+
+
+def test_where_no_worker_reads_a_body_it_is_not_kept(own_server):
+    """A probe with a body is answered however full it is, and its body takes no room."""
+    server = own_server("echo.py", settings=SMALL)
+    (worker,) = server.workers
+    worker.paused = True
+    full = request_bytes("POST", "/score", body=b" " * 900_000 + b"[1]")
+    waiting = server.connect()
+    waiting.send(full)
+    before = held(server)
+
+    for path, status in (("/livez", 405), ("/nowhere", 404), ("/", 405)):
+        client = server.connect()
+        client.send(head(500_000, path) + b" " * 499_999)
+        assert held(server) == before
+        client.send(b" ")
+        assert client.read_response().status == status
+    worker.paused = False
+    assert waiting.read_response().json() == [1]
+
+
+def test_tiny_chunks_are_kept_as_bytes_not_as_pieces(own_server):
+    server = own_server("echo.py")
+    client = server.connect()
+    client.send(b"POST /score HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    client.send(b"2\r\n  \r\n" * 20_000)
+
+    body = client.connection._parser._body
+    assert len(body._collected) == 40_000 == held(server)
+    client.send(b"3\r\n[1]\r\n0\r\n\r\n")
+    assert client.read_response().json() == [1]
+
+
+def test_pipelined_requests_are_parsed_as_they_are_served(own_server):
+    """A client that sends thousands at once has a few of them parsed, and all of them answered."""
+    server = own_server("echo.py")
+    (worker,) = server.workers
+    worker.paused = True
+    client = server.connect()
+    client.send(SCORE)
+    client.send(request_bytes("GET", "/livez") * 4000)
+
+    connection = client.connection
+    assert len(connection._waiting) < 1000
+    worker.paused = False
+    assert client.read_response().json() == [1]
+    assert {client.read_response().status for _ in range(4000)} == {200}
+    client.send(SCORE)
+    assert client.read_response().json() == [1]
+
+
+def test_many_tiny_headers_are_refused_long_before_they_take_much(own_server):
+    server = own_server("echo.py", settings={"SCOREHOST_MAX_HEADER_BYTES": "64K"})
+    client = server.connect()
+    client.send(b"GET /livez HTTP/1.1\r\nHost: a\r\n" + b"a:\r\n" * 2000 + b"\r\n")
+
+    assert client.read_response().status == 431
+
+
+# -- answers that are not taken ---------------------------------------------------------------
+
+LARGE_ANSWER = """
+def init(): ...
+
+def run(data):
+    return "x" * int(data)
+"""
+
+
+def ask(server: MemoryServer, size: int, version: str = "1.1") -> MemoryConnection:
+    """Have a client ask for an answer that it does not read."""
+    client = server.connect()
+    body = str(size).encode()
+    client.send(
+        b"POST /score HTTP/%b\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b"
+        % (version.encode(), len(body), body)
+    )
+    return client
+
+
+def untaken(server: MemoryServer) -> int:
+    return server.front.context.untaken.held
+
+
+def test_answers_that_nobody_takes_are_bounded(own_server):
+    server = own_server(files={"main.py": LARGE_ANSWER}, settings=SETTINGS)
+    clients = [ask(server, 3 * MIB) for _ in range(2)]
+    server.pass_by(3.5)
+
+    last = [ask(server, 3 * MIB) for _ in range(2)]
+    assert untaken(server) <= 8 * MIB
+    assert [client.transport.ended for client in clients] == ["reset", "reset"]
+    for client in last:
+        assert len(client.read_response().body) == 3 * MIB + 2
+    assert untaken(server) == 0
+
+
+def test_while_all_take_theirs_another_large_one_is_refused(own_server):
+    server = own_server(files={"main.py": LARGE_ANSWER}, settings=SETTINGS)
+    clients = [ask(server, 3 * MIB) for _ in range(2)]
+
+    refused = ask(server, 3 * MIB)
+    answer = refused.read_response()
+    assert answer.status == 503
+    assert "SCOREHOST_MAX_UNTAKEN_BYTES" in answer.message
+    assert [len(client.read_response().body) for client in clients] == [3 * MIB + 2] * 2
+
+
+def test_one_answer_alone_may_be_larger_than_the_limit(own_server):
+    server = own_server(files={"main.py": LARGE_ANSWER}, settings=SETTINGS)
+
+    assert len(server.post(json=9 * MIB).body) == 9 * MIB + 2
+
+
+def test_many_answers_of_less_than_a_megabyte_are_bounded_too(own_server):
+    server = own_server(files={"main.py": LARGE_ANSWER}, settings=SETTINGS)
+    clients = []
+    for _ in range(30):
+        client = server.connect()
+        client.transport.room = 0  # the client's kernel takes nothing
+        clients.append(client)
+        client.send(request_bytes("POST", "/score", body=b"800000"))
+        server.pass_by(0.1)
+
+    assert 7 * MIB < untaken(server) <= 8 * MIB
+    assert sum(client.transport.ended == "reset" for client in clients) == 20
+
+
+def test_a_reader_that_goes_on_is_not_cut_off_for_others(own_server):
+    server = own_server(files={"main.py": LARGE_ANSWER}, settings=SETTINGS)
+    steady, still = ask(server, 4 * MIB), ask(server, 3 * MIB)
+    for _ in range(4):
+        server.pass_by(1)
+        steady.transport.take(512 << 10)
+
+    third = ask(server, 2 * MIB)
+    assert (steady.transport.ended, still.transport.ended) == ("", "reset")
+    assert third.read_response().status == 200
+
+
+@pytest.mark.parametrize("size", [800_000, 3 * MIB])
+def test_a_reader_that_trickles_is_reset(own_server, size: int):
+    """Eight kilobytes in each SCOREHOST_BODY_TIMEOUT are the least."""
+    server = own_server(files={"main.py": LARGE_ANSWER}, settings={"SCOREHOST_BODY_TIMEOUT": "5"})
+    client = server.connect()
+    client.transport.room = 100_000
+    client.send(request_bytes("POST", "/score", body=str(size).encode()))
+    for _ in range(15):
+        assert client.transport.ended == ""
+        server.pass_by(1)
+        if client.transport.ended:
+            break
+        assert client.transport.take(1000)
+
+    assert client.transport.ended == "reset"
+    assert untaken(server) == 0
+
+
+STREAM = """
+def init(): ...
+
+def run(data):
+    for _ in range(int(data)):
+        yield b"x" * 100_000
+"""
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_stream_that_is_not_taken_is_reset_not_ended(own_server, version: str):
+    """With HTTP/1.0 a clean end would say that the answer is complete (RFC 9112, 8)."""
+    server = own_server(files={"main.py": STREAM}, settings={"SCOREHOST_BODY_TIMEOUT": "5"})
+    client = ask(server, 100, version)
+    server.pass_by(12)
+
+    assert client.transport.ended == "reset"
+    assert server.post(json=1).status == 200
+
+
+def test_the_last_answer_of_a_connection_that_is_not_taken_is_reset(own_server):
+    """All of the stream has been made, and the connection waits for its client to take it."""
+    server = own_server(files={"main.py": STREAM}, settings={"SCOREHOST_BODY_TIMEOUT": "5"})
+    client = server.connect()
+    client.transport.room = 0
+    client.send(b"POST /score HTTP/1.0\r\nContent-Length: 1\r\n\r\n1")
+    server.pass_by(1)
+    assert client.transport.ended == ""
+    server.pass_by(15)
+
+    assert client.transport.ended == "reset"
+
+
+def test_the_end_of_the_server_cuts_a_stream_off_as_incomplete(own_server):
+    server = own_server(files={"main.py": STREAM})
+    unread = ask(server, 1000, "1.0")
+    idle = server.connect()
+    server.front.connections.end()
+    server.run()
+    server.front.connections.cut()
+
+    assert unread.transport.ended == "reset"
+    assert idle.at_end()
+
+
+def test_numbers_of_what_is_held(own_server):
+    server = own_server(files={"main.py": LARGE_ANSWER}, settings=SETTINGS)
+    ask(server, 3 * MIB)
+    begin_body(server, 10_000, 20_000)
+    text = server.get("/metrics").body.decode()
+
+    assert "scorehost_queue_bytes 10007.0" in text
+    assert "scorehost_untaken_bytes 3.14573e+06" in text
+    assert json.loads(server.get("/readyz").body)["state"] == "ready"
