@@ -1,4 +1,4 @@
-"""How long to wait before a process that ended is started again.
+"""How long to wait before a process that ended is started again, or a disk that failed is tried.
 
 The first end costs nothing; each further one within a minute doubles the pause, so that a
 script that dies at every request, or whose ``init()`` fails, doesn't keep a CPU busy with dying.

@@ -6,6 +6,7 @@ settings there are.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -193,6 +194,33 @@ def _comma_list(value: str) -> tuple[str, ...]:
 
 comma_list = Kind(_comma_list, ",".join, ",".join, from_json=tuple)
 """Names separated by commas."""
+
+
+def _host_names(value: str) -> tuple[str, ...]:
+    names = tuple(name.lower().removesuffix(".") for name in _comma_list(value))
+    if not all(re.fullmatch(r"[a-z0-9_.-]+|\*", name) for name in names):
+        raise Refusal("host names without scheme or port, separated by commas, or * for any")
+    return names
+
+
+host_names = Kind(_host_names, ",".join, ",".join, from_json=tuple)
+"""Names of hosts in small letters, separated by commas; ``*`` is any."""
+
+
+def _address(value: str) -> str:
+    plain = value.strip().removeprefix("[").removesuffix("]")
+    if plain.lower() == "localhost":
+        return "127.0.0.1"
+    try:
+        return str(ipaddress.ip_address(plain))
+    except ValueError:
+        raise Refusal(
+            "an IP address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them"
+        ) from None
+
+
+address = Kind(_address)
+"""An IP address, or ``localhost``; of other names nobody could say who reaches them."""
 
 
 LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")

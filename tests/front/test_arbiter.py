@@ -214,14 +214,55 @@ def test_a_unix_socket_that_somebody_removed_is_let_go(arbiter: Arbiter, tmp_pat
     sockets = [socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)]
     for name, each in zip("ab", sockets, strict=True):
         each.bind(str(tmp_path / name))
-    (tmp_path / "a").unlink()
     arbiter.LISTENERS = [SimpleNamespace(sock=each) for each in sockets]
+    arbiter._note_files()
+    (tmp_path / "a").unlink()
 
     arbiter._let_go_of_lost_sockets()
 
     assert [each.sock for each in arbiter.LISTENERS] == sockets[1:]
     assert sockets[0].fileno() == -1
     sockets[1].close()
+
+
+@pytest.mark.parametrize("what", ["a file", "another socket", "a link"])
+def test_a_file_that_somebody_put_in_its_place_is_theirs(
+    arbiter: Arbiter, tmp_path: Path, what: str
+) -> None:
+    """gunicorn would unlink whatever has the name by then."""
+    path = tmp_path / "a"
+    with socket.socket(socket.AF_UNIX) as ours, socket.socket(socket.AF_UNIX) as theirs:
+        ours.bind(str(path))
+        arbiter.LISTENERS = [SimpleNamespace(sock=ours, close=ours.close)]
+        arbiter._note_files()
+        path.rename(tmp_path / "moved")  # so that its inode cannot be taken again
+        if what == "another socket":
+            theirs.bind(str(path))
+        elif what == "a link":
+            path.symlink_to("moved")
+        else:
+            path.write_text("theirs")
+
+        arbiter._let_go_of_lost_sockets()
+
+        assert arbiter.LISTENERS == []
+        assert os.path.lexists(path)
+
+
+@pytest.mark.parametrize("mask", [0o077, 0o027, 0o002, 0o022, 0])
+def test_gunicorn_makes_sockets_under_the_umask_of_the_process(mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        assert application().cfg.umask == mask
+        assert os.umask(mask) == mask, "reading it leaves it as it was"
+    finally:
+        os.umask(before)
+
+
+def test_another_umask_can_be_told_to_gunicorn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", "--umask 0o117")
+
+    assert application().cfg.umask == 0o117
 
 
 @pytest.mark.parametrize(("leaving", "status"), [(1, 1), (7, 7), (None, 1), ("text", 1)])
@@ -312,6 +353,6 @@ def test_a_certificate_that_is_missing(tmp_path: Path) -> None:
 def test_features_are_those_of_the_settings(tmp_path: Path) -> None:
     log = log_without_threads(Settings(), Profile())
 
-    assert type(features_of(Settings(), Profile(), {}, log)) is Features
-    wanted = features_of(Settings(reload=True), Profile(), {}, log)
+    assert type(features_of(Settings(), Profile(), log)) is Features
+    wanted = features_of(Settings(reload=True), Profile(), log)
     assert type(wanted) is DevelopmentFeatures

@@ -168,7 +168,7 @@ def test_request_headers_is_a_dict_of_the_headers(live_server: StartServer) -> N
     assert seen["Authorization"] == "Bearer 1"
     assert seen["Content-Type"] == "text/plain"
     assert seen["Content-Length"] == "1"
-    assert seen["Host"] == "test"
+    assert seen["Host"] == "localhost"
 
 
 def test_request_headers_that_repeat_are_joined(live_server: StartServer) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import ssl
 import stat
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from support.client import Address
+from support.processes import all_processes
 from support.server import LiveServer, StartServer, free_port
 from support.wait import wait_until
 
@@ -70,6 +73,98 @@ def test_a_unix_socket_that_somebody_has_removed(own_server: StartServer, path: 
     path.unlink()
 
     server.check_stopped()
+
+
+@pytest.mark.parametrize("mask", ["077", "027", "002", "000"])
+def test_a_unix_socket_follows_the_umask(own_server: StartServer, path: Path, mask: str) -> None:
+    """Of whoever starts the server, for as long as it serves: after a reload, with a new front."""
+    port = free_port()
+    server = own_server(
+        "raw_text.py",
+        address=Address(path=path),
+        arguments=("--host", f"unix:{path}", "--health-port", str(port)),
+        shell=f'umask {mask}; exec "$@"',
+    )
+    made = path.lstat()
+    assert stat.S_IMODE(made.st_mode) == 0o777 & ~int(mask, 8)
+
+    server.send_signal(signal.SIGHUP)
+    server.wait_for_line("reloaded: 1 new worker is serving")
+    (front,) = [each.pid for each in all_processes() if each.parent == server.pid]
+    os.kill(front, signal.SIGKILL)
+    wait_until(lambda: len(server.lines("ready to score")) == 2, what="another front")
+    server.wait_ready()
+
+    now = path.lstat()
+    assert (now.st_mode, now.st_ino) == (made.st_mode, made.st_ino)
+    assert server.post(body=b"still").json() == "still"
+    assert server.ports() == {port}
+
+
+def test_the_umask_of_a_script_is_its_own(own_server: StartServer, path: Path) -> None:
+    """What the script writes has the modes that the umask of whoever started it gives."""
+    source = "from pathlib import Path\n\ndef init():\n    Path('made').touch()\n\n" + (
+        "def run(data):\n    return data\n"
+    )
+    server = own_server(
+        files={"main.py": source},
+        address=Address(path=path),
+        arguments=("--host", f"unix:{path}"),
+        shell='umask 027; exec "$@"',
+    )
+
+    assert stat.S_IMODE((server.folder / "made").stat().st_mode) == 0o640
+    assert stat.S_IMODE(path.stat().st_mode) == 0o750
+
+
+def test_gunicorns_umask_goes_before(own_server: StartServer, path: Path) -> None:
+    server = own_server(
+        "raw_text.py",
+        address=Address(path=path),
+        arguments=("--host", f"unix:{path}"),
+        settings={"GUNICORN_CMD_ARGS": "--umask 0o117"},
+        shell='umask 077; exec "$@"',
+    )
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
+    assert server.get("/livez").status == 200
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "link", "datagrams"])
+def test_what_has_the_name_of_a_unix_socket_is_left_alone(
+    own_server: StartServer, path: Path, kind: str
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as used:
+        if kind == "file":
+            path.write_text("somebody's")
+        elif kind == "folder":
+            path.mkdir()
+        elif kind == "link":
+            path.symlink_to("somewhere")
+        else:
+            used.bind(str(path))
+        before = path.lstat()
+        server = own_server("raw_text.py", wait="", arguments=("--host", f"unix:{path}"))
+
+        assert server.wait_exit() == 1
+        (line,) = server.log.splitlines()
+
+    assert f" {path} " in line
+    assert "Use" in line or "use another path" in line
+    assert (path.lstat().st_ino, path.lstat().st_ctime_ns) == (before.st_ino, before.st_ctime_ns)
+
+
+def test_a_server_does_not_remove_the_socket_of_its_successor(
+    own_server: StartServer, path: Path
+) -> None:
+    """Somebody moved the first one's away, and started another server in its place."""
+    first = _on_socket(own_server, path)
+    path.rename(path.with_name("moved"))
+    second = _on_socket(own_server, path)
+
+    first.check_stopped()
+
+    assert second.post(body=b"mine").json() == "mine"
 
 
 # -- TLS ----------------------------------------------------------------------------------

@@ -148,14 +148,15 @@ def test_a_wheelhouse(inference: str, tmp_path: Path, tag: str):
 
 
 def test_debug(inference: str, tmp_path: Path, tag: str, start: StartContainer):
-    """The debugger is in the image, and both switches are on."""
+    """The debugger is in the image, both switches are on, and a published port leads to it."""
     fill(tmp_path, {"score.py": SCRIPT})
 
     said = scorehost_build(tmp_path, tag, "--debug").out
 
     assert "never deploy it" in said
     environment = inspect("image", tag)["Config"]["Env"]
-    assert {"SCOREHOST_DEBUG=1", "SCOREHOST_RELOAD=1"} <= set(environment)
+    switches = {"SCOREHOST_DEBUG=1", "SCOREHOST_RELOAD=1", "SCOREHOST_DEBUG_HOST=0.0.0.0"}
+    assert switches <= set(environment)
     assert start(tag).score(None)["extras"] == ["debugpy"]
 
 

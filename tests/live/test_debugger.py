@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from support.client import Address
 from support.dap import DapClient
 from support.processes import alive, all_processes
 from support.server import LiveServer, StartServer, clean_environment, free_port
@@ -59,11 +62,17 @@ debugpy.listen(("0.0.0.0", PORT))
 
 def refuses(port: int) -> bool:
     """Nobody listens there; without a connection, which a debugger would take for its client."""
+    return not listens_on(port)
+
+
+def listens_on(port: int) -> list[str]:
+    """The IPv4 addresses on which somebody listens at this port (proc(5), /proc/net/tcp)."""
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    return not any(
-        fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port
+    return [
+        socket.inet_ntoa(bytes.fromhex(fields[1].partition(":")[0])[::-1])
         for fields in map(str.split, lines)
-    )
+        if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port
+    ]
 
 
 class Debugged:
@@ -314,6 +323,119 @@ def test_what_is_no_client_does_the_debugger_no_harm(debugged: Any):
         assert answer.result(20) == {"total": 5}
 
 
+A_REQUEST = b'Content-Length: 56\r\n\r\n{"seq": 1, "type": "request", "command": "initialize"}  '
+
+
+def test_what_is_no_client_does_not_disturb_one_that_is_attached(debugged: Any):
+    """A page's POST, silence, a byte now and then, a crowd; each ends, with a line in the log."""
+    one = debugged("--debug")
+    head = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\n"
+    refused = [
+        head + b"Content-Length: %d\r\n\r\n%b" % (len(A_REQUEST), A_REQUEST),
+        head + A_REQUEST,
+        b"Content-Length: 99999999999\r\n\r\n" + bytes(1 << 20),
+        bytes(1 << 20),
+    ]
+    with one.attach(main=IN_RUN + 1) as client:
+        answer = one.score(5)
+        client.stopped()
+        for sent in refused:
+            with socket.create_connection(("127.0.0.1", one.port), 20) as sock:
+                assert ended(sock, sent)
+        silent = [socket.create_connection(("127.0.0.1", one.port), 20) for _ in range(20)]
+        silent[-1].sendall(b"Content-Length: 60000\r\n\r\n{")
+        silent[-2].sendall(b"GET / HTTP/1.1\r\n")
+        assert all(ended(sock) for sock in silent)
+        for sock in silent:
+            sock.close()
+
+        one.server.wait_for_line("the debugger's port received", "99999999999 bytes")
+        line = "the debugger's port received no initialize request within 5 s"
+        wait_until(lambda: len(one.server.lines(line)) == 16, what="each was reported")
+        assert len(one.server.lines("connections without an initialize request")) == 4
+        assert client.evaluate("total + 1") == "6"
+        client.go_on()
+        assert answer.result(20) == {"total": 5}
+    with one.attach():
+        wait_until(lambda: one.probe()["debugger"]["attached"], what="attached")
+
+
+def ended(sock: socket.socket, sent: bytes = b"") -> bool:
+    """The port ends the connection, without a word."""
+    try:
+        sock.sendall(sent)
+        return sock.recv(100) == b""
+    except (ConnectionResetError, BrokenPipeError):  # it did not read all that was sent
+        return True
+
+
+# -- where it listens -----------------------------------------------------------------------
+
+OPEN = "Other machines can connect to the debugger"
+
+
+@pytest.mark.parametrize(
+    "looks", [{"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, {"container": "podman"}, {}]
+)
+def test_it_is_for_this_machine_whatever_that_looks_like(debugged: Any, looks: dict[str, str]):
+    one = debugged("--debug", settings=looks)
+
+    one.server.wait_for_line(f"the debugger is listening on 127.0.0.1:{one.port}")
+    assert listens_on(one.port) == ["127.0.0.1"]
+    assert not one.server.lines(OPEN)
+
+
+@pytest.mark.parametrize("how", ["flag", "variable"])
+def test_what_opens_it_to_others_is_said(debugged: Any, how: str):
+    words = ["--debug-host", "0.0.0.0"] if how == "flag" else []
+    one = debugged("--debug", *words, settings={} if words else {"SCOREHOST_DEBUG_HOST": "0.0.0.0"})
+
+    one.server.wait_for_line(f"the debugger is listening on 0.0.0.0:{one.port}")
+    said = one.server.wait_for_line(OPEN, "run any code as the server")
+    assert "WARN" in said
+    assert listens_on(one.port) == ["0.0.0.0"]
+    launch = one.server.get("/debug/about", headers={"Host": "[2001:db8::7]:80"}).json()["launch"]
+    connect = {"host": "2001:db8::7", "port": one.port}
+    assert launch["configurations"][0]["connect"] == connect
+
+
+def test_another_address_of_this_machine(debugged: Any):
+    one = debugged("--debug", "--debug-host", "127.0.0.2")
+
+    one.server.wait_for_line(f"the debugger is listening on 127.0.0.2:{one.port}")
+    assert listens_on(one.port) == ["127.0.0.2"]
+    assert not one.server.lines(OPEN)
+    assert one.probe()["debugger"]["host"] == "127.0.0.2"
+    launch = one.server.get("/debug/about").json()["launch"]["configurations"][0]
+    assert launch["connect"] == {"host": "127.0.0.2", "port": one.port}
+
+
+def test_an_address_of_another_machine(debugged: Any):
+    """192.0.2.0/24 is for documentation (RFC 5737): nobody has it."""
+    one = debugged("--debug", "--debug-host", "192.0.2.1")
+
+    one.server.wait_for_line(
+        f"The debugger cannot listen on 192.0.2.1:{one.port}",
+        "Restart the server with --debug-host and an address of this machine.",
+    )
+    assert one.score(1).result(20) == {"total": 1}
+
+
+def test_on_demand_it_is_said_to_whoever_opens_it(debugged: Any):
+    one = debugged(settings={"SCOREHOST_DEBUG_ON_DEMAND": "1", "SCOREHOST_DEBUG_HOST": "0.0.0.0"})
+    one.server.wait_ready()
+    assert not one.server.lines(OPEN)
+
+    opened = command(one, "open")
+
+    assert opened.returncode == 0, opened
+    assert OPEN in opened.stdout
+    one.server.wait_for_line(OPEN)
+    assert listens_on(one.port) == ["0.0.0.0"]
+    command(one, "close")
+    assert refuses(one.port)
+
+
 def test_a_second_client_is_refused_while_one_is_attached(debugged: Any):
     one = debugged("--debug")
     with one.attach(main=IN_RUN + 1) as client:
@@ -369,7 +491,10 @@ def test_a_script_with_its_own_debugger_in_debug_mode(debugged: Any, name: str):
     port = free_port()
     offset = SNIPPETS[name].count("\n")
     one = debugged("--debug", port=port, files={"main.py": with_snippet(name, port)})
-    one.server.wait_for_line("the script's call to open a debugger was ignored")
+    one.server.wait_for_line(
+        "the script's call to open a debugger was ignored", f"already listens on 127.0.0.1:{port}"
+    )
+    assert listens_on(port) == ["127.0.0.1"]
 
     with one.attach(helper=IN_HELPER, main=IN_RUN + 1 + offset) as client:
         answer = one.score(1, 2)
@@ -429,6 +554,8 @@ def test_a_script_with_its_own_debugger_outside_debug_mode(
         settings={"SCORING_TIMEOUT_MS": "2000"}, wait="listening",
     )  # fmt: skip
     wait_until(lambda: not refuses(port), timeout=30, what="the script's debugger listens")
+    assert listens_on(port) == ["0.0.0.0"], "where it listens is the script's business"
+    assert not one.server.lines(OPEN)
     with one.attach(main=IN_RUN + 1 + offset) as client:
         one.server.wait_ready(timeout=60)
         if workers > 1:
@@ -546,3 +673,39 @@ def test_on_demand_reaches_a_worker_that_hangs(debugged: Any):
         client.evaluate("values.clear()", frame)
         client.go_on()
         assert hanging.result(20) == {"total": 7}
+
+
+def test_on_demand_after_another_front_has_come(debugged: Any):
+    """A name of the kernel's leaves with the process that had it, however that ended."""
+    one = debugged(settings={"SCOREHOST_DEBUG_ON_DEMAND": "1"})
+    (front,) = [each.pid for each in all_processes() if each.parent == one.server.pid]
+    os.kill(front, signal.SIGKILL)
+    wait_until(lambda: len(one.server.lines("ready to score")) == 2, what="another front")
+
+    asked = command(one, "status")
+
+    assert (asked.returncode, asked.stdout) == (0, "No debugger is listening.\n"), asked
+
+
+@pytest.mark.parametrize("user", [os.getuid(), *([65534] if os.getuid() == 0 else [])])
+def test_on_demand_where_somebody_took_the_name_first(debugged: Any, user: int):
+    """The server says who has it and serves; the command believes its own user and root only."""
+    port = free_port()
+    with socket.socket(socket.AF_UNIX) as taken:
+        os.seteuid(user)
+        try:
+            taken.bind(f"\0scorehost-{os.getuid()}-{port}")
+            taken.listen()
+        finally:
+            os.seteuid(os.getuid())
+        one = debugged(settings={"SCOREHOST_DEBUG_ON_DEMAND": "1"}, address=Address(port=port))
+        who = f"process {os.getpid()} of user {user} has the socket"
+        one.server.wait_for_line("will not be able to reach this server", who)
+        if user == os.getuid():
+            taken.shutdown(socket.SHUT_RDWR)
+        asked = command(one, "open")
+
+    assert asked.returncode == 2, asked
+    assert (who in asked.stderr) == (user != os.getuid())
+    assert "Traceback" not in asked.stderr
+    assert one.score(1).result(20) == {"total": 1}

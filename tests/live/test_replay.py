@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -341,6 +342,114 @@ def test_a_damaged_record_is_told_and_the_others_are_asked(own_server: StartServ
     assert done.returncode == 3, "it was not asked, so nothing is known of it"
     assert done.stdout.endswith("1 request: 1 same\n")
     assert "20200101-000000-000001-x.json is a recorded request, but it is damaged" in done.stderr
+
+
+# -- records that somebody sent -------------------------------------------------------------
+
+RAN = "from pathlib import Path\nPath(__file__ + '.ran').touch()\n" + BROKEN
+
+
+def sent(server: LiveServer, **changes: Any) -> Path:
+    """A copy of the record there is, with other values in it."""
+    (file,) = records(server, 1)
+    copy = file.with_name("20200101-000000-000001-sent.json")
+    copy.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    return copy
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["{outside}", "../outside.py", "sub/../../outside.py", "link.py", "folder/outside.py"],
+)
+def test_a_record_cannot_have_a_script_run_that_lies_elsewhere(
+    own_server: StartServer, script: str
+):
+    """Nothing of it is imported, the other requests are asked, and naming it runs it."""
+    server = serve(own_server, "all")
+    server.score([1])
+    outside = server.folder.parent / "outside.py"
+    outside.write_text(RAN)
+    (server.folder / "sub").mkdir()
+    (server.folder / "link.py").symlink_to(outside)
+    (server.folder / "folder").symlink_to(outside.parent)
+    ran = Path(f"{outside}.ran")
+    file = sent(server, script=script.format(outside=outside))
+
+    done = scorehost(server, "replay", "--all")
+
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (3, "1 request: 1 same"), done
+    assert f"{file} names the script {script.format(outside=outside)!r}, which lies" in done.stderr
+    assert "name it: --entry-script FILE" in done.stderr
+    assert not ran.exists()
+    named = scorehost(server, "replay", "--all", "--entry-script", str(outside))
+    assert (named.returncode, ran.exists()) == (0, True), named
+
+
+@pytest.mark.parametrize("script", ["gone.py", "sub", "pipe.py", "", "main.py/x"])
+def test_a_record_whose_script_is_not_there(own_server: StartServer, script: str):
+    """Another script is not asked in its place: what that answers says nothing."""
+    server = serve(own_server, "all")
+    server.score([1])
+    (server.folder / "sub").mkdir()
+    os.mkfifo(server.folder / "pipe.py")
+    file = sent(server, script=script)
+
+    done = scorehost(server, "replay", str(file))
+
+    assert done.returncode == 2, done
+    assert f"{file} names the script {script!r}, and the app root" in done.stderr
+    assert "has no such file. Name the script with --entry-script FILE" in done.stderr
+
+
+def test_links_within_the_app_root_are_followed(own_server: StartServer):
+    """As a cluster's ConfigMap has them."""
+    server = serve(own_server, "all")
+    server.score([1])
+    (server.folder / "data").mkdir()
+    (server.folder / "data" / "other.py").write_text(BROKEN)
+    (server.folder / "other.py").symlink_to("data/other.py")
+    sent(server, script="other.py")
+
+    assert scorehost(server, "replay", "--all").stdout.endswith("2 requests: 2 same\n")
+
+
+def test_a_record_that_is_unlike_any_request(own_server: StartServer):
+    """It is told for what it is, its words stay words, and nobody waits for a deadline."""
+    server = serve(own_server, "all")
+    server.score([1])
+    (file,) = records(server, 1)
+    good = json.loads(file.read_text())
+    folder = file.parent
+    for name, changes in {
+        "large": {"headers": [["X-A", "a" * 300_000]]},
+        "lines": {"id": "x\nsame     y  POST /score  200 -> 200"},
+        "types": {"headers": 5, "outcome": {"status": "200"}},
+        "words": {"id": "\x1b[2Jx y", "target": "/score?\x1b]0;t\x07 z", "method": "P\u0085T"},
+    }.items():
+        (folder / f"{name}.json").write_text(json.dumps(good | changes))
+    (folder / "empty.json").touch()
+    (folder / "secret.json").symlink_to("/etc/passwd")
+    (folder / "zero.json").symlink_to("/dev/zero")
+    os.mkfifo(folder / "pipe.json")
+    (folder / "folder.json").mkdir()
+
+    done = scorehost(server, "replay", "--all", timeout=25)
+
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (3, "2 requests: 2 same"), done
+    assert "same     %1B[2Jx%20y  P%85T /score?%1B]0;t%07%20z  200 -> 200" in done.stdout
+    for name, said in {
+        "large": "its headers and the rest besides the body take 300,",
+        "lines": "damaged; missing or invalid: id",
+        "types": "damaged; missing or invalid: headers, outcome",
+        "empty": "is not JSON",
+        "secret": "is a link to /etc/passwd, outside of its folder",
+        "zero": "is a link to /dev/zero, outside of its folder",
+        "pipe": "is not a regular file",
+        "folder": "is not a regular file",
+    }.items():
+        (line,) = [line for line in done.stderr.splitlines() if f"/{name}.json " in line]
+        assert said in line
+    assert "root:" not in done.stdout + done.stderr
 
 
 def test_a_script_that_ends_the_process_while_it_starts(own_server: StartServer):

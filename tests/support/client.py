@@ -328,7 +328,7 @@ def request_bytes(
     lines = list(headers)
     names = {name.lower() for name, _ in lines}
     if "host" not in names:
-        lines.insert(0, ("Host", "test"))
+        lines.insert(0, ("Host", "localhost"))
     framed = names & {"content-length", "transfer-encoding"}
     if (body is not None or method in {"POST", "PUT", "PATCH"}) and not framed:
         lines.append(("Content-Length", str(len(body or b""))))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +72,76 @@ def test_a_socket_that_is_left_is_replaced(tmp_path: Path) -> None:
     assert why_not(Settings(host=f"unix:{tmp_path}/x.sock"), {}) == ""
 
 
+@pytest.mark.parametrize("kind", ["DGRAM", "SEQPACKET", "STREAM"])
+@pytest.mark.parametrize("spelling", ["unix:{}", "unix://{}"])
+def test_a_socket_that_somebody_uses_is_not_replaced(
+    tmp_path: Path, kind: str, spelling: str
+) -> None:
+    """Whatever it is for: the system's log, for one, has no streams."""
+    path = tmp_path / "x.sock"
+    with socket.socket(socket.AF_UNIX, getattr(socket, f"SOCK_{kind}")) as used:
+        used.bind(str(path))
+        if kind != "DGRAM":
+            used.listen(0)
+
+        assert str(path) in why_not(Settings(host=spelling.format(path)), {})
+        if kind == "STREAM":  # its backlog is full now, or it has been connected to
+            assert "is in use" in why_not(Settings(host=f"unix:{path}"), {})
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder in which everybody may write, as pytest's are not."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o777)
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_socket_of_another_user_is_not_replaced(shared: Path, listens: bool) -> None:
+    """Who may not connect cannot tell whether it is in use."""
+    path = shared / "x.sock"
+    with socket.socket(socket.AF_UNIX) as used:
+        used.bind(str(path))
+        os.chmod(path, 0)
+        if listens:
+            used.listen()
+        if os.geteuid() == 0:
+            os.seteuid(65534)
+        try:
+            problem = why_not(Settings(host=f"unix:{path}"), {})
+        finally:
+            if os.getuid() == 0:
+                os.seteuid(0)
+
+    assert "whether it is in use cannot be told (Permission denied)" in problem
+    assert path.exists()
+
+
+@pytest.mark.parametrize("to", ["file", "left", "nowhere", "."])
+def test_a_link_is_not_replaced(tmp_path: Path, to: str) -> None:
+    """gunicorn would remove the link to a socket that was left, and fail at one to nowhere."""
+    (tmp_path / "file").touch()
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(tmp_path / "left"))
+    (tmp_path / "x.sock").symlink_to(to)
+
+    problem = why_not(Settings(host=f"unix:{tmp_path}/x.sock"), {})
+
+    assert f"x.sock is a link to {to}. Use the path that it leads to" in problem
+
+
+@pytest.mark.parametrize("make", [Path.touch, Path.mkdir, os.mkfifo])
+def test_what_is_no_socket_is_not_replaced(tmp_path: Path, make: Any) -> None:
+    make(tmp_path / "x.sock")
+
+    problem = why_not(Settings(host=f"unix:{tmp_path}/x.sock"), {})
+
+    assert problem.endswith(
+        "x.sock exists and is not a UNIX socket. Remove it, or use another path."
+    )
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
@@ -76,6 +149,8 @@ def test_a_socket_that_is_left_is_replaced(tmp_path: Path) -> None:
         (Settings(host="::1", port=1, health_port=2), ["[::1]:1", "[::1]:2"]),
         (Settings(host="[::]", port=1), ["[::]:1"]),
         (Settings(host="unix:/x", port=1, health_port=2), ["unix:/x", "127.0.0.1:2"]),
+        (Settings(host="unix:///x"), ["unix:/x"]),
+        (Settings(host="unix://x"), ["unix:x"]),
     ],
 )
 def test_addresses(settings: Settings, expected: list[str]) -> None:

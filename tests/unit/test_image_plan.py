@@ -66,12 +66,29 @@ def test_main_py_is_a_script_too(tmp_path: Path):
 
 
 def test_debug(app: Path):
-    """The debugger, both switches, and a word about it."""
+    """The debugger, both switches, the address behind a published port, and a word about it."""
     made = plan(app, debug=True)
 
     assert made.environment.lines.requirements == ["debugpy"]
-    assert made.variables == {"SCOREHOST_DEBUG": "1", "SCOREHOST_RELOAD": "1"}
-    assert any("never deploy it" in note for note in made.notes)
+    assert made.variables == {
+        "SCOREHOST_DEBUG": "1",
+        "SCOREHOST_DEBUG_HOST": "0.0.0.0",
+        "SCOREHOST_RELOAD": "1",
+    }
+    (note,) = (note for note in made.notes if "never deploy it" in note)
+    assert "other machines can connect" in note
+    assert 'SCOREHOST_DEBUG_HOST="0.0.0.0"' in render(made, "1000:1000", on_host=True)
+
+
+def test_only_debug_opens_the_debugger(app: Path):
+    assert "SCOREHOST_DEBUG_HOST" not in plan(app).variables
+    assert "SCOREHOST_DEBUG_HOST" not in render(plan(app), "1000:1000", on_host=True)
+
+
+def test_who_builds_a_debug_image_may_keep_the_debugger_inside(app: Path):
+    made = plan(app, debug=True, variables=["SCOREHOST_DEBUG_HOST=127.0.0.1"])
+
+    assert made.variables["SCOREHOST_DEBUG_HOST"] == "127.0.0.1"
 
 
 HASHED = "idna==3.10 --hash=sha256:aa\n"

@@ -116,6 +116,30 @@ def test_paths(tmp_path: Path):
     assert inside["connect"] == {"host": "localhost", "port": 7000}
 
 
+@pytest.mark.parametrize(
+    ("listens_on", "reached_at"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("::1", "::1"),
+        ("192.168.1.5", "192.168.1.5"),
+        ("0.0.0.0", "localhost"),
+        ("::", "localhost"),
+    ],
+)
+def test_the_address(tmp_path: Path, listens_on: str, reached_at: str):
+    """Where the debugger listens; or the host that an editor has for the server, if anywhere."""
+    settings = Settings(app_root=tmp_path, debug_host=listens_on)
+
+    def connects(**options: Any) -> str:
+        configuration = attach_configuration(settings, workspace=tmp_path, **options)
+        return str(configuration["connect"]["host"])
+
+    assert connects(container=False) == reached_at
+    assert connects(container=True) == "localhost"
+    elsewhere = "10.0.0.9" if reached_at == "localhost" else reached_at
+    assert connects(container=False, reached_as="10.0.0.9") == elsewhere
+
+
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     monkeypatch.chdir(folder)
     return launch_json.run(words, {"AML_APP_ROOT": str(folder)})

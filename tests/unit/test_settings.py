@@ -118,6 +118,14 @@ def test_settings_survive_the_way_to_a_worker(tmp_path: Path):
         ("SERVER_VERSION_LOG_RESPONSE_ENABLED", "1", False),
         ("SERVER_VERSION_LOG_RESPONSE_ENABLED", "perhaps", False),
         ("SERVICE_NAME", "  a name ", "  a name "),
+        ("SCOREHOST_DEBUG_HOST", "0.0.0.0", "0.0.0.0"),
+        ("SCOREHOST_DEBUG_HOST", " 192.168.1.5 ", "192.168.1.5"),
+        ("SCOREHOST_DEBUG_HOST", "LocalHost", "127.0.0.1"),
+        ("SCOREHOST_DEBUG_HOST", "[0:0::1]", "::1"),
+        ("SCOREHOST_DEBUG_HOST", "::", "::"),
+        ("SCOREHOST_DEBUG_HOSTS", "Scorer, ml.Example.com.,,", ("scorer", "ml.example.com")),
+        ("SCOREHOST_DEBUG_HOSTS", "*", ("*",)),
+        ("SCOREHOST_DEBUG_HOSTS", "10.0.0.7", ("10.0.0.7",)),
     ],
 )
 def test_accepted(root: Path, variable: str, raw: str, value: object):
@@ -146,6 +154,22 @@ def test_accepted(root: Path, variable: str, raw: str, value: object):
             "SCOREHOST_MAX_BODY_BYTES",
             "1X",
             "a size in bytes, with or without K, M, G or T (powers of 1024)",
+        ),
+        *(
+            (
+                "SCOREHOST_DEBUG_HOST",
+                raw,
+                "an IP address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them",
+            )
+            for raw in ("*", "my-laptop", "127.0.0.1:5678", "127.1", "999.0.0.1", "unix:/s", " ")
+        ),
+        *(
+            (
+                "SCOREHOST_DEBUG_HOSTS",
+                raw,
+                "host names without scheme or port, separated by commas, or * for any",
+            )
+            for raw in ("http://scorer", "scorer:5001", "a, b/c", "*.example.com", "a b", "[::1]")
         ),
         ("SCOREHOST_LOG_FORMAT", "xml", "one of text, json"),
         ("AZUREML_LOG_LEVEL", "LOUD", "one of CRITICAL, ERROR, WARNING, INFO, DEBUG"),
@@ -530,6 +554,22 @@ def test_a_script_that_is_nowhere_is_named_where_it_should_be(root: Path):
     settings = Settings(app_root=root / "app", entry_script="score.py")
 
     assert settings.script == root / "app" / "score.py"
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_PORT": "tcp://10.0.0.1:443"},
+        {"container": "podman"},
+        {"DOTNET_RUNNING_IN_CONTAINER": "true"},
+        {"SCOREHOST_HOST": "0.0.0.0"},
+        {"SCOREHOST_DEBUG": "1", "SCOREHOST_DEBUG_ON_DEMAND": "1"},
+        {"SCOREHOST_DEBUG_SERVICE_HOST": "10.0.0.2", "SCOREHOST_DEBUG_PORT": "tcp://10.0.0.2:80"},
+    ],
+)
+def test_nothing_else_opens_the_debugger(root: Path, environ: dict[str, str]):
+    """No place that merely looks like a container, and no other address."""
+    assert resolved(root, **environ).settings.debug_host == "127.0.0.1"
 
 
 def test_debug_mode_has_one_worker_that_is_not_forked(root: Path):

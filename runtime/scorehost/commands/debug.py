@@ -8,6 +8,7 @@ from typing import Any
 
 from scorehost.commands.arguments import CommandLine
 from scorehost.dev.control import ask
+from scorehost.dev.places import exposure, shown_address
 from scorehost.errors import UsageError
 from scorehost.sources import resolve
 
@@ -35,4 +36,6 @@ def told(answer: Mapping[str, Any]) -> str:
         return "No debugger is listening."
     state = "paused at a breakpoint" if answer["paused"] else "attached"
     client = f"a client is {state}" if answer["attached"] else "no client is attached"
-    return f"The debugger is listening on {answer['host']}:{answer['port']}; {client}."
+    where = shown_address(answer["host"], answer["port"])
+    exposed = exposure(answer["host"])
+    return f"The debugger is listening on {where}; {client}." + (f"\n{exposed}" if exposed else "")

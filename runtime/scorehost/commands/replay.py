@@ -25,14 +25,18 @@ from scorehost.dev.recording import (
     as_bytes,
     compare,
     find_records,
+    leads_out,
     outcome_of,
     read_record,
+    script_name,
 )
 from scorehost.dev.script_debuggers import port_taken
 from scorehost.errors import MissingExtra, UsageError
+from scorehost.front.observe.log import as_word
 from scorehost.settings import Settings
 from scorehost.sources import resolve
 from scorehost.wire.messages import ScoringRequest
+from scorehost.wire.requests import LARGEST_PACKET, MEMORY_FILE_FROM, pack_scoring_request
 
 FAILED_STATUS = 3
 LONG = 5.0
@@ -62,13 +66,12 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         return 0
     resolved = resolve(parsed.flags, environ, spelling=parsed.spelling)
     settings = resolved.settings
-    records, damaged = readable(wanted(settings, parsed.own.what, every=parsed.own.all))
-    asking = Asking(
+    records, damaged = readable(
+        wanted(settings, parsed.own.what, every=parsed.own.all),
         settings,
-        environ,
         named=resolved.sources["entry_script"].kind != "default",
-        debugger=parsed.own.debugger,
     )
+    asking = Asking(environ, debugger=parsed.own.debugger)
     results = []
     failed = damaged
     try:
@@ -109,19 +112,46 @@ def wanted(settings: Settings, what: Sequence[str], *, every: bool) -> Iterator[
         yield from find_records(folder, word)
 
 
-def readable(files: Iterable[Path]) -> tuple[list[tuple[Path, dict[str, Any]]], bool]:
+@dataclass(frozen=True)
+class Record:
+    """One recorded request.
+
+    Parameters
+    ----------
+    file : where it was found.
+    document : what it says.
+    settings : those of the script that is asked.
+    """
+
+    file: Path
+    document: Mapping[str, Any]
+    settings: Settings
+
+
+def readable(
+    files: Iterable[Path], settings: Settings, *, named: bool
+) -> tuple[list[Record], bool]:
     """Read them; those of a set that can't be used are told and left out.
 
-    Returns the records with their files, and whether some were left out.
+    Parameters
+    ----------
+    files : the records.
+    settings : of this command.
+    named : whether they name a script; otherwise each record's own is asked.
+
+    Returns
+    -------
+    tuple
+        The records, and whether some were left out.
 
     Raises
     ------
     UsageError
         None of them can be used.
     """
-    read = [(file, _read(file)) for file in files]
-    records = [(file, found) for file, found in read if isinstance(found, dict)]
-    problems = [found for _, found in read if isinstance(found, str)]
+    read = [_read(file, settings, named=named) for file in files]
+    records = [found for found in read if isinstance(found, Record)]
+    problems = [found for found in read if isinstance(found, str)]
     if not records:
         raise UsageError("\n".join(problems))
     for problem in problems:
@@ -129,11 +159,61 @@ def readable(files: Iterable[Path]) -> tuple[list[tuple[Path, dict[str, Any]]], 
     return records, bool(problems)
 
 
-def _read(file: Path) -> dict[str, Any] | str:
+def _read(file: Path, settings: Settings, *, named: bool) -> Record | str:
     try:
-        return read_record(file)
+        document = read_record(file, settings.record_bytes)
+        if not named:
+            settings = settings_for(document["script"], file, settings)
+        _check_size(document, file)
     except UsageError as error:
         return str(error)
+    return Record(file, document, settings)
+
+
+def settings_for(script: str, file: Path, settings: Settings) -> Settings:
+    """Return the settings with which a record's own script is asked.
+
+    A record may come from somebody else, and a script is run: what lies outside of the app root
+    must be named by who types the command.
+
+    Raises
+    ------
+    UsageError
+        The app root has no such script.
+    """
+    if script == script_name(settings):  # it is asked anyway
+        return settings
+    root = settings.root
+    path = root / script
+    if Path(script).is_absolute() or ".." in Path(script).parts or leads_out(path, root):
+        raise UsageError(
+            f"{file} names the script {script!r}, which lies outside of the app root {root}, and "
+            "was not replayed. If that is the script you mean, name it: --entry-script FILE."
+        )
+    if not path.is_file():
+        raise UsageError(
+            f"{file} names the script {script!r}, and the app root {root} has no such file. Name "
+            "the script with --entry-script FILE, or its app root with --app-root DIR."
+        )
+    return replace(settings, entry_script=str(path))
+
+
+def _check_size(document: Mapping[str, Any], file: Path) -> None:
+    """Hold a record to what a server can pass on: what is larger would never reach the script.
+
+    Raises
+    ------
+    UsageError
+        It is larger.
+    """
+    request = request_of(document)
+    in_file = len(request.body) >= MEMORY_FILE_FROM
+    size = len(pack_scoring_request(0, b"", request, in_file=in_file))
+    if size > LARGEST_PACKET:
+        raise UsageError(
+            f"{file} cannot be replayed: its headers and the rest besides the body take {size:,} "
+            f"bytes, and a server passes on at most {LARGEST_PACKET:,}. Record the request again."
+        )
 
 
 @dataclass(frozen=True)
@@ -155,23 +235,16 @@ class Asking:
 
     Parameters
     ----------
-    settings : of this command.
     environ : the environment of the scripts.
-    named : whether they name a script; otherwise each record's own is asked.
     debugger : wait for an editor first.
     """
 
-    def __init__(
-        self, settings: Settings, environ: Mapping[str, str], *, named: bool, debugger: bool
-    ) -> None:
-        self._settings, self._environ, self._named = settings, environ, named
-        self._debugger = debugger
+    def __init__(self, environ: Mapping[str, str], *, debugger: bool) -> None:
+        self._environ, self._debugger = environ, debugger
         self._worker: OneWorker | None = None
-        self._worker_settings = settings
+        self._worker_settings: Settings | None = None
 
-    def results(
-        self, records: Iterable[tuple[Path, Mapping[str, Any]]]
-    ) -> Iterator[dict[str, Any]]:
+    def results(self, records: Iterable[Record]) -> Iterator[dict[str, Any]]:
         """Score and compare one after the other.
 
         Raises
@@ -180,18 +253,18 @@ class Asking:
             A script does not start.
         """
         try:
-            for file, record in records:
-                yield compared(record, self._score(record), file)
+            for record in records:
+                yield compared(record.document, self._score(record), record.file)
         finally:
             self._close()
 
-    def _score(self, record: Mapping[str, Any]) -> Scored:
-        settings = self._settings_for(record)
+    def _score(self, record: Record) -> Scored:
+        settings = record.settings
         worker = self._worker_for(settings)
         result = worker.score(
-            request_of(record),
+            request_of(record.document),
             slow_after=LONG,
-            is_slow=lambda: self._tell_of_slow(record["id"], settings),
+            is_slow=lambda: self._tell_of_slow(_word(record.document["id"]), settings),
         )
         if worker.ended:
             self._close()
@@ -217,12 +290,6 @@ class Asking:
         limit = settings.scoring_timeout_ms / 1000
         left = "" if self._debugger else f"; SCORING_TIMEOUT_MS will stop it after {limit:g} s"
         told(f"{request_id} has been running for more than {LONG:g} s{left}")
-
-    def _settings_for(self, record: Mapping[str, Any]) -> Settings:
-        script = self._settings.root / record["script"]
-        if self._named or not script.is_file():
-            return self._settings
-        return replace(self._settings, entry_script=str(script))
 
 
 class Told:
@@ -326,9 +393,10 @@ def compared(record: Mapping[str, Any], scored: Scored, file: Path) -> dict[str,
 
 def lines_of(result: Mapping[str, Any]) -> list[str]:
     """One request: a line, and if it failed anew, its place."""
+    request = " ".join(map(_word, result["request"].split(" ", 1)))
     sizes = result["before"]["bytes"] != result["after"]["bytes"] and result["verdict"] == "changed"
     lines = [
-        f"{WORDS[result['verdict']]:8} {result['id']}  {result['request']}  "
+        f"{WORDS[result['verdict']]:8} {_word(result['id'])}  {request}  "
         f"{_shown(result['before'], sizes)} -> {_shown(result['after'], sizes)}"
     ]
     error = result["error"]
@@ -351,7 +419,12 @@ def total(results: Sequence[Mapping[str, Any]]) -> str:
     return f"{len(results)} request{plural}: {words}"
 
 
+def _word(text: str) -> str:
+    """What a record says as one word: it must not write lines of ours, or speak to a terminal."""
+    return as_word(text).decode()
+
+
 def _shown(outcome: Mapping[str, Any], with_size: bool) -> str:
-    error = f" {outcome['error']}" if outcome["error"] else ""
+    error = f" {_word(outcome['error'])}" if outcome["error"] else ""
     size = f" ({outcome['bytes']:,} bytes)" if with_size else ""
     return f"{outcome['status']}{error}{size}"

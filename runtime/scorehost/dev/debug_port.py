@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import importlib.util
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from scorehost.dev.control import Answer, Control
-from scorehost.dev.places import debugger_host
+from scorehost.dev.places import exposure, shown_address
 from scorehost.dev.relay import Relay
 from scorehost.errors import MissingExtra
 from scorehost.front.features import Parts
@@ -28,8 +29,7 @@ class DebugPort:
 
     Parameters
     ----------
-    settings : the port, and when it is opened.
-    environ : tells whether the server runs in a container.
+    settings : the address and port, and when it is opened.
     log : receives a line when the port opens or closes and when a client comes or goes.
     parts : the server.
     spawn : runs a coroutine on the event loop.
@@ -38,7 +38,6 @@ class DebugPort:
     def __init__(
         self,
         settings: Settings,
-        environ: Mapping[str, str],
         log: Log,
         parts: Parts,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
@@ -50,7 +49,7 @@ class DebugPort:
         self._control: Control | None = None
         self._was_attached = False
         self.relay = Relay(
-            debugger_host(environ),
+            settings.debug_host,
             settings.debug_port,
             self._debug_target,
             self._debugger_changed,
@@ -78,15 +77,19 @@ class DebugPort:
 
     async def _listen(self, cure: str) -> str:
         """Open the port; returns why that failed and what cures it, or ""."""
-        where = f"{self.relay.host}:{self.relay.port}"
+        where = shown_address(self.relay.host, self.relay.port)
         try:
             await self.relay.open()
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                cure = "Restart the server with --debug-host and an address of this machine."
             return f"The debugger cannot listen on {where} ({error.strerror or error}). {cure}"
         self._log.warning(
             f"the debugger is listening on {where}; 'scorehost launch-json' prints the "
             "configuration that an editor needs to attach"
         )
+        if exposed := exposure(self.relay.host):
+            self._log.warning(exposed)
         return ""
 
     def _debug_target(self) -> int:
@@ -155,7 +158,7 @@ class DebugPort:
 
     async def _tell(self) -> Answer:
         relay = self.relay
-        return {"host": relay.host, "listening": relay.listening} | relay.state()
+        return {"listening": relay.listening} | relay.state()
 
 
 def _missing() -> str:

@@ -22,6 +22,7 @@ from scorehost.settings import Settings
 from scorehost.wire.shared import SharedState
 from scorehost.wire.signals import DEBUG_SIGNAL
 
+_PRIVATE_HOST = "127.0.0.1"
 _log = logging.getLogger("scorehost")
 
 
@@ -30,7 +31,7 @@ class Debugger:
 
     Parameters
     ----------
-    settings : debug mode, the public port, how long to wait.
+    settings : debug mode, the public address and port, how long to wait.
     shared : tells the front the private port.
     """
 
@@ -57,7 +58,7 @@ class Debugger:
         if self._settings.debug_wait and wait:
             tell_stage("waiting for a debugger")
             ptvsd_calls.wait_for_attach(self._settings.debug_wait)
-        answer_as_done(self._debugpy, self._settings.debug_port)
+        answer_as_done(self._debugpy, (self._settings.debug_host, self._settings.debug_port))
         sys.modules["ptvsd"] = ptvsd_calls  # two debuggers in one process disturb each other
 
     def wait_for_editor(self, port: int, tell_stage: Callable[[str], None]) -> None:
@@ -71,7 +72,7 @@ class Debugger:
         self.open(port)
         tell_stage("waiting for an editor")
         self._debugpy.wait_for_client()
-        answer_as_done(self._debugpy, port)
+        answer_as_done(self._debugpy, (_PRIVATE_HOST, port))
 
     def open(self, port: int = 0) -> None:
         if self._debugpy is not None:
@@ -83,7 +84,7 @@ class Debugger:
 
         debugpy.configure(subProcess=False)
         listen = getattr(debugpy.listen, "original", debugpy.listen)
-        _, port = listen(("127.0.0.1", port))
+        _, port = listen((_PRIVATE_HOST, port))
         self._debugpy = debugpy
         self.shared.debugger_port = port
 

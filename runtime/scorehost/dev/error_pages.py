@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from scorehost.dev.request_history import RequestHistory
+from scorehost.dev.trusted_hosts import TrustedHosts
 from scorehost.errors import RequestError, WorkerLost
 from scorehost.front.http.error_responses import ErrorResponses, client_message, failure_response
 from scorehost.front.http.exchange import Exchange
@@ -40,21 +41,23 @@ _HINTS: Final = {
 
 
 class DebugErrors(ErrorResponses):
-    """What clients are told of errors in debug mode: every detail.
+    """What clients are told of errors in debug mode: every detail, if they are trusted.
 
     Parameters
     ----------
     script : name of the entry script.
     history : keeps what is known of an error with its request.
+    hosts : tells which requests another site's page may have sent, to read what is answered.
 
     Attributes
     ----------
     last_death : returns why the last scoring process ended.
     """
 
-    def __init__(self, script: str, history: RequestHistory) -> None:
+    def __init__(self, script: str, history: RequestHistory, hosts: TrustedHosts) -> None:
         self._script = script
         self._history = history
+        self._hosts = hosts
         self.last_death: Callable[[], str] = str
 
     def of_failure(self, exchange: Exchange, failure: Failure) -> Response:
@@ -80,10 +83,14 @@ class DebugErrors(ErrorResponses):
     def _written(
         self, exchange: Exchange, message: str, stage: str, detail: Mapping[str, Any]
     ) -> tuple[bytes, str]:
+        identity = exchange.request_id.decode("latin-1")
+        if problem := self._hosts.problem(exchange):
+            withheld = {"id": identity, "hint": f"The details are in the log only. {problem}"}
+            return orjson.dumps({"message": message, "error": withheld}), JSON
         query = parse_qs(exchange.target.partition(b"?")[2].decode("latin-1"))
         frames = "all_frames" if query.get("frames") == ["all"] else "frames"
         error = {
-            "id": exchange.request_id.decode("latin-1"),
+            "id": identity,
             "stage": stage,
             "type": detail.get("type", ""),
             "message": detail.get("message", ""),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scorehost.dev.debug_port import DebugPort
 from scorehost.dev.error_pages import DebugErrors
 from scorehost.dev.live_reload import LiveReload
-from scorehost.dev.places import in_container
 from scorehost.dev.request_history import RequestHistory
+from scorehost.dev.trusted_hosts import TrustedHosts, authority_of
 from scorehost.errors import UsageError
 from scorehost.front.features import Features, Parts
 from scorehost.front.http.error_responses import ErrorResponses
@@ -32,24 +32,21 @@ class DevelopmentFeatures(Features):
     Parameters
     ----------
     settings, profile : of the server.
-    environ : tells whether it runs in a container.
     log : where events go.
     """
 
     _parts: Parts
     _port: DebugPort
 
-    def __init__(
-        self, settings: Settings, profile: Profile, environ: Mapping[str, str], log: Log
-    ) -> None:
+    def __init__(self, settings: Settings, profile: Profile, log: Log) -> None:
         self._settings = settings
         self._profile = profile
-        self._environ = environ
         self._log = log
         self._tasks: set[asyncio.Task[None]] = set()
         self._history = RequestHistory(settings, log)
         self._reload = LiveReload(settings, profile, log, self._spawn)
-        self._errors = DebugErrors(settings.script.name, self._history)
+        self._hosts = TrustedHosts(settings.debug_hosts)
+        self._errors = DebugErrors(settings.script.name, self._history, self._hosts)
 
     # -- hooks --------------------------------------------------------------------------------
 
@@ -63,8 +60,8 @@ class DevelopmentFeatures(Features):
         self._parts = parts
         self._reload.connect(parts)
         self._errors.last_death = lambda: parts.pool.last_death
-        self._port = DebugPort(self._settings, self._environ, self._log, parts, self._spawn)
-        return self._routes() if self._settings.debug else ()
+        self._port = DebugPort(self._settings, self._log, parts, self._spawn)
+        return list(self._routes())
 
     def add_pages(self, app: Flask) -> None:
         if not self._settings.debug:
@@ -77,7 +74,6 @@ class DevelopmentFeatures(Features):
             self._history,
             self._reload,
             sources=self._sources,
-            in_container=in_container(self._environ),
         ).add(app)
 
     def doing(self) -> str:
@@ -85,9 +81,6 @@ class DevelopmentFeatures(Features):
 
     def add_to_state(self, document: dict[str, Any]) -> None:
         self._port.add_to_state(document)
-        shows_reports = self._settings.debug or self._settings.reload
-        if shows_reports and "last_failure" in document:
-            document["last_failure"]["report"] = self._reload.report()
 
     def start(self) -> None:
         settings = self._settings
@@ -121,32 +114,64 @@ class DevelopmentFeatures(Features):
 
     # -- routes -------------------------------------------------------------------------------
 
-    def _routes(self) -> list[Route]:
+    def _routes(self) -> Iterator[Route]:
+        settings, status = self._settings, self._parts.status
+        if settings.debug or settings.reload:
+            yield _probe("/readyz", self._with_report(lambda: status.is_ready), "readyz")
+            yield _probe("/startupz", self._with_report(lambda: status.was_ever_ready), "startupz")
+        if not settings.debug:
+            return
         any_method: frozenset[bytes] = frozenset()  # Flask refuses those that a page does not take
         page = self._from_here(self._parts.pages.serve)
         reload = self._from_here(self._reload.reload_by_hand)
-        return [
-            Route("/livez", READ, self._live, "livez", on_health_port=True, is_quiet=True),
-            Route("/debug", any_method, page, "pages"),
-            Route("/debug/*", any_method, page, "pages"),
-            Route("/debug/state", any_method, page, "debug", is_quiet=True),
-            Route("/-/reload", frozenset({b"POST"}), reload, "other"),
-        ]
+        yield _probe("/livez", self._live, "livez")
+        yield Route("/debug", any_method, page, "pages")
+        yield Route("/debug/*", any_method, page, "pages")
+        yield Route("/debug/state", any_method, page, "debug", is_quiet=True)
+        yield Route("/-/reload", frozenset({b"POST"}), reload, "other")
 
     def _live(self, exchange: Exchange) -> None:
         document = {"state": "live"}
         doing = self.doing()
         self._parts.endpoints.json(exchange, 200, document | ({"doing": doing} if doing else {}))
 
-    def _from_here(self, handler: Handler) -> Handler:
-        """Refuse what another site's page sends through somebody's browser."""
+    def _with_report(self, passes: Callable[[], bool]) -> Handler:
+        """A probe that also tells the report of a failed start, which has lines of the script."""
 
         def handle(exchange: Exchange) -> None:
-            origin = exchange.known.get(b"origin", b"")
-            if origin and origin.partition(b"://")[2] != exchange.known.get(b"host", b""):
+            status, answer = self._parts.status, self._parts.endpoints.json
+            document = status.document()
+            if "last_failure" in document:
+                report = self._hosts.problem(exchange) or self._reload.report()
+                document["last_failure"]["report"] = report
+            if passes():
+                answer(exchange, 200, document)
+            else:
+                answer(exchange, 503, document, status.retry_after())
+
+        return handle
+
+    def _from_here(self, handler: Handler) -> Handler:
+        """Refuse what another site's page sends through somebody's browser.
+
+        421 is for a request whose host is not one that the server answers for (RFC 9110, 7.4 and
+        15.5.20); for the right host, but from another site, it is forbidden.
+        """
+
+        def handle(exchange: Exchange) -> None:
+            answer = self._parts.endpoints.json
+            origin = exchange.known.get(b"origin", b"").decode("latin-1").lower()
+            own = authority_of(exchange)
+            if problem := self._hosts.problem(exchange):
+                answer(exchange, 421, {"message": problem})
+            elif origin and origin not in (f"http://{own}", f"https://{own}"):
                 text = "Pages of other sites may not send this request."
-                self._parts.endpoints.json(exchange, 403, {"message": text})
+                answer(exchange, 403, {"message": text})
             else:
                 handler(exchange)
 
         return handle
+
+
+def _probe(path: str, handler: Handler, label: str) -> Route:
+    return Route(path, READ, handler, label, on_health_port=True, is_quiet=True)

@@ -20,6 +20,7 @@ from scorehost.dev.places import attach_configuration
 from scorehost.dev.recording import as_bytes, compare
 from scorehost.dev.replaying import replay
 from scorehost.dev.request_history import RequestHistory
+from scorehost.dev.trusted_hosts import host_of
 from scorehost.front.features import Parts
 from scorehost.model_path import MODELS_FOLDER
 from scorehost.model_tree import tree
@@ -42,7 +43,6 @@ class DebugPage:
     ----------
     settings, parts, history, reload : the server's settings, its parts, and two of its features.
     sources : returns where each setting came from.
-    in_container : whether the server runs in a container.
     """
 
     settings: Settings
@@ -50,7 +50,6 @@ class DebugPage:
     history: RequestHistory
     reload: LiveReload
     sources: Callable[[], Mapping[str, object]]
-    in_container: bool
 
     def add(self, app: Flask) -> None:
         from flask import Response, abort, request, send_file
@@ -77,7 +76,7 @@ class DebugPage:
 
         @app.get("/debug/about")
         def debug_about() -> Response:
-            return answer(self.about())
+            return answer(self.about(request.host))
 
         @app.get("/debug/requests/<int:number>")
         def debug_request(number: int) -> Response:
@@ -148,11 +147,14 @@ class DebugPage:
     def request(self, document: Mapping[str, Any], host: str) -> dict[str, Any]:
         return {**document, "verdict": self._verdict(document), "curl": as_curl(document, host)}
 
-    def about(self) -> dict[str, Any]:
-        """What stays the same while the server runs."""
+    def about(self, host: str) -> dict[str, Any]:
+        """What stays the same while the server runs; ``host`` is how the browser reaches it."""
         settings, sources = self.settings, self.sources()
         launch = attach_configuration(
-            settings, container=self.in_container, workspace=settings.root
+            settings,
+            container=False,
+            workspace=settings.root,
+            reached_as=host_of(host).strip("[]") or "localhost",
         )
         return {
             "settings": [

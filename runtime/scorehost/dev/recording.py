@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +22,7 @@ from typing import Any, Final
 from urllib.parse import unquote_plus
 
 from scorehost.errors import UsageError
-from scorehost.settings import MASK
+from scorehost.settings import MASK, Settings
 
 FORMAT: Final = 1
 LARGEST_ANSWER: Final = 256 << 10
@@ -33,8 +34,13 @@ _SECRET: Final = re.compile(
 )
 _SECRET_IN_QUERY: Final = frozenset({"code", "pwd", "sas", "sig"})
 """Short names that are secrets there, as in the addresses of functions and of signed blobs."""
-_NAME: Final = re.compile(r"\d{8}-\d{6}-\d{6}-[A-Za-z0-9_-]*\.json")
+_UNFINISHED: Final = ".part"
+"""How a file's name ends while it is written: what reads records takes no half of one."""
+_NAME: Final = re.compile(r"\d{8}-\d{6}-\d{6}-[A-Za-z0-9_-]*(\.json|\.part)")
 """A file of ours: time, number, the request's id."""
+_LINE: Final = re.compile(r"[\x01-\x09\x0b\x0c\x0e-\xff]*")
+"""What of a request can have come in a line of HTTP."""
+_CURE: Final = "Delete the file, or record the request again."
 
 
 def masked_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -74,6 +80,12 @@ def as_bytes(value: Any) -> bytes:
     return str(value).encode("utf-8")
 
 
+def script_name(settings: Settings) -> str:
+    """The entry script as a record names it: relative to the app root when it lies in there."""
+    script, root = settings.script, settings.root
+    return str(script.relative_to(root) if script.is_relative_to(root) else script)
+
+
 class Recorder:
     """Keeps requests in a folder.
 
@@ -88,10 +100,11 @@ class Recorder:
         self._files: deque[tuple[Path, int]] = deque()
         self._bytes = 0
         self._number = 0
-        for path in sorted(folder.glob("*.json")):
-            if _NAME.fullmatch(path.name):  # any other file is not ours to delete
-                with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # the first request will tell what is wrong there
+            for path in sorted(folder.glob("*")):
+                if _NAME.fullmatch(path.name):  # any other file is not ours to delete
                     self._add(path, path.stat().st_size)
+            self._make_room()
 
     def keep(self, document: Mapping[str, Any]) -> Path | None:
         """Write one request and return its file, or None when it is too large to keep.
@@ -99,31 +112,53 @@ class Recorder:
         Raises
         ------
         OSError
-            The folder cannot be written.
+            The folder cannot be written. No half of the request is left there.
         """
         data = json.dumps(document, ensure_ascii=False, default=str).encode("utf-8", "replace")
         if len(data) > self._size // 4:
             return None
-        if not self._folder.is_dir():
-            self._folder.mkdir(mode=0o700, parents=True)
-            if self._folder.parent.name == ".scorehost":
-                (self._folder.parent / ".gitignore").write_text("*\n")
+        self._make_folder()
         self._number += 1
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
         name = f"{stamp}-{self._number % 10**6:06d}-{file_part(document['id'])}.json"
         path = self._folder / name
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(data)
+        part = path.with_suffix(_UNFINISHED)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+            with os.fdopen(os.open(part, flags, 0o600), "wb") as file:
+                file.write(data)
+            self._make_room(len(data), 1)  # now that it is certain what for
+            part.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                part.unlink()
+            raise
         self._add(path, len(data))
         return path
+
+    def _make_folder(self) -> None:
+        """Make the folder if it is not there, or no longer."""
+        if self._folder.is_dir():
+            return
+        above = self._folder.parent
+        above.mkdir(parents=True, exist_ok=True)
+        if above.name == ".scorehost":  # before there is anything that git must not take
+            (above / ".gitignore").write_text("*\n")
+        self._folder.mkdir(mode=0o700, exist_ok=True)
 
     def _add(self, path: Path, size: int) -> None:
         self._files.append((path, size))
         self._bytes += size
-        while len(self._files) > self._count or self._bytes > self._size:
-            oldest, freed = self._files.popleft()
-            self._bytes -= freed
+
+    def _make_room(self, size: int = 0, count: int = 0) -> None:
+        """Delete the oldest until so many bytes and files more are within the bounds."""
+        while self._files and (
+            len(self._files) + count > self._count or self._bytes + size > self._size
+        ):
+            oldest, freed = self._files[0]
             oldest.unlink(missing_ok=True)
+            self._files.popleft()
+            self._bytes -= freed
 
 
 def file_part(request_id: str) -> str:
@@ -131,8 +166,13 @@ def file_part(request_id: str) -> str:
     return re.sub(r"[^A-Za-z0-9-]", "_", request_id)[:80]
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """Read one recorded request.
+def read_record(path: Path, largest: int) -> dict[str, Any]:
+    """Read one recorded request, which may have come from anybody.
+
+    Parameters
+    ----------
+    path : the file.
+    largest : the most bytes that it may have.
 
     Raises
     ------
@@ -140,29 +180,67 @@ def read_record(path: Path) -> dict[str, Any]:
         The file cannot be read, or is not a recorded request.
     """
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(_content_of(path, largest))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not JSON: {error}.") from error
+        raise UsageError(f"{path} is not JSON: {error}. {_CURE}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise UsageError(f"{path} is not a request recorded by scorehost.")
     wrong = [name for name, is_right in _MEMBERS.items() if not is_right(document.get(name))]
     if wrong:
         raise UsageError(
             f"{path} is a recorded request, but it is damaged; missing or invalid: "
-            f"{', '.join(wrong)}. Delete the file, or record the request again."
+            f"{', '.join(wrong)}. {_CURE}"
         )
     return document
 
 
+def leads_out(path: Path, folder: Path) -> bool:
+    """Whether a path ends outside of a folder when links are followed."""
+    # pathlib's resolve() raises where links go round.
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def _content_of(path: Path, largest: int) -> bytes:
+    """The bytes of a file, if it is one and lies where its name says.
+
+    A folder of records that somebody sent may hold a link to any file of this machine, a pipe on
+    which a reader waits for ever, or a file without an end.
+    """
+    if leads_out(path, path.parent):
+        raise UsageError(
+            f"{path} is a link to {os.path.realpath(path)}, outside of its folder, and was not "
+            "read. If that is the record you mean, name that file."
+        )
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise UsageError(f"{path} is not a regular file, so it is no recorded request.")
+    with path.open("rb") as file:
+        content = file.read(largest + 1)
+    if len(content) > largest:
+        raise UsageError(
+            f"{path} has {max(len(content), facts.st_size):,} bytes; at most {largest:,} are read. "
+            "If it is a recorded request, allow for its size with --record-bytes."
+        )
+    return content
+
+
 def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+    """Text that can be printed and sent on; JSON can also hold halves of characters."""
+    try:
+        return isinstance(value, str) and b"\0" not in value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+
+
+def _is_line(value: object) -> bool:
+    return isinstance(value, str) and _LINE.fullmatch(value) is not None
 
 
 def _are_headers(value: object) -> bool:
     return isinstance(value, list) and all(
-        isinstance(pair, list) and len(pair) == 2 and all(map(_is_text, pair)) for pair in value
+        isinstance(pair, list) and len(pair) == 2 and all(map(_is_line, pair)) for pair in value
     )
 
 
@@ -181,17 +259,18 @@ def _is_outcome(value: object) -> bool:
         and type(value.get("bytes")) is int
         and _is_body(value.get("body"))
         and _is_text(value.get("error"))
+        and _is_text(value.get("digest", ""))
     )
 
 
 _MEMBERS: Final[Mapping[str, Callable[[object], bool]]] = {
-    "id": _is_text,
+    "id": _is_line,
     "script": _is_text,
-    "method": _is_text,
-    "target": _is_text,
+    "method": _is_line,
+    "target": _is_line,
     "headers": _are_headers,
     "body": _is_body,
-    "remote_address": _is_text,
+    "remote_address": _is_line,
     "streamed": lambda value: isinstance(value, bool),
     "outcome": _is_outcome,
 }
@@ -207,9 +286,10 @@ def find_records(folder: Path, wanted: str) -> list[Path]:
         There is none.
     """
     path = Path(wanted)
-    if path.is_dir():
+    # pathlib raises where a name is too long for a file, as an id may be; these say no.
+    if os.path.isdir(wanted):  # noqa: PTH112
         found = sorted(path.glob("*.json"))
-    elif path.is_file():
+    elif os.path.lexists(wanted):
         found = [path]
     else:
         found = sorted(folder.glob(f"*-{file_part(wanted)}*.json"))[-1:]

@@ -6,6 +6,8 @@ passed on unchanged, except for the end: a client whose worker is replaced is as
 
 The debugger accepts one client at a time, and input that is not part of the protocol can break it.
 So nothing reaches it until a client has begun as clients do, and only whole messages afterwards.
+What has not begun is bounded in size, time and number: anything may connect, a web page included,
+whose browser sends HTTP.
 """
 
 from __future__ import annotations
@@ -21,11 +23,17 @@ OFFER_WITHIN: Final = 30.0
 """Seconds that a client may wait for a worker that is starting."""
 _LOOK_EVERY: Final = 0.05
 _BLANK: Final = b"\r\n\r\n"
-_LENGTH: Final = re.compile(rb"(?i)content-length: *([0-9]{1,18})")
+_LENGTH: Final = re.compile(rb"(?i)(?:\A|\r\n)content-length: *([0-9]{1,18})(?:\r\n|\Z)")
 _HEADER: Final = re.compile(rb"[\w-]+: *[^\r\n]*(\r\n[\w-]+: *[^\r\n]*)*")
 _LONGEST_HEADER: Final = 4096
 _LARGEST: Final = 64 << 20
 """Bytes that one message of a client may have."""
+LARGEST_FIRST: Final = 64 << 10
+"""Bytes that a client's first message may have; an editor's has about one thousand."""
+BEGINS_WITHIN: Final = 5.0
+"""Seconds in which that message must have come; editors send it at once."""
+MOST_SILENT: Final = 16
+"""Connections on which it has not come yet."""
 _LEAVING_TAKES: Final = 3.0
 """Seconds that the debugger may take to let a client go."""
 _LEAVES_WITHIN: Final = 4.0
@@ -67,6 +75,7 @@ class Relay:
         self._notice = notice
         self._server: asyncio.Server | None = None
         self._sessions: dict[asyncio.Task[Any], Session] = {}
+        self._silent: list[asyncio.StreamWriter] = []
 
     @property
     def listening(self) -> bool:
@@ -84,7 +93,12 @@ class Relay:
 
     def state(self) -> dict[str, Any]:
         """What probes and commands tell of the debugger."""
-        return {"port": self.port, "attached": self.attached, "paused": self.paused}
+        return {
+            "host": self.host,
+            "port": self.port,
+            "attached": self.attached,
+            "paused": self.paused,
+        }
 
     async def open(self) -> None:
         """Listen; raises OSError when the port is taken."""
@@ -119,11 +133,12 @@ class Relay:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, session: Session
     ) -> None:
         async with contextlib.aclosing(requests(reader)) as asked:
-            try:
-                first, request = await anext(asked)
-            except StopAsyncIteration:
+            begun = await self._begin(asked, writer)
+            if begun is None:
                 return  # somebody only looked whether the port is open
-            if request.get("command") != "initialize" or not isinstance(request.get("seq"), int):
+            first, request = begun
+            asks = request.get("type"), request.get("command")
+            if asks != ("request", "initialize") or not isinstance(request.get("seq"), int):
                 raise NoMessage("a first message that is not an initialize request")
             session.port = await self._offered()
             if session.port and not await self._has_left(session):
@@ -132,6 +147,23 @@ class Relay:
                 await writer.drain()
             elif session.port:
                 await _pass_on(first, asked, writer, session)
+
+    async def _begin(self, asked: AsyncIterator[Read], writer: asyncio.StreamWriter) -> Read | None:
+        """Wait for a client's first message; None when the connection ends without one."""
+        self._silent.append(writer)
+        if len(self._silent) > MOST_SILENT:  # whoever comes now may be an editor
+            self._silent.pop(0).transport.abort()
+            self._notice(
+                f"the debugger's port has more than {MOST_SILENT} connections without an "
+                "initialize request; the oldest was closed"
+            )
+        try:
+            return await asyncio.wait_for(_next(asked), BEGINS_WITHIN)
+        except asyncio.TimeoutError:
+            raise NoMessage(f"no initialize request within {BEGINS_WITHIN:g} s") from None
+        finally:
+            if writer in self._silent:
+                self._silent.remove(writer)
 
     async def _has_left(self, session: Session) -> bool:
         """Wait a moment until no earlier client debugs that worker."""
@@ -150,6 +182,12 @@ class Relay:
                 return port
             await asyncio.sleep(_LOOK_EVERY)
         return 0
+
+
+async def _next(asked: AsyncIterator[Read]) -> Read | None:
+    async for each in asked:
+        return each
+    return None
 
 
 async def _pass_on(
@@ -214,12 +252,15 @@ class NoMessage(Exception):
 
 async def requests(reader: asyncio.StreamReader) -> AsyncGenerator[Read, None]:
     """Yield each whole message of a client; raises NoMessage when it sends something else."""
-    messages = Messages(strict=True)
+    messages = Messages(largest=LARGEST_FIRST)
     while data := await reader.read(_READ_SIZE):
         for raw, message in messages.feed(data):
+            messages.largest = _LARGEST
             if message.get("type") not in ("request", "response"):
                 raise NoMessage("a message that is not a request")
             yield raw, message
+    if messages.rest:
+        raise NoMessage("only part of a message")
 
 
 def refusal(request: dict[str, Any]) -> bytes:
@@ -237,16 +278,17 @@ class Messages:
 
     Parameters
     ----------
-    strict : refuse what cannot become a message, instead of waiting for its end.
+    largest : bytes that a message may have. What has more, or cannot become a message, is refused
+        as soon as that is seen; None waits for its end, whatever it is.
 
     Attributes
     ----------
     rest : bytes that are not a whole message yet.
     """
 
-    def __init__(self, *, strict: bool = False) -> None:
+    def __init__(self, *, largest: int | None = None) -> None:
         self.rest = bytearray()
-        self._strict = strict
+        self.largest = largest
 
     def feed(self, data: bytes) -> Iterator[Read]:
         """Take bytes as they come, and yield each whole message."""
@@ -262,14 +304,18 @@ class Messages:
     def _end(self) -> int:
         """Where the first message ends; 0 while part of it is missing."""
         head, separator, _ = self.rest.partition(_BLANK)
-        if self._strict and len(head) > _LONGEST_HEADER:
+        if self.largest is not None and len(head) > _LONGEST_HEADER:
             raise NoMessage(_FOREIGN)
         if not separator:
             return 0
-        length = _LENGTH.search(head)
-        if self._strict and not (length and _HEADER.fullmatch(head) and int(length[1]) <= _LARGEST):
-            raise NoMessage(_FOREIGN)
-        end = len(head) + len(separator) + (int(length[1]) if length else 0)
+        found = _LENGTH.search(head)
+        length = int(found[1]) if found else 0
+        if self.largest is not None:
+            if found is None or not _HEADER.fullmatch(head):
+                raise NoMessage(_FOREIGN)
+            if length > self.largest:
+                raise NoMessage(f"a message of {length} bytes (at most {self.largest} are taken)")
+        end = len(head) + len(separator) + length
         return end if len(self.rest) >= end else 0
 
 

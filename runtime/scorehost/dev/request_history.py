@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Final
 
+from scorehost.backoff import Backoff
 from scorehost.dev.recording import (
     FORMAT,
     Recorder,
@@ -15,6 +18,7 @@ from scorehost.dev.recording import (
     masked_headers,
     masked_target,
     outcome_of,
+    script_name,
 )
 from scorehost.front.http.exchange import Exchange
 from scorehost.front.http.responses import Response
@@ -35,7 +39,7 @@ class RequestHistory(Observer):
     Parameters
     ----------
     settings : which are kept, where, how many.
-    log : receives one error when the folder cannot be written.
+    log : is told once when the folder cannot be written, and once when it can be again.
 
     Attributes
     ----------
@@ -53,11 +57,11 @@ class RequestHistory(Observer):
         self._number = 0
         self._largest = max(LARGEST_SHOWN, settings.record_bytes // 4)
         self.last: deque[dict[str, Any]] = deque(maxlen=SHOWN)
-        self._recorder: Recorder | None = None
         self._writer: ThreadPoolExecutor | None = None
         if self._which != "off":
             place = settings.record_place
-            self._recorder = Recorder(place, settings.record_count, settings.record_bytes)
+            recorder = Recorder(place, settings.record_count, settings.record_bytes)
+            self._recording = Recording(recorder, place, log)
             self._writer = ThreadPoolExecutor(1, thread_name_prefix="scorehost-recorder")
             what = "failed requests" if self._which == "errors" else "every request"
             log.warning(f"recording {what}, including bodies, in {place}")
@@ -92,7 +96,7 @@ class RequestHistory(Observer):
             left_out = {"body": "", "left_out": exchange.size}
             self.last.append(document | left_out if exchange.size > LARGEST_SHOWN else document)
         if record and self._writer is not None:
-            self._writer.submit(self._write, document)
+            self._writer.submit(self._recording.keep, document)
 
     def _document(
         self, exchange: Exchange, response: Response, detail: dict[str, Any], *, streamed: bool
@@ -119,14 +123,6 @@ class RequestHistory(Observer):
             "replay_of": getattr(exchange.connection, "replay_of", None),
         }
 
-    def _write(self, document: dict[str, Any]) -> None:
-        try:
-            if self._recorder is not None:
-                self._recorder.keep(document)
-        except OSError as error:
-            self._recorder = None
-            self._log.error(f"requests are no longer recorded: {error}")
-
     def find(self, number: int) -> dict[str, Any] | None:
         return next((each for each in self.last if each["number"] == number), None)
 
@@ -135,10 +131,43 @@ class RequestHistory(Observer):
             self._writer.shutdown(wait=True)
 
 
-def script_name(settings: Settings) -> str:
-    """The entry script as a record names it: relative to the app root when it lies in there."""
-    script, root = settings.script, settings.root
-    return str(script.relative_to(root) if script.is_relative_to(root) else script)
+class Recording:
+    """Keeps requests while the disk lets it, and goes on when it lets it again.
+
+    Parameters
+    ----------
+    recorder : writes them.
+    place : its folder.
+    log : receives a line when recording stops, and one when it goes on.
+    """
+
+    def __init__(self, recorder: Recorder, place: Path, log: Log) -> None:
+        self._recorder, self._place, self._log = recorder, place, log
+        self._backoff = Backoff()
+        self._next_attempt = 0.0
+        self._missed = 0
+
+    def keep(self, document: Mapping[str, Any]) -> None:
+        """Keep one request, or count it as missed."""
+        now = time.monotonic()
+        if self._missed and now < self._next_attempt:
+            self._missed += 1
+            return
+        try:
+            self._recorder.keep(document)
+        except OSError as error:
+            if not self._missed:
+                problem = f"requests cannot be recorded in {self._place}: {error.strerror or error}"
+                self._log.error(
+                    f"{problem}. They are answered all the same, and recorded again once that is "
+                    "mended."
+                )
+            self._missed += 1
+            self._next_attempt = now + self._backoff.after_end(now)
+            return
+        if self._missed:
+            self._log.warning(f"requests are recorded again; {self._missed} in between were not")
+            self._missed = 0
 
 
 def _body(exchange: Exchange) -> bytes:

@@ -118,15 +118,15 @@ def silence(module: ModuleType) -> None:
             setattr(module, name, nothing)
 
 
-def answer_as_done(debugpy: ModuleType, port: int) -> None:
+def answer_as_done(debugpy: ModuleType, address: tuple[str, int]) -> None:
     """In debug mode: the script's own calls change nothing, and log a notice."""
 
     def listen(*_: Any, **__: Any) -> tuple[str, int]:
         _log.warning(
-            "the script's call to open a debugger was ignored, because one already listens on port "
-            f"{port} in debug mode"
+            "the script's call to open a debugger was ignored, because in debug mode one already "
+            f"listens on {shown(address)}"
         )
-        return "127.0.0.1", port
+        return address
 
     def wait_for_client(*_: Any, **__: Any) -> None:
         _log.warning(

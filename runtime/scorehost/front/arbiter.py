@@ -61,6 +61,8 @@ class Application(BaseApplication):  # type: ignore[misc] # gunicorn has no type
 
     def load_config(self) -> None:
         """Apply GUNICORN_CMD_ARGS, then the values that they must not override."""
+        # gunicorn sets its own umask for a UNIX socket: 0, so that everybody may connect.
+        self.cfg.set("umask", umask())
         parser = self.cfg.parser()
         given = parser.parse_args(self.cfg.get_cmd_args_from_env())
         for name, value in vars(given).items():
@@ -107,7 +109,18 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
     def __init__(self, app: Application) -> None:
         self._backoff = Backoff(_SECOND_PAUSE)
         self._next_start = 0.0
+        self._files: dict[str, tuple[int, int]] = {}
+        """The files of UNIX sockets as they were made, each with its device and inode."""
         super().__init__(app)
+
+    def start(self) -> None:
+        """Open the sockets."""
+        super().start()
+        self._note_files()
+
+    def _note_files(self) -> None:
+        for name in filter(None, map(_file_name, self.LISTENERS)):
+            self._files[name] = _identity(name)
 
     def serve(self) -> int:
         """Run the server and return its exit status."""
@@ -133,10 +146,10 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
         raise _Halted
 
     def _let_go_of_lost_sockets(self) -> None:
-        """Close UNIX sockets whose file is gone: gunicorn would fail to unlink it."""
+        """Close UNIX sockets whose file is gone: gunicorn would unlink what is there instead."""
         for listener in list(self.LISTENERS):
-            name = listener.sock.getsockname()
-            if isinstance(name, str) and not os.path.lexists(name):
+            name = _file_name(listener)
+            if name and _identity(name) != self._files.get(name):
                 self.LISTENERS.remove(listener)
                 listener.sock.close()
 
@@ -200,6 +213,28 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
         )
 
     handle_ttou = handle_ttin
+
+
+def umask() -> int:
+    """Return this process's umask, which is only told by setting another."""
+    current = os.umask(0o077)
+    os.umask(current)
+    return current
+
+
+def _file_name(listener: Any) -> str:
+    """Return the file of a listening socket; "" when it has none."""
+    name = listener.sock.getsockname()
+    return name if isinstance(name, str) else ""
+
+
+def _identity(name: str) -> tuple[int, int]:
+    """Return what tells a file from another of the same name; zeros when there is none."""
+    try:
+        facts = os.lstat(name)
+    except OSError:
+        return 0, 0
+    return facts.st_dev, facts.st_ino
 
 
 def log_without_threads(settings: Settings, profile: Profile) -> Log:

@@ -74,15 +74,13 @@ def check_tls_files(settings: Settings) -> None:
         raise SettingError("SCOREHOST_TLS_CERTIFICATE", both, accepted) from error
 
 
-def features_of(
-    settings: Settings, profile: Profile, environ: Mapping[str, str], log: Log
-) -> Features:
+def features_of(settings: Settings, profile: Profile, log: Log) -> Features:
     """Return the features that the settings ask for; production does not import any."""
     if not settings.develops:
         return Features()
     from scorehost.dev.features import DevelopmentFeatures
 
-    return DevelopmentFeatures(settings, profile, environ, log)
+    return DevelopmentFeatures(settings, profile, log)
 
 
 class FrontWorker(Worker):  # type: ignore[misc]
@@ -121,7 +119,7 @@ class FrontWorker(Worker):  # type: ignore[misc]
             if not stopped.done():
                 stopped.set_result(status)
 
-        features = features_of(settings, profile, application.environ, log)
+        features = features_of(settings, profile, log)
         front = Front(settings, profile, application.environ, log, loop, stop, features)
         outcome = application.outcome
         listening = Listening(

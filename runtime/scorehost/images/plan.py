@@ -24,7 +24,11 @@ from scorehost.names import nearest
 USUAL_SCRIPTS = ("score.py", "main.py")
 
 DEBUGGER = "debugpy"
-DEBUG_VARIABLES = {"SCOREHOST_DEBUG": "1", "SCOREHOST_RELOAD": "1"}
+DEBUG_VARIABLES = {
+    "SCOREHOST_DEBUG": "1",
+    "SCOREHOST_DEBUG_HOST": "0.0.0.0",  # noqa: S104 - a published port leads to no other address
+    "SCOREHOST_RELOAD": "1",
+}
 
 
 @dataclass(frozen=True)
@@ -207,7 +211,8 @@ def add_debugging(environment: Environment) -> None:
         requirements.append(DEBUGGER)
     environment.source = environment.source or "--debug"
     environment.notes.append(
-        "--debug: the debugger and live reload are enabled in this image; never deploy it"
+        "--debug: the debugger and live reload are enabled in this image, and other machines can "
+        "connect to the debugger where its port is reachable; never deploy it"
     )
 
 

@@ -116,7 +116,7 @@
     setText("death", state.last_death);
     setText("reloading", state.reload ? "Live reload is " + state.reload + "." : "Live reload is off. Start the server with --reload to turn it on.");
     const debug = state.status.debugger;
-    setText("debugger", !debug ? "The debugger is not listening." : `The debugger is listening on port ${debug.port}: ` + (debug.paused ? "paused at a breakpoint." : debug.attached ? "an editor is attached." : "no editor is attached."));
+    setText("debugger", !debug ? "The debugger is not listening." : `The debugger is listening on ${debug.host}, port ${debug.port}: ` + (debug.paused ? "paused at a breakpoint." : debug.attached ? "an editor is attached." : "no editor is attached."));
     drawRequests(state.requests);
     drawWorkers(state.workers);
   }

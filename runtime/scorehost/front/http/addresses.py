@@ -33,7 +33,7 @@ _HOSTS: Final = (
 def addresses(settings: Settings) -> list[str]:
     """Return what to listen on, as gunicorn writes it; the health port comes last."""
     if settings.host.startswith("unix:"):
-        bind, host = [settings.host], "127.0.0.1"
+        bind, host = [f"unix:{_socket_file(settings.host)}"], "127.0.0.1"
     else:
         host = settings.host.strip("[]")
         host = f"[{host}]" if ":" in host else host
@@ -56,7 +56,7 @@ def why_not(settings: Settings, environ: Mapping[str, str], *, shares_port: bool
         return ""
     host = settings.host
     if host.startswith("unix:"):
-        problem = _why_no_file(Path(host.removeprefix("unix:")))
+        problem = _why_no_file(_socket_file(host))
         host, ports = "127.0.0.1", [("HEALTH_PORT", settings.health_port)]
     else:
         problem = ""
@@ -64,6 +64,11 @@ def why_not(settings: Settings, environ: Mapping[str, str], *, shares_port: bool
     for flag, port in ports:
         problem = problem or _why_no_port(host.strip("[]"), port, flag, shares_port)
     return problem
+
+
+def _socket_file(host: str) -> Path:
+    """Return the file of a UNIX socket; gunicorn takes unix://PATH for unix:PATH."""
+    return Path(host.removeprefix("unix:").removeprefix("//"))
 
 
 def _why_no_port(host: str, port: int | None, flag: str, shares_port: bool) -> str:
@@ -106,27 +111,36 @@ def _why_no_file(path: Path) -> str:
         return f"{path.parent}, the folder of the UNIX socket, does not exist. Create it first."
     if not os.access(path.parent, os.W_OK | os.X_OK):
         return f"The UNIX socket {path} cannot be created: this user may not write to its folder."
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(path.stat().st_mode):
-            return f"{path} exists and is not a UNIX socket. Remove it, or use another path."
-        if _somebody_listens(path):
-            return (
-                f"The UNIX socket {path} is in use. Stop the process that listens on it, or use "
-                "another path."
-            )
-    return ""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return ""
+    if stat.S_ISLNK(mode):  # gunicorn would remove the link, not what it leads to
+        return f"{path} is a link to {path.readlink()}. Use the path that it leads to, or another."
+    if not stat.S_ISSOCK(mode):
+        return f"{path} exists and is not a UNIX socket. Remove it, or use another path."
+    return _why_not_replaced(path)
 
 
-def _somebody_listens(path: Path) -> bool:
+def _why_not_replaced(path: Path) -> str:
+    """Say why a UNIX socket that is there may not be replaced; "" when nobody listens on it."""
     with socket.socket(socket.AF_UNIX) as trial:
         trial.setblocking(False)
         try:
             trial.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):  # left by a server that was killed
+            return ""
         except BlockingIOError:  # its backlog is full
-            return True
-        except OSError:  # left behind by a server that was killed
-            return False
-        return True
+            pass
+        except OSError as error:  # of another user, or of another kind: somebody may listen on it
+            return (
+                f"The UNIX socket {path} exists, and whether it is in use cannot be told "
+                f"({error.strerror}). Remove it if it is not, or use another path."
+            )
+    return (
+        f"The UNIX socket {path} is in use. Stop the process that listens on it, or use another "
+        "path."
+    )
 
 
 # -- who has a port -------------------------------------------------------------------------
