@@ -92,17 +92,23 @@ class RunningServer:
 
 @contextlib.contextmanager
 def running(
-    spec: ServerSpec, workload: Workload, log: Path, *, limit: float = 60, grace: float = 10
+    spec: ServerSpec,
+    workload: Workload,
+    log: Path,
+    *,
+    limit: float = 60,
+    grace: float = 10,
+    cores: str = SERVER_CORE,
 ) -> Iterator[RunningServer]:
     """Start a server on a free port, wait for its first right answer, and end it afterwards.
 
-    It runs on core 0; ``limit`` bounds its start in seconds, ``grace`` its end.
+    It runs on ``cores``; ``limit`` bounds its start in seconds, ``grace`` its end.
     """
     port = free_port()
     command = [
         "taskset",
         "-c",
-        SERVER_CORE,
+        cores,
         *(part.replace("{port}", str(port)) for part in spec.command),
     ]
     with log.open("wb") as output:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.servers import CLIENT_CORE, LOOPBACK, Workload
 
@@ -56,6 +57,18 @@ def apply(
 
     With ``unique_ids`` each request has an ``x-request-id`` of its own.
     """
+    return parse(*drive(port, workload, seconds, connections, unique_ids=unique_ids))
+
+
+def drive(
+    port: int,
+    workload: Workload,
+    seconds: int,
+    connections: int,
+    *,
+    unique_ids: bool = False,
+) -> tuple[str, float]:
+    """Keep connections busy whatever is answered; returns what wrk printed, and its time."""
     if shutil.which("wrk") is None:
         raise LoadFailed("wrk is not installed. On Debian: apt-get install wrk")
     environ = {**os.environ, "BENCH_BODY": workload.body.decode()}
@@ -72,15 +85,12 @@ def apply(
     )  # fmt: skip
     if finished.returncode != 0:
         raise LoadFailed(finished.stderr or finished.stdout)
-    return parse(finished.stdout, _children_seconds() - before)
+    return finished.stdout, _children_seconds() - before
 
 
 def parse(output: str, client_seconds: float = 0.0) -> Load:
-    """Read the line that our Lua script prints last."""
-    marked = [line for line in output.splitlines() if line.startswith("BENCH ")]
-    if not marked:
-        raise LoadFailed(f"wrk printed no result:\n{output}")
-    found = json.loads(marked[-1].removeprefix("BENCH "))
+    """Read what a run found in which every answer was right."""
+    found = read(output)
     errors = {name: count for name, count in found["errors"].items() if count}
     if errors:
         raise LoadFailed(f"{found['requests']} answers, and errors: {errors}")
@@ -91,6 +101,15 @@ def parse(output: str, client_seconds: float = 0.0) -> Load:
         p99_ms=found["p99_us"] / 1000,
         client_seconds=client_seconds,
     )
+
+
+def read(output: str) -> dict[str, Any]:
+    """Read the line that our Lua script prints last."""
+    marked = [line for line in output.splitlines() if line.startswith("BENCH ")]
+    if not marked:
+        raise LoadFailed(f"wrk printed no result:\n{output}")
+    found: dict[str, Any] = json.loads(marked[-1].removeprefix("BENCH "))
+    return found
 
 
 def _children_seconds() -> float:

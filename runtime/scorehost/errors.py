@@ -39,7 +39,7 @@ end a process.
     │   ├── NotReady                503 no worker can score yet, or no longer
     │   ├── Overloaded              503 queue full, or waited too long
     │   └── DeadlineExceeded        504 SCORING_TIMEOUT_MS passed
-    └── FrameError                  the two processes disagree: a fault of ours
+    └── FrameError                  something else wrote to the socket of a worker
 """
 
 from __future__ import annotations
@@ -193,10 +193,12 @@ class RequestError(ScorehostError):
     run_failed : the value of ``x-ms-run-function-failed``: whether ``run()`` was called and did
         not come to an end.
     retry_after : seconds after which the client should try again; None when that would not help.
+    is_refusal : the server has no room for the request now; such answers have a bounded pace.
     """
 
     status = 500
     run_failed = False
+    is_refusal = False
     retry_after: float | None = None
 
     def headers(self) -> list[tuple[str, str]]:
@@ -314,6 +316,7 @@ class NotReady(RequestError):
     """
 
     status = 503
+    is_refusal = True
 
     def __init__(
         self, message: str, retry_after: float | None = None, state: Mapping[str, Any] | None = None
@@ -338,6 +341,7 @@ class Overloaded(RequestError):
     """
 
     status = 503
+    is_refusal = True
 
     def __init__(self, message: str, retry_after: float | None = None, **numbers: Any) -> None:
         super().__init__(message)
@@ -360,4 +364,7 @@ class DeadlineExceeded(RequestError):
 
 
 class FrameError(ScorehostError):
-    """Front and worker disagree about a frame: a fault of ours, not of the script."""
+    """What came through a socket is nothing that front and worker send each other.
+
+    Something else wrote it: the script, or a native library in its process.
+    """

@@ -188,7 +188,7 @@ def test_frames_of_an_unknown_number_end_the_worker(own_server):
 
     asked(server, answers.pack_outcome(7, Answer(b"1")))
 
-    assert killed == [""]
+    assert killed == ["garbled"]
     assert server.wait_for_line("answered request number 7, which it is not handling")
 
 

@@ -13,7 +13,9 @@ import pytest
 from scorehost.diagnosis.report import report_exception
 from scorehost.front.workers.deaths import explain_end
 from scorehost.front.workers.handle import WorkerHandle
+from scorehost.front.workers.lifecycle import Start
 from scorehost.front.workers.roster import Member
+from scorehost.profile import Profile
 from scorehost.settings import Settings
 from support.client import Connection
 from support.memory import MemoryServer, MemoryWorker
@@ -36,9 +38,9 @@ def starting(server: MemoryServer, index: int = 1) -> WorkerHandle:
     return handle
 
 
-def fails_to_start(server: MemoryServer, why: str = "no such model") -> None:
-    """The first worker ends because of the script's init()."""
-    handle = starting(connected(server))
+def fails_to_start(server: MemoryServer, why: str = "no such model", index: int = 1) -> None:
+    """A worker ends because of the script's init()."""
+    handle = starting(connected(server), index)
     try:
         raise ValueError(why)
     except ValueError as error:
@@ -85,6 +87,7 @@ def test_whose_request_was_inside_is_told(own_server: Any) -> None:
     assert "The scoring process ended while handling this request." in response.text
     assert server.wait_for_line("ERROR", "worker 1 (pid 0)", "SIGKILL", "r-1")
     assert "SIGKILL" in server.get("/readyz").json()["last_worker_end"]
+    assert "r-1" not in server.get("/readyz").text
 
 
 def test_a_death_is_counted_and_left_where_kubernetes_looks(
@@ -157,7 +160,7 @@ def test_a_script_that_never_started_ends_the_server(own_server: Any) -> None:
     ],
 )
 def test_a_server_may_stay_up(own_server: Any, settings: dict[str, str], said: str) -> None:
-    """Then probes and clients are told what failed, and the log has the whole report."""
+    """Then probes and clients are told what failed, and where the log has the whole report."""
     server = own_server("echo.py", workers=0, settings=settings)
 
     fails_to_start(server)
@@ -167,19 +170,17 @@ def test_a_server_may_stay_up(own_server: Any, settings: dict[str, str], said: s
     assert "ValueError: no such model" in server.log
     probe = server.get("/readyz").json()
     assert probe["state"] == "failed"
-    assert probe["last_failure"]["error"] == "ValueError: no such model"
+    failure = probe["last_failure"]
+    reference = failure["reference"]
+    said = f"Running init() failed with ValueError; see the log, reference {reference}."
+    assert failure == {
+        "stage": "init()", "error": "ValueError", "reference": reference, "message": said,
+    }  # fmt: skip
     response = server.post(body=b"1")
     assert response.status == 503
-    assert "failed to start, in stage 'init()': ValueError: no such model" in response.text
-
-
-@pytest.mark.parametrize("why", ["no such model.", "no such model!", "is there a model?"])
-def test_a_sentence_that_ends_is_given_no_second_full_stop(own_server: Any, why: str) -> None:
-    server = own_server("echo.py", workers=0, settings={"SCOREHOST_ON_INIT_FAILURE": "hold"})
-
-    fails_to_start(server, why)
-
-    assert f"ValueError: {why} See GET /readyz" in server.post(body=b"1").text
+    assert response.message == f"The entry script failed to start. {said}"
+    assert "no such model" not in response.text
+    assert server.lines("scorehost: echo.py did not start", f"(reference {reference})")
 
 
 def test_the_report_is_one_record_of_a_json_log(own_server: Any) -> None:
@@ -190,6 +191,75 @@ def test_the_report_is_one_record_of_a_json_log(own_server: Any) -> None:
 
     (record,) = [each for each in server.records() if "report" in each]
     assert (record["level"], record["report"]["stage"]) == ("ERROR", "init()")
+
+
+@pytest.mark.parametrize("profile", [Profile(), Profile(log_style="azmlinfsrv")])
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_references_lead_into_every_kind_of_log(
+    own_server: Any, tmp_path: Path, form: str, profile: Profile
+) -> None:
+    """And into the termination message; whatever level is logged."""
+    message = tmp_path / "termination-log"
+    settings = {
+        "SCOREHOST_ON_INIT_FAILURE": "hold",
+        "SCOREHOST_LOG_FORMAT": form,
+        "SCOREHOST_TERMINATION_LOG": str(message),
+        "AZUREML_LOG_LEVEL": "CRITICAL",
+    }
+    held = own_server("echo.py", workers=0, settings=settings, profile=profile)
+    fails_to_start(held)
+    reference = held.get("/readyz").json()["last_failure"]["reference"]
+    assert held.lines("did not start", reference)
+    assert reference in message.read_text()
+
+    bereft = own_server("echo.py", settings=settings, profile=profile)
+    dies(bereft, bereft.workers[0])
+    end = bereft.get("/readyz").json()["last_worker_end"]
+    told, _, reference = end.partition("; see the log, reference ")
+    assert told == "The process was killed (SIGKILL)"
+    assert bereft.lines("worker 1 (pid 0): ", f"Reference {reference}")
+    assert reference.rstrip(".") in message.read_text()
+
+
+def test_of_workers_that_fail_alike_the_first_is_told(own_server: Any, tmp_path: Path) -> None:
+    """Its report is the one in the log, and stays the termination message."""
+    message = tmp_path / "termination-log"
+    settings = {
+        "SCOREHOST_ON_INIT_FAILURE": "hold", "SCOREHOST_TERMINATION_LOG": str(message),
+    }  # fmt: skip
+    server = own_server("echo.py", workers=0, settings=settings)
+    fails_to_start(server)
+    first = server.get("/readyz").json()
+    fails_to_start(server, index=2)
+
+    handle = starting(server, 3)
+    handle.returncode = -9
+    server.front.pool.process_ended(handle)
+    handle.close()
+
+    assert server.get("/readyz").json() == first
+    assert first["last_failure"]["reference"] in message.read_text()
+
+
+def test_why_a_process_could_not_be_started_is_for_the_log(
+    own_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = connected(own_server("echo.py"))
+    pool, member = server.front.pool, Member(2, 1)
+    pool.lifecycle.roster.members.append(member)
+
+    def start(handle: WorkerHandle, _role: str) -> None:
+        handle.handed_over()
+        handle.close()
+        raise FileNotFoundError(2, "No such file or directory", "/of/this/machine/python")
+
+    monkeypatch.setattr(pool._processes, "start", start)
+    pool._carry_out([Start(member)])
+
+    end = server.get("/readyz").json()["last_worker_end"]
+    told, _, reference = end.partition("; see the log, reference ")
+    assert told == "A scoring process could not be started"
+    assert server.lines("/of/this/machine/python", f"Reference {reference}")
 
 
 def test_a_start_shows_its_stage(own_server: Any) -> None:

@@ -240,17 +240,23 @@ def test_what_production_answers_too_is_answered_for_any_host(own_server: Any, t
 
 
 @pytest.mark.parametrize("target", ["/readyz", "/startupz", "/", "/score"])
-@pytest.mark.parametrize("setting", ["SCOREHOST_DEBUG", "SCOREHOST_RELOAD"])
+@pytest.mark.parametrize("debug", [True, False])
 def test_the_report_of_a_failed_start_is_for_whom_is_trusted(
-    own_server: Any, target: str, setting: str
+    own_server: Any, target: str, debug: bool
 ):
-    """It has lines of the script; the probe's status is the same for everybody."""
-    off = {"SCOREHOST_DEBUG": "0"}
-    server = serve(own_server, **off | {setting: "1"})
+    """It has lines of the script; the probe's status is the same for everybody.
+
+    Without debug mode nobody is trusted, although ``--reload`` brings the same features.
+    """
+    server = serve(own_server, SCOREHOST_DEBUG=str(int(debug)), SCOREHOST_RELOAD="1")
     frame = Frame("main.py", 1, "init", ((1, "secret = 1"),))
-    report = Report("init()", "ValueError", "no model", [frame], script=str(server.settings.script))
-    lifecycle = server.front.pool.lifecycle
+    report = Report(
+        "init()", "ValueError", "no model", [frame], hint="buy one", reference="0badcafe",
+        script=str(server.settings.script),
+    )  # fmt: skip
+    pool, lifecycle = server.front.pool, server.front.pool.lifecycle
     lifecycle.last_failure = report.to_dict()
+    pool.last_death, pool.last_death_outline = "worker 1 (pid 77): killed", "It was killed."
     server.front.dispatcher.serving.clear()
     lifecycle.ever_ready = False
 
@@ -260,8 +266,17 @@ def test_the_report_of_a_failed_start_is_for_whom_is_trusted(
 
     assert foreign.status == own.status == 503
     assert foreign.header("Retry-After") == own.header("Retry-After") is not None
-    assert "secret" not in foreign.text
-    assert foreign.json()["last_failure"]["error"] == "ValueError: no model"
-    if target.endswith("z"):
-        assert "secret = 1" in own.json()["last_failure"]["report"]
-        assert "SCOREHOST_DEBUG_HOSTS" in foreign.json()["last_failure"]["report"]
+    untold, told = foreign.json(), own.json()
+    for secret in ("secret", "no model", "buy one", "77"):
+        assert secret not in foreign.text
+    assert untold["last_failure"]["error"] == "ValueError"
+    assert untold["last_failure"]["reference"] == told["last_failure"]["reference"] == "0badcafe"
+    assert untold["last_worker_end"] == "It was killed."
+    if not debug:
+        assert told == untold
+        return
+    assert "SCOREHOST_DEBUG_HOSTS" in untold["last_failure"]["report"]
+    assert told["last_failure"]["error"] == "ValueError: no model"
+    assert told["last_failure"]["hint"] == "buy one"
+    assert "secret = 1" in told["last_failure"]["report"]
+    assert told["last_worker_end"] == "worker 1 (pid 77): killed"

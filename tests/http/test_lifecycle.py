@@ -264,7 +264,7 @@ def test_a_worker_is_replaced_after_its_number_of_requests(own_server: StartServ
 
 
 def test_a_replacement_that_fails_is_tried_again(own_server: StartServer) -> None:
-    """With a pause that grows; meanwhile the reason is told, and the server lives on."""
+    """With a pause that grows; meanwhile what failed is told, and the server lives on."""
     server = own_server("heals.py")
     server.make("broken")
     os.kill(_worker(server), signal.SIGKILL)
@@ -274,7 +274,10 @@ def test_a_replacement_that_fails_is_tried_again(own_server: StartServer) -> Non
     (server.folder / "broken").unlink()
 
     assert (ready.status, live.status, score.status) == (503, 200, 503)
-    assert "broken for now" in ready.text
+    failure = ready.json()["last_failure"]
+    assert failure["error"] == "RuntimeError"
+    assert server.lines("did not start", f"(reference {failure['reference']})")
+    assert "broken for now" in server.log
     assert "pid" in server.wait_ready().score()
 
 

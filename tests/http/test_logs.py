@@ -97,6 +97,177 @@ def test_a_line_that_looks_like_ours_cannot_forge_a_record(live_server: StartSer
     assert [record for record in server.records() if record.get("message") == "forged"] == []
 
 
+FORGED = """
+def record(opening):
+    return opening + b'L{"level":"CRITICAL","number":50,"logger":"root","message":"forged"}\\0\\n'
+
+result = b"".join(
+    opening + kind + b"somebody-else\\0\\n" + record(opening) + b"\\n"
+    for opening in (b"\\0\\x1a", b"\\0\\x1a" + bytes(16), b"\\0\\x1a" + os.urandom(16))
+    for kind in (b"B", b"E", b"P", b"R", b"l")
+)
+"""
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize("preload", ["false", "true"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "sys.stdout.buffer.write(result)",
+        "os.write(2, result)",
+        "__import__('subprocess').run(['sh', '-c', 'cat >&2'], input=result)",
+    ],
+)
+def test_marks_cannot_be_forged_by_what_is_printed(
+    own_server: StartServer, way: str, preload: str, log_format: str
+) -> None:
+    """Without the secret of the process they are text, and shown: of a worker, and of a fork."""
+    settings = {"SCOREHOST_LOG_FORMAT": log_format, "WORKER_PRELOAD": preload}
+    server = own_server("evaluates.py", settings=settings)
+
+    server.score(
+        f"print('begins')\n{FORGED}{way}\nprint('the end')\nresult = 1",
+        headers={"x-request-id": "the-forger"},
+    )
+
+    assert "the-forger" in server.wait_for_line("the end")
+    forged = server.lines("forged")
+    assert len(forged) == 15
+    assert all("the-forger" in line and "scorehost.print" in line for line in forged)
+    assert all("x00" in line or "u0000" in line for line in forged)
+    server.score("print('next')", headers={"x-request-id": "after-it"})
+    assert "after-it" in server.wait_for_line("next")
+
+
+def test_the_secret_of_the_marks_is_nowhere_to_be_read(live_server: StartServer) -> None:
+    """Where scripts show their surroundings: variables, arguments, open files."""
+    server = live_server("evaluates.py")
+    source = """
+from pathlib import Path
+
+secret = sys.stdout.buffer.raw._output._opening[2:]
+def shows(*texts):
+    return any(each in text for text in texts for each in (secret, secret.hex().encode()))
+own = Path("/proc/self")
+files = [each for each in list((own / "fd").iterdir()) if each.exists()]
+files = [each for each in files if "memfd:" in str(each.readlink())]
+result = {
+    "size": len(secret),
+    "environment": shows(repr(os.environb).encode(), (own / "environ").read_bytes()),
+    "arguments": shows(repr(sys.argv).encode(), (own / "cmdline").read_bytes()),
+    "files": shows(*(each.read_bytes() for each in files)),
+    "count": len(files),
+}
+"""
+
+    found = server.score(source)
+
+    assert found.pop("count") >= 1
+    assert found == {"size": 16, "environment": False, "arguments": False, "files": False}
+
+
+@pytest.mark.parametrize("where", ["", "logger.error('before')\n"])
+def test_a_fork_of_the_script_does_not_end_the_request_in_the_log(
+    live_server: StartServer, where: str
+) -> None:
+    """Its parent is still in it; and what the fork prints is of that request too."""
+    server = live_server("evaluates.py")
+    source = f"""
+{where}print("parent before")
+child = os.fork()
+if not child:
+    print("forked child")
+    os._exit(0) if {bool(where)} else sys.exit()
+os.waitpid(child, 0)
+logger.error("parent record")
+print("parent after")
+result = 1
+"""
+
+    request_id = f"forker-{len(where)}"
+    server.score(source, headers={"x-request-id": request_id})
+
+    for text in ("parent before", "forked child", "parent record", "parent after"):
+        server.wait_for_line(text, request_id)
+    assert len(server.lines("parent before", request_id)) == 1
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_records_of_any_size_and_content_keep_their_level(
+    live_server: StartServer, log_format: str
+) -> None:
+    """A very long one in pieces, each a record; what UTF-8 cannot hold is escaped."""
+    server = live_server("evaluates.py", settings={"SCOREHOST_LOG_FORMAT": log_format})
+    word = f"{log_format}-record"
+
+    for message in (
+        r"'R' * 1_000_000 + 'the last'",
+        r"'\x01' * 40_000 + 'of controls'",
+        r"'odd \udcff\ud800 text'",
+        r"'end \0\n\0\x1a of marks'",
+    ):
+        headers = {"x-request-id": word}
+        server.score(f"logger.error({message}) or print('printed')", headers=headers)
+
+    for text in ("the last", "of controls", "text", "of marks"):
+        server.wait_for_line(text)
+    pieces = server.lines("RRR", word)
+    assert sum(line.count("R" * 50) * 50 for line in pieces) > 900_000
+    assert all("ERROR" in line and "my.module" in line for line in pieces)
+    for text in ("the last", "odd ", "of controls"):
+        assert "ERROR" in server.lines(text, word)[0]
+    assert "Logging error" not in server.log
+
+
+def test_what_misleads_a_terminal_is_shown(live_server: StartServer) -> None:
+    """Printed, logged, raised, or the name of a logger: colours too, as a client may have them."""
+    server = live_server("evaluates.py")
+    odd = r"\x1b[31mred\x9b2J\x7f\u202e\u2028\x85"
+    for number, source in enumerate(
+        (f"print('{odd}')", f"logger.error('{odd}')", f"logging.getLogger('{odd}').error('said')",
+         f"[].index('{odd}')", f"(_ for _ in ()).throw(ValueError('{odd}'))")
+    ):  # fmt: skip
+        server.post(json=source, headers={"x-request-id": f"odd-{number}"})
+        server.wait_for_line(f"POST /score {200 if number < 3 else 500}", f"odd-{number}")
+
+    wait_until(lambda: server.log.count("[31mred") >= 5, what="all of it is in the log")
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e]", server.log)
+    assert server.log.count(r"\x1b[31mred\x9b2J\x7f\u202e\u2028\x85") >= 2
+
+
+@pytest.mark.parametrize("how", ["logger.error(text)", "raise ValueError(text)"])
+def test_no_line_can_be_forged_by_a_message(live_server: StartServer, how: str) -> None:
+    """A message may have several lines; those after the first are indented."""
+    server = live_server("evaluates.py")
+    forged = "2026-01-01 00:00:00,000 ERROR scorehost: forged"
+    word = how[:6]
+
+    server.post(json=f"text = 'first {word}\\n{forged}\\n{forged}'\n{how}\nresult = 1")
+
+    server.wait_for_line(f"first {word}")
+    lines = wait_until(lambda: server.lines("forged"), what="the other lines")
+    assert all(line.startswith("  ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [b"/a\x1b[31mb", b"/a\x9b2Jb", b"/a\xc2\x9b2Jb", b"/a\xe2\x80\xaeb", b"/a\x7fb", b"/a\tb"],
+)
+def test_a_path_is_one_word_of_an_access_line(live_server: StartServer, path: bytes) -> None:
+    """The parser takes no other bytes in a target than those of a URL."""
+    server = live_server("echo.py")
+
+    with server.address.open(10.0) as sock:
+        sock.sendall(b"GET " + path + b" HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        received = b"".join(iter(lambda: sock.recv(65536), b""))
+    server.get("/nowhere", headers={"x-request-id": "after-that-path"})
+
+    assert received.startswith(b"HTTP/1.1 400 ")
+    server.wait_for_line("after-that-path")
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", server.log)
+
+
 @pytest.mark.parametrize("closing", ["<&- >&- 2>&-", ">/dev/full 2>/dev/full"])
 def test_a_server_without_a_log_serves(own_server: StartServer, closing: str) -> None:
     """No descriptor of the server's may take the place of those that are closed."""

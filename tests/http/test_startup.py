@@ -133,21 +133,22 @@ def held(own_server: StartServer) -> LiveServer:
     return server
 
 
-def test_hold_stays_live_but_not_ready_and_tells_the_reason(held: LiveServer) -> None:
-    held.wait_for_line("the model is upside down")
-
+def test_hold_stays_live_but_not_ready_and_refers_to_the_reason(held: LiveServer) -> None:
     assert held.get("/livez").status == 200
     for target in ("/readyz", "/startupz", "/"):
         response = held.get(target)
         assert response.status == 503
-        assert "the model is upside down" in response.text
+        failure = response.json()["last_failure"]
+        assert (failure["stage"], failure["error"]) == ("init()", "RuntimeError")
+        assert held.lines("init_raises.py did not start", f"(reference {failure['reference']})")
 
 
-def test_hold_refuses_to_score_with_the_reason(held: LiveServer) -> None:
+def test_hold_refuses_to_score_and_refers_to_the_reason(held: LiveServer) -> None:
     response = held.post(json=1)
 
     assert response.status == 503
-    assert "the model is upside down" in response.message
+    assert "Running init() failed with RuntimeError; see the log, reference" in response.message
+    assert "the model is upside down" not in response.text
     assert held.process.poll() is None
 
 

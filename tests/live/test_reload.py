@@ -148,10 +148,10 @@ def test_a_syntax_error_keeps_the_old(own_server: StartServer):
         ready = server.get("/readyz")
         assert ready.status == 200
         failure = ready.json()["last_failure"]
-        assert failure["stage"] == "read"
-        assert "main.py:2" in failure["report"]
+        assert (failure["stage"], failure["error"]) == ("read", "SyntaxError")
         assert server.score() == {"version": 1, "base": 1}
-        server.wait_for_line("scorehost: main.py did not start")
+        server.wait_for_line("main.py did not start", f"(reference {failure['reference']})")
+        server.wait_for_line("main.py:2")
 
         (server.folder / "main.py").write_text(version(3))
         wait_for(server, version=3)

@@ -113,6 +113,7 @@ def normalised(report: str, app: Path) -> str:
         r"\.\.\. \d+ more frames": "... <many> more frames",
         r"[Tt]hread (?:0x\w+ )?\(most recent": "thread (most recent",
         "Current thread": "thread",
+        r" \(reference \w{8}\) (─+)": r" \1" + "─" * 21,  # in a server's log only
     }
     for pattern, name in replacements.items():
         report = re.sub(pattern, name, report)

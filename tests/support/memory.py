@@ -458,6 +458,7 @@ class MemoryServer(Requests):
             MemoryClock(self.loop),
         )
         self.front._background._executor = cast(Any, _Inline())
+        self.front.pool._processes.take_answers = self.front.results.take
         self.workers: list[MemoryWorker] = []
         has_script = script or settings_.script.is_file()
         loaded = self._load() if has_script else None
@@ -513,6 +514,7 @@ class MemoryServer(Requests):
         self.loop.call_later(1.0, self._round)
         self.front.context.untaken.look()
         self.front.context.connections.expire(self.loop.now)
+        self.front.pool.check_frames()
 
     # -- time -----------------------------------------------------------------------------
 

@@ -126,7 +126,8 @@ class TestKilled:
         """The counter stood still, so it was not this container's limit."""
         death = explain_exit(-signal.SIGKILL, oom_before=3, oom_after=3)
 
-        assert death == Death("signal", "The process was killed (SIGKILL).", death.hint)
+        said = "The process was killed (SIGKILL)"
+        assert death == Death("signal", f"{said}.", death.hint, said)
         assert "its out-of-memory counter did not change" in death.hint
 
     def test_nobody_knows(self) -> None:

@@ -529,8 +529,8 @@ def test_fields_of_an_object_may_come_in_the_query(described: Describe) -> None:
     [
         ("no_hints.py", "the parameter data of run() has no type hint."),
         ("raw.py", "an @rawhttp script reads the request itself."),
-        ("hostile_hints.py", "run() could not be described (RuntimeError)."),
-        ("odd_type.py", "run() could not be described (AttributeError)."),
+        ("hostile_hints.py", "describing run() failed with RuntimeError; see the log, reference "),
+        ("odd_type.py", "describing run() failed with AttributeError; see the log, reference "),
     ],
 )
 def test_a_generic_description_says_why(described: Describe, script: str, reason: str) -> None:
@@ -549,13 +549,15 @@ def test_a_generic_description_says_why(described: Describe, script: str, reason
         ("str", "run(data: str) takes text with any content."),
         ("'Absent'", "the type hint 'Absent' of the parameter data of run() cannot be resolved."),
         ("Body", "the type hint Body of the parameter data of run() has no schema."),
+        ("Body()", "the type hint Body of the parameter data of run() has no schema."),
     ],
 )
 def test_hints_that_say_nothing(
     described: Describe, tmp_path: Path, hint: str, reason: str
 ) -> None:
-    script = tmp_path / f"says_nothing_{len(reason)}.py"
-    script.write_text(f"class Body: pass\ndef init(): pass\ndef run(data: {hint}): return data\n")
+    script = tmp_path / f"says_nothing_{len(hint)}.py"
+    body = "class Body:\n    def __repr__(self): return 'secret of the script'\n"
+    script.write_text(f"{body}def init(): pass\ndef run(data: {hint}): return data\n")
 
     assert described(script).reason.startswith(reason)
 
@@ -564,8 +566,9 @@ def test_what_went_wrong_is_for_the_log_alone(described: Describe) -> None:
     description = described("hostile_hints.py")
 
     assert "secret" not in str(description.documents)
+    reference = description.reason.partition("reference ")[2].partition(".")[0]
     assert description.warnings == [
-        "run() could not be described: RuntimeError: secret of the script"
+        f"describing run() failed (reference {reference}): RuntimeError: secret of the script"
     ]
     assert complaints(description.documents) == []
 

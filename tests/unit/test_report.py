@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from scorehost.diagnosis.report import (
     format_exception,
     report_death,
     report_exception,
+    type_name,
     write_termination_message,
 )
 from scorehost.entry_script import load_entry_script, run_init
@@ -468,6 +470,52 @@ class TestTerminationMessage:
 
     def test_odd_text(self, tmp_path: Path) -> None:
         assert write_termination_message("\udc80", tmp_path / "log")
+
+
+class Nameless(type):
+    """The class of classes that don't give their name."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        if name in ("__name__", "__qualname__"):
+            raise RuntimeError("no name")
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "shown"),
+    [
+        ("ValueError", "builtins", "ValueError"),
+        ("Größe", "score", "score.Größe"),
+        ("Odd\n\x1b[31m\u2028", "score", r"score.Odd\n\x1b[31m\u2028"),
+        ("Odd\udcff", "score", r"score.Odd\udcff"),
+        ("Odd", 5, "5.Odd"),
+        ("Odd", ["score"], "['score'].Odd"),
+        ("x" * 10_000, "score", "score." + "x" * 194),
+    ],
+)
+def test_a_class_may_have_any_name(name: str, module: Any, shown: str) -> None:
+    kind = type("Odd", (Exception,), {})
+    kind.__qualname__, kind.__module__ = name, module
+
+    assert type_name(kind()) == shown
+    document = report_exception(
+        kind(), stage="init()", script=Path("score.py"), app_root=Path()
+    ).to_dict()  # fmt: skip
+    assert json.loads(json.dumps(document).encode())["error_type"] == shown
+
+
+def test_a_class_may_have_no_name() -> None:
+    assert type_name(Nameless("Odd", (Exception,), {})()) == "an exception without a name"
+
+
+@pytest.mark.parametrize("limit", [None, TERMINATION_LIMIT])
+def test_a_reference_stays_however_much_is_left_out(limit: int | None) -> None:
+    report = Report("init()", "ValueError", "long " * 5000, hint="long " * 5000)
+    report.reference = "3f2a9c1b"
+
+    text = report.text(ascii_only=True, limit=limit)
+
+    assert text.startswith("+- scorehost: the entry script did not start (reference 3f2a9c1b) ---")
 
 
 def failure(folder: Path, source: str) -> EntryScriptError:

@@ -21,6 +21,7 @@ from scorehost.commands.arguments import CommandLine
 from scorehost.commands.one_worker import OneWorker, Result, StartFailed
 from scorehost.diagnosis.report import Report, report_death
 from scorehost.errors import UsageError
+from scorehost.escaping import harmless
 from scorehost.model_path import MODELS_FOLDER, list_models
 from scorehost.scoring.failure import report_of
 from scorehost.scoring.samples import JSON, sample_request
@@ -296,13 +297,14 @@ class Log:
 
     def script_wrote(self, line: str) -> None:
         self.output.append(line)
+        line = harmless(line)
         print(line if self.quiet else f"  {self._bar} {line}", file=self.stream, flush=True)
 
     def _print(self, state: str, text: str) -> None:
         if not self.quiet:
             width = max(map(len, self.marks.values()))
             mark = f"{self.marks.get(state, ''):{width}}"
-            print(f"{mark} {text}".rstrip(), file=self.stream, flush=True)
+            print(harmless(f"{mark} {text}".rstrip()), file=self.stream, flush=True)
 
 
 def conclusion(settings: Settings, log: Log, report: Report | None) -> str:

@@ -25,12 +25,14 @@ import orjson
 
 from scorehost.diagnosis.cgroup import read_limits
 from scorehost.diagnosis.report import Report
+from scorehost.errors import FrameError
 from scorehost.front.observe.log import PRINT, SCRIPT
 from scorehost.front.scheduling.deadlines import AGAIN, STACKS_TAKE
 from scorehost.front.workers.capacity import plan_workers
 from scorehost.front.workers.deaths import End, explain_end
 from scorehost.front.workers.handle import WorkerHandle
 from scorehost.front.workers.launcher import Launcher
+from scorehost.front.workers.leftovers import STEP, Adopted, adopt_orphans, ending
 from scorehost.front.workers.roster import Member
 from scorehost.front.workers.script_output import ScriptOutput
 from scorehost.settings import Settings
@@ -135,6 +137,7 @@ class OneWorker:
         *, debugger_port: int = 0,
     ) -> None:  # fmt: skip
         self._settings, self._listener = settings, listener
+        adopt_orphans()
         limits = read_limits()
         self._oom_kills = limits.oom_kills
         self._handle = WorkerHandle(Member(1, 1, share=1))
@@ -144,6 +147,7 @@ class OneWorker:
             self._handle, alone=True, debugger_port=debugger_port
         )
         self._has_debugger = bool(debugger_port)
+        self._adopted = Adopted(lambda: () if self.ended else (self._handle.member,))
         lines = _Lines(listener.wrote)
         self._output = ScriptOutput(
             self._handle.output, lines, self._handle.shared, self._handle.last_lines
@@ -188,6 +192,8 @@ class OneWorker:
                 self._listener.stage(handle.stage, frame.read_meta() or {})
                 with contextlib.suppress(OSError):  # its end is noticed when it is heard
                     handle.send_control(GO_ON)
+            elif frame.kind > answers.CHILD_ENDED:
+                self._distrust()
             elif frame.kind == answers.FAILED:
                 raise StartFailed(Report.from_dict(orjson.loads(frame.body)))
             elif frame.kind == answers.READY:
@@ -252,20 +258,32 @@ class OneWorker:
     def _hear(self, result: Result, until: float, most_chunks: int | None) -> bool:
         """Take what comes; returns whether the result is complete."""
         while (frame := self._next(until)) is not None:
-            if frame.kind > answers.STREAM_END or frame.number != self._number:
+            if frame.kind <= answers.CHILD_ENDED and frame.number != self._number:
                 continue  # of another process that has the socket too
             result.began = result.began or time.monotonic()
             if frame.kind == answers.STREAM_BEGIN:
                 self._handle.stage = "encode"
-            if self._take(result, frame):
-                return True
+            try:
+                if self._take(result, frame):
+                    return True
+            except FrameError:
+                self._distrust()
+                return False
             if most_chunks is not None and result.chunks >= most_chunks:
                 return True
         return False
 
     @staticmethod
     def _take(result: Result, frame: AnswerFrame) -> bool:
-        """Take one frame; returns whether it was the last."""
+        """Take one frame; returns whether it was the last.
+
+        Raises
+        ------
+        FrameError
+            The worker's own code does not send this.
+        """
+        if frame.kind > answers.STREAM_END:
+            raise FrameError("sent what is no answer")
         if frame.kind == answers.STREAM_CHUNK:
             result.chunks += 1
             result.size += len(frame.body)
@@ -287,10 +305,10 @@ class OneWorker:
             result.run_ns = frame.run_ns
         if frame.kind == answers.STREAM_BEGIN:
             result.chunks = 0
-            result.content_type = frame.read_meta()[0]
+            result.content_type = answers.unpack_own(frame)[0]
             return False
         if frame.flags & answers.OWN_RESPONSE:
-            result.content_type = frame.read_meta()[0]
+            result.content_type = answers.unpack_own(frame)[0]
         result.body, result.size = bytes(frame.body), len(frame.body)
         return True
 
@@ -355,6 +373,11 @@ class OneWorker:
 
     # -- ending -------------------------------------------------------------------------------
 
+    def _distrust(self) -> None:
+        """Kill the process: something else wrote to the socket on which it answers."""
+        self._handle.distrust()
+        self._kill("garbled")
+
     def _kill(self, reason: str) -> None:
         self._handle.kill(reason)
         while not self.ended:
@@ -377,6 +400,9 @@ class OneWorker:
                 self._wait(until)
             if not self.ended:
                 self._kill("stopped")
+        self._adopted.ended(self._handle.member)
+        for _ in ending(self._adopted.find, self._listener.wrote, time.monotonic):
+            time.sleep(STEP)
         os.close(self._pid_file)
         self._selector.close()
         self._handle.close()

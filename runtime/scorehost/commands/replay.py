@@ -32,6 +32,7 @@ from scorehost.dev.recording import (
 )
 from scorehost.dev.script_debuggers import port_taken
 from scorehost.errors import MissingExtra, UsageError
+from scorehost.escaping import harmless
 from scorehost.front.observe.log import as_word
 from scorehost.settings import Settings
 from scorehost.sources import resolve
@@ -79,7 +80,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
             results.append(result)
             failed |= result["verdict"] in WORSE
             if not parsed.own.json:
-                print("\n".join(lines_of(result)), flush=True)
+                print(harmless("\n".join(lines_of(result))), flush=True)
     except StartFailed as error:
         told(str(error))
         failed = True
@@ -92,7 +93,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def told(text: str) -> None:
     """Say something that is no result."""
-    print(text, file=sys.stderr, flush=True)
+    print(harmless(text), file=sys.stderr, flush=True)
 
 
 def wanted(settings: Settings, what: Sequence[str], *, every: bool) -> Iterator[Path]:
@@ -401,7 +402,8 @@ def lines_of(result: Mapping[str, Any]) -> list[str]:
     ]
     error = result["error"]
     if error and result["verdict"] != "same":
-        lines.append(f"         {error['type']}: {error['message']}")
+        message = error["message"].replace("\n", "\n           ")  # no line of its own
+        lines.append(f"         {error['type']}: {message}")
         lines += [
             f"           {frame['file']}:{frame['line']}  {frame['code']}"
             for frame in error["frames"]

@@ -23,6 +23,7 @@ from scorehost.describing.openapi import BINARY, JSON, NAMES, TEXT, Service, doc
 from scorehost.describing.schema import REF, Definitions, Schema, any_of, plain
 from scorehost.describing.type_hints import HintReader
 from scorehost.entry_script import EntryScript
+from scorehost.references import new_reference, see_log
 from scorehost.settings import Settings
 
 _FILES = {
@@ -64,9 +65,12 @@ def describe(script: EntryScript, settings: Settings) -> Description:
         documents = _documents(service)
     except Exception as error:  # the user's types run code of theirs when asked for a schema
         # What went wrong is for the log; the documents are for everybody.
-        problem = f"{type(error).__name__}: {error}".removesuffix(": ")
-        warnings.append(f"run() could not be described: {problem}")
-        reason = f"run() could not be described ({type(error).__name__}). {_REMEDY}"
+        from scorehost.diagnosis.report import message_of, type_name  # rarely needed
+
+        name, reference = type_name(error), new_reference()
+        problem = f"{name}: {message_of(error)}".removesuffix(": ")
+        warnings.append(f"describing run() failed (reference {reference}): {problem}")
+        reason = f"{see_log(f'describing run() failed with {name}', reference)} {_REMEDY}"
         service = replace(generic, reason=reason)
         documents = _documents(service)
     declared_ones = script.style == "typed" and not service.reason

@@ -56,6 +56,7 @@ _SEQUENCES = (
     collections.abc.Set,
 )
 _QUALIFIERS = frozenset({"Required", "NotRequired", "ReadOnly", "Final", "ClassVar"})
+_OF_TYPING = frozenset({"typing", "typing_extensions", "types", "collections.abc"})
 _FOREIGN: dict[tuple[str, str], Schema] = {
     ("decimal", "Decimal"): {"type": "number"},
     ("pandas", "DataFrame"): {"type": "array", "items": {"type": "object"}},
@@ -167,7 +168,12 @@ class HintReader:
         return self._not_known(found)
 
     def _not_known(self, found: Any) -> Schema:
-        self.unknown.append(getattr(found, "__qualname__", None) or str(found))
+        name = getattr(found, "__qualname__", None)
+        if name is None:  # a hint may be any object, whose own text is not for everybody
+            kind = type(found)
+            of_typing = kind is str or kind.__module__ in _OF_TYPING
+            name = str(found) if of_typing else kind.__qualname__
+        self.unknown.append(name)
         return {}
 
     def _maker(self, found: Any) -> Maker | None:

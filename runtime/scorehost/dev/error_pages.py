@@ -14,7 +14,7 @@ import orjson
 
 from scorehost.dev.request_history import RequestHistory
 from scorehost.dev.trusted_hosts import TrustedHosts
-from scorehost.errors import RequestError, WorkerLost
+from scorehost.errors import NotReady, RequestError, WorkerLost
 from scorehost.front.http.error_responses import ErrorResponses, client_message, failure_response
 from scorehost.front.http.exchange import Exchange
 from scorehost.front.http.responses import JSON, Response
@@ -52,6 +52,7 @@ class DebugErrors(ErrorResponses):
     Attributes
     ----------
     last_death : returns why the last scoring process ended.
+    add_details : adds to the state of a server that is not ready what whoever asks may know of it.
     """
 
     def __init__(self, script: str, history: RequestHistory, hosts: TrustedHosts) -> None:
@@ -59,6 +60,7 @@ class DebugErrors(ErrorResponses):
         self._history = history
         self._hosts = hosts
         self.last_death: Callable[[], str] = str
+        self.add_details: Callable[[Exchange, dict[str, Any]], None] = lambda *_: None
 
     def of_failure(self, exchange: Exchange, failure: Failure) -> Response:
         """Return everything that the worker told of the failure."""
@@ -67,7 +69,12 @@ class DebugErrors(ErrorResponses):
         return failure_response(failure, body, content_type)
 
     def of_error(self, exchange: Exchange, error: RequestError) -> Response:
-        """Add details to a deadline and a death; other errors are complete as they are."""
+        """Add details to a deadline, a death and a failed start; other errors are complete."""
+        if isinstance(error, NotReady):
+            document = error.document()
+            self.add_details(exchange, document)
+            body = orjson.dumps(document, default=str)
+            return Response(error.status, body, JSON, error.headers())
         if not error.run_failed:
             return super().of_error(exchange, error)
         lost = isinstance(error, WorkerLost)

@@ -60,6 +60,7 @@ class DevelopmentFeatures(Features):
         self._parts = parts
         self._reload.connect(parts)
         self._errors.last_death = lambda: parts.pool.last_death
+        self._errors.add_details = self._add_details
         self._port = DebugPort(self._settings, self._log, parts, self._spawn)
         return list(self._routes())
 
@@ -116,11 +117,11 @@ class DevelopmentFeatures(Features):
 
     def _routes(self) -> Iterator[Route]:
         settings, status = self._settings, self._parts.status
-        if settings.debug or settings.reload:
-            yield _probe("/readyz", self._with_report(lambda: status.is_ready), "readyz")
-            yield _probe("/startupz", self._with_report(lambda: status.was_ever_ready), "startupz")
         if not settings.debug:
             return
+        yield _probe("/", self._root, "root")
+        yield _probe("/readyz", self._with_details(lambda: status.is_ready), "readyz")
+        yield _probe("/startupz", self._with_details(lambda: status.was_ever_ready), "startupz")
         any_method: frozenset[bytes] = frozenset()  # Flask refuses those that a page does not take
         page = self._from_here(self._parts.pages.serve)
         reload = self._from_here(self._reload.reload_by_hand)
@@ -135,15 +136,31 @@ class DevelopmentFeatures(Features):
         doing = self.doing()
         self._parts.endpoints.json(exchange, 200, document | ({"doing": doing} if doing else {}))
 
-    def _with_report(self, passes: Callable[[], bool]) -> Handler:
-        """A probe that also tells the report of a failed start, which has lines of the script."""
+    def _root(self, exchange: Exchange) -> None:
+        status = self._parts.status
+        if status.was_ever_ready:
+            self._parts.endpoints.root(exchange)
+        else:
+            self._with_details(lambda: False)(exchange)
+
+    def _add_details(self, exchange: Exchange, document: dict[str, Any]) -> None:
+        """Add to the state what has failed, and why the last process ended, in full."""
+        pool, problem = self._parts.pool, self._hosts.problem(exchange)
+        told, failure = document.get("last_failure"), pool.lifecycle.last_failure
+        if told and problem:
+            document["last_failure"] = told | {"report": problem}
+        elif told and failure and failure.get("reference") == told["reference"]:
+            document["last_failure"] = told | self._reload.details(failure)
+        if "last_worker_end" in document and not problem:
+            document["last_worker_end"] = pool.last_death
+
+    def _with_details(self, passes: Callable[[], bool]) -> Handler:
+        """A probe that tells everything to whom is trusted."""
 
         def handle(exchange: Exchange) -> None:
             status, answer = self._parts.status, self._parts.endpoints.json
             document = status.document()
-            if "last_failure" in document:
-                report = self._hosts.problem(exchange) or self._reload.report()
-                document["last_failure"]["report"] = report
+            self._add_details(exchange, document)
             if passes():
                 answer(exchange, 200, document)
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,11 +67,15 @@ class LiveReload(Observer):
     def report(self) -> str:
         """The report of the last failed start or reload, framed; "" when that did not fail."""
         failure = self._parts.pool.lifecycle.last_failure
-        if failure is None:
-            return ""
+        return "" if failure is None else self.details(failure)["report"]
+
+    @staticmethod
+    def details(failure: Mapping[str, Any]) -> dict[str, str]:
+        """What failed, in full: the error, a hint and the framed report."""
         from scorehost.diagnosis.report import Report
 
-        return Report.from_dict(failure).text()
+        report = Report.from_dict(failure)
+        return {"error": report.error, "hint": report.hint, "report": report.text()}
 
     def start(self) -> None:
         if not self._settings.reload:

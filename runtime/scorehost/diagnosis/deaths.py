@@ -20,8 +20,9 @@ EXIT: Final = "exit"
 DEADLINE: Final = "deadline"
 START_TIMEOUT: Final = "start-timeout"
 STOPPED: Final = "stopped"
+GARBLED: Final = "garbled"
 
-REASONS: Final = (SIGNAL, OOM, EXIT, DEADLINE, START_TIMEOUT, STOPPED)
+REASONS: Final = (SIGNAL, OOM, EXIT, DEADLINE, START_TIMEOUT, STOPPED, GARBLED)
 """All reasons: a metric's label must have few values."""
 
 NEARLY_ALL: Final = 0.9
@@ -37,11 +38,13 @@ class Death:
     reason : one of :data:`REASONS`.
     text : what happened, for the log and the report.
     hint : what is probably wrong and what to do; "" when there is nothing to say.
+    outline : what anybody may be told: neither the request nor code of the script.
     """
 
     reason: str
     text: str
     hint: str = ""
+    outline: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,19 +96,21 @@ def explain_exit(
     if killed_for == START_TIMEOUT:
         return explain_start_timeout(start_limit, stacks=stacks)
     if killed_for in REASONS:
-        text = f"{_OUR_DOING[killed_for]}{f' (request {request_id})' if request_id else ''}."
-        return Death(killed_for, text, _DEADLINE_HINT if killed_for == DEADLINE else "")
+        outline = _OUR_DOING[killed_for]
+        text = f"{outline}{f' (request {request_id})' if request_id else ''}."
+        return Death(killed_for, text, _OUR_HINTS.get(killed_for, ""), outline)
     number = _signal_of(returncode)
     if number is None:
         return _exited(returncode, inside)
     if number == signal.SIGKILL and (evidence.oom_counted or evidence.nearly_full):
         return _out_of_memory(evidence, inside)
     if number == signal.SIGKILL:
-        return Death(SIGNAL, f"The process was killed (SIGKILL){inside}.", _killed_hint(evidence))
+        outline = "The process was killed (SIGKILL)"
+        return Death(SIGNAL, f"{outline}{inside}.", _killed_hint(evidence), outline)
     meaning = f" ({_MEANINGS[number]})" if number in _MEANINGS else ""
-    text = f"The process was killed by {signal_name(number)}{meaning}{inside}."
-    text += _last_stack(stacks)
-    return Death(SIGNAL, text, _SIGNAL_HINTS.get(number, _OTHER_SIGNAL))
+    outline = f"The process was killed by {signal_name(number)}{meaning}"
+    text = f"{outline}{inside}.{_last_stack(stacks)}"
+    return Death(SIGNAL, text, _SIGNAL_HINTS.get(number, _OTHER_SIGNAL), outline)
 
 
 def explain_start_timeout(limit: float, stage: str = "", stacks: str = "") -> Death:
@@ -118,8 +123,9 @@ def explain_start_timeout(limit: float, stage: str = "", stacks: str = "") -> De
     stacks : where its threads were.
     """
     during = f" during {stage}" if stage else ""
-    text = f"The script was not ready after {limit:g} s (WORKER_TIMEOUT){during}."
-    return Death(START_TIMEOUT, text + _last_stack(stacks, "It was"), _slow_hint(stacks))
+    outline = f"The script was not ready after {limit:g} s (WORKER_TIMEOUT)"
+    text = f"{outline}{during}.{_last_stack(stacks, 'It was')}"
+    return Death(START_TIMEOUT, text, _slow_hint(stacks), outline)
 
 
 def signal_name(number: int) -> str:
@@ -140,14 +146,14 @@ def _signal_of(returncode: int) -> int | None:
 
 
 def _exited(status: int, inside: str) -> Death:
-    text = f"The process ended by itself with status {status}{inside}."
+    outline = f"The process ended by itself with status {status}"
     hint = "Something called os._exit(0) or ended the main thread. A script must do neither."
     if status != 0:
         hint = (
             "Something ended the process without raising an exception: os._exit(), or a native "
             "library that aborted. The last output may say why."
         )
-    return Death(EXIT, text, hint)
+    return Death(EXIT, f"{outline}{inside}.", hint, outline)
 
 
 def _out_of_memory(evidence: _Evidence, inside: str) -> Death:
@@ -158,12 +164,16 @@ def _out_of_memory(evidence: _Evidence, inside: str) -> Death:
         before = evidence.oom_before
         change = "is now" if before is None else f"rose from {before} to"
         counted = f" The container's counter of such kills {change} {evidence.oom_after}."
+    outline = (
+        "Out of memory: the kernel killed the process, because the container's memory"
+        f"{limit} was used up"
+    )
     return Death(
         OOM,
-        f"Out of memory: the kernel killed the process, because the container's memory{limit} was "
-        f"used up{inside}.{peak}{counted}",
+        f"{outline}{inside}.{peak}{counted}",
         "Give the container more memory, serve with fewer workers (WORKER_COUNT), share one model "
         "between them (WORKER_PRELOAD=true), or load the model in a smaller form.",
+        outline,
     )
 
 
@@ -214,12 +224,17 @@ _OUR_DOING: Final = {
     DEADLINE: "The process was killed because run() exceeded SCORING_TIMEOUT_MS and could not be "
     "interrupted",
     STOPPED: "The process was told to stop",
+    GARBLED: "The process was killed because something other than the server's own code wrote to "
+    "the socket on which it answers",
 }
-_DEADLINE_HINT: Final = (
-    "Native code that does not return to Python cannot be interrupted, and neither can code with a "
-    "bare except: that swallows the interruption. Make run() do less work per request, or raise "
-    "SCORING_TIMEOUT_MS."
-)
+_OUR_HINTS: Final = {
+    DEADLINE: "Native code that does not return to Python cannot be interrupted, and neither can "
+    "code with a bare except: that swallows the interruption. Make run() do less work per request, "
+    "or raise SCORING_TIMEOUT_MS.",
+    GARBLED: "The script, or a native library that it uses, writes to a file descriptor which is "
+    "not its own; often it is one that it has closed before, whose number was used again. The log "
+    "has the first bytes.",
+}
 _MEANINGS: Final[dict[int, str]] = {
     signal.SIGSEGV: "segmentation fault",
     signal.SIGABRT: "aborted",

@@ -12,11 +12,12 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scorehost.escaping import harmless
+
 WIDTH = 100
 
 _LABEL_WIDTH = 8
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass
@@ -78,11 +79,6 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def harmless(text: str) -> str:
-    """Drop colours and escape control characters: a log is no place for either."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", _COLOUR.sub("", text))
-
-
 def wrapped(text: str, width: int) -> list[str]:
     """Wrap prose; keep lines that are indented by four spaces or a tab as they are."""
     lines: list[str] = []
@@ -121,7 +117,7 @@ class _Part:
 
 
 def _lines(text: str, prose: bool) -> list[str]:
-    lines = [harmless(line.rstrip()) for line in text.splitlines()]
+    lines = [harmless(_COLOUR.sub("", line.rstrip())) for line in text.splitlines()]
     return wrapped("\n".join(lines), WIDTH - 2 - _LABEL_WIDTH) if prose else lines
 
 

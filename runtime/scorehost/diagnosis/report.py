@@ -19,6 +19,7 @@ from scorehost.diagnosis import layout
 from scorehost.diagnosis.case import Case, behind, own_error
 from scorehost.diagnosis.frames import Frame, beneath, format_frames, our_fault, user_frames
 from scorehost.diagnosis.stacks import frames_of_stacks, without_our_frames
+from scorehost.escaping import harmless
 
 TERMINATION_LIMIT = 4096
 """Bytes of a termination message that Kubernetes keeps."""
@@ -31,6 +32,7 @@ SCORING_STAGES = frozenset({"decode", "validate", "run", "encode"})
 """Stages of a request; all others belong to the start."""
 
 _LONGEST_MESSAGE = 2000
+_LONGEST_NAME = 200
 _MOST_CAUSES = 3
 _MOST_MEMBERS = 12
 _MOST_OUTPUT = 20
@@ -75,6 +77,7 @@ class Report:
     output : what the script wrote last, when the process died.
     beneath : where an installed package raised, below the user's last frame.
     causes : the errors that led to this one, the nearest first.
+    reference : what the server's answers name instead of all this; "" where there are none.
     """
 
     stage: str
@@ -88,6 +91,7 @@ class Report:
     output: str = ""
     beneath: str = ""
     causes: list[Cause] = field(default_factory=list)
+    reference: str = ""
 
     @property
     def error(self) -> str:
@@ -107,6 +111,8 @@ class Report:
         name = Path(self.script).name or "the entry script"
         done = "answer" if self.stage in SCORING_STAGES else "start"
         heading = f"scorehost: {name} did not {done}"
+        if self.reference:  # in the first line, which stays however much is left out
+            heading += f" (reference {self.reference})"
         return layout.framed(heading, self._sections(), ascii_only=ascii_only, limit=limit)
 
     def termination_message(self) -> str:
@@ -240,7 +246,7 @@ def write_termination_message(text: str, path: Path | None) -> bool:
     try:
         if path is None and not target.exists():
             return False
-        text = layout.cut_middle(layout.encodable(text), TERMINATION_LIMIT)
+        text = layout.cut_middle(harmless(text), TERMINATION_LIMIT)
         target.write_bytes(text.encode())
     except Exception:
         return False
@@ -248,11 +254,18 @@ def write_termination_message(text: str, path: Path | None) -> bool:
 
 
 def type_name(error: BaseException) -> str:
-    """Name an exception's class as Python's own tracebacks do."""
+    """Name an exception's class as Python's own tracebacks do, in one line of bounded length.
+
+    A class may have any name: what cannot be printed is escaped.
+    """
     kind = type(error)
-    if kind.__module__ in {"builtins", "__main__", errors.__name__}:
-        return kind.__qualname__
-    return f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        module, name = str(kind.__module__), str(kind.__qualname__)
+    except Exception:  # a metaclass of the user's
+        return "an exception without a name"
+    if module not in {"builtins", "__main__", errors.__name__}:
+        name = f"{module}.{name}"
+    return repr(name)[1:-1][:_LONGEST_NAME]
 
 
 def message_of(error: BaseException) -> str:

@@ -13,6 +13,7 @@ import mmap
 import os
 import signal
 import time
+from functools import partial
 from typing import Any, Final
 
 import gunicorn.arbiter
@@ -26,6 +27,7 @@ from scorehost.front.http.addresses import addresses
 from scorehost.front.observe.log import Log, LogBridge
 from scorehost.front.observe.writer import LogWriter
 from scorehost.front.supervision import NEVER_READY
+from scorehost.front.workers.leftovers import STEP, adopt_orphans, ending, marked_orphans
 from scorehost.profile import Profile
 from scorehost.settings import Settings
 
@@ -109,6 +111,8 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
     def __init__(self, app: Application) -> None:
         self._backoff = Backoff(_SECOND_PAUSE)
         self._next_start = 0.0
+        self._ended: list[int] = []
+        """Fronts that have ended, and may have left processes of scripts."""
         self._files: dict[str, tuple[int, int]] = {}
         """The files of UNIX sockets as they were made, each with its device and inode."""
         super().__init__(app)
@@ -124,6 +128,7 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
 
     def serve(self) -> int:
         """Run the server and return its exit status."""
+        adopt_orphans()  # of a front that is killed
         try:
             self.run()
         except _Halted:
@@ -138,6 +143,7 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
         self.app.outcome[2] = not self.systemd  # systemd keeps its own copies open
         self._let_go_of_lost_sockets()
         self.stop()
+        self._end_leftovers()
         if self.pidfile is not None:
             self.pidfile.unlink()
         self.exit_status = exit_status or self.app.outcome[0]
@@ -177,6 +183,7 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
                 front = self.WORKERS.pop(pid, None)
                 if front is not None:
                     front.tmp.close()
+                    self._ended.append(pid)
                     self._front_ended(pid, os.waitstatus_to_exitcode(status))
 
     def _front_ended(self, pid: int, code: int) -> None:
@@ -196,8 +203,17 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
 
     def spawn_workers(self) -> None:
         """Start the front, but not during the pause after one that keeps ending."""
+        self._end_leftovers()
         if time.monotonic() >= self._next_start:
             super().spawn_workers()
+
+    def _end_leftovers(self) -> None:
+        """End the processes of scripts that a front has not ended, as it was killed."""
+        while self._ended:
+            find = partial(marked_orphans, self._ended[0])
+            for _ in ending(find, self.log.warning, time.monotonic):
+                time.sleep(STEP)
+            del self._ended[0]
 
     def handle_hup(self) -> None:
         """Reload the scoring workers; front and sockets stay."""

@@ -26,6 +26,7 @@ from scorehost.front.http.head_cache import HeadCache
 from scorehost.front.http.ids import id_maker
 from scorehost.front.http.responses import Renderer
 from scorehost.front.http.routes import SCORE_METHODS, Route, Routes
+from scorehost.front.http.turns import Turns
 from scorehost.front.observe.access_log import AccessLog
 from scorehost.front.observe.log import Log
 from scorehost.front.observe.metrics import Metrics
@@ -95,7 +96,13 @@ class Front:
         self.metrics = metrics = Metrics()
         observers = Observers(self._observers(settings, metrics, log), log)
         self.replies = Replies(
-            self._renderer, features.error_responses(), budget, self._untaken, observers, clock
+            self._renderer,
+            features.error_responses(),
+            budget,
+            self._untaken,
+            observers,
+            clock,
+            lambda exchange: self.dispatcher.admit(exchange),
         )
         log.before_event = self.replies.observe
         deadlines = Deadlines(settings, log, clock.later)
@@ -151,6 +158,7 @@ class Front:
             now=clock.now,
             soon=clock.soon,
             later=clock.later,
+            turns=Turns(clock.soon),
             make_id=id_maker(),
             routes=routes,
             budget=budget,
@@ -211,6 +219,7 @@ class Front:
             self.pool.kill_all()
         self.pool.stop()
         self.dispatcher.refuse_all(self._status.refusal("The server is stopping."))
+        self.replies.refuse_all()
 
     def close(self) -> None:
         """Let go of what outlives the loop."""
@@ -226,6 +235,7 @@ class Front:
         self._untaken.look()
         self.connections.expire(self._clock.now())
         self.pool.check_memory()
+        self.pool.check_frames()
 
     def _look_at_memory(self) -> None:
         self._clock.later(INTERVAL, self._look_at_memory)

@@ -5,6 +5,7 @@ Nothing else writes a response to a connection, sets an exchange's status or end
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -15,6 +16,7 @@ from scorehost.front.http.error_responses import ErrorResponses
 from scorehost.front.http.exchange import DONE, Exchange
 from scorehost.front.http.responses import JSON, Renderer, Response, sent_bytes
 from scorehost.front.observe.observers import Observers
+from scorehost.front.refusals import Refusals
 from scorehost.wire.answers import LARGE
 from scorehost.wire.messages import Failure
 
@@ -28,6 +30,7 @@ class Replies:
     """Answers exchanges; at the end of each, ``budget`` gets the bytes of its body back.
 
     ``untaken`` counts what clients have not taken; it may have no room for a large answer.
+    ``admit`` takes in a request that was about to be refused, if there is room now.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class Replies:
         untaken: UntakenAnswers,
         observers: Observers,
         clock: Clock,
+        admit: Callable[[Exchange], bool],
     ) -> None:
         self._renderer = renderer
         self._errors = errors
@@ -49,6 +53,7 @@ class Replies:
         self._now = clock.now
         self._later = clock.later
         self._finished: list[Exchange] = []
+        self._refusals = Refusals(clock, self._answer_error, admit)
 
     # -- whole responses ----------------------------------------------------------------------
 
@@ -81,12 +86,24 @@ class Replies:
         connection.write_large(memoryview(response.body), partial(self.finish, exchange))
 
     def fail(self, exchange: Exchange, error: RequestError) -> None:
-        """Answer with an error; a response that has begun can only be cut off."""
+        """Answer with an error, a refusal when it is its turn.
+
+        A response that has begun can only be cut off.
+        """
         if exchange.state == DONE:
             return
         if exchange.streaming:
             self.cut(exchange)
-            return
+        elif error.is_refusal:
+            self._refusals.refuse(exchange, error)
+        else:
+            self._answer_error(exchange, error)
+
+    def refuse_all(self) -> None:
+        """Send every refusal that waits for its turn: the server is stopping."""
+        self._refusals.refuse_all()
+
+    def _answer_error(self, exchange: Exchange, error: RequestError) -> None:
         exchange.reason = type(error).__name__
         self.reply(exchange, self._errors.of_error(exchange, error))
 

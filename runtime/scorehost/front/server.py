@@ -22,6 +22,7 @@ from scorehost.front.http.listening import Listening
 from scorehost.front.observe.log import Log, LogBridge
 from scorehost.front.observe.writer import LogWriter
 from scorehost.front.shutdown import Shutdown
+from scorehost.front.workers.leftovers import adopt_orphans
 from scorehost.profile import Profile
 from scorehost.settings import Settings
 
@@ -103,6 +104,7 @@ class FrontWorker(Worker):  # type: ignore[misc]
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
+        adopt_orphans()
         application: Application = self.app
         settings, profile = application.settings, application.profile
         writer = LogWriter(2)
@@ -145,6 +147,7 @@ class FrontWorker(Worker):  # type: ignore[misc]
         log.info("listening on " + ", ".join(listening.names()))
         status = await stopped
         await shutdown.close(status)
+        await front.pool.leftovers_ended()
         front.close()
         if front.supervision.final_report is not None:
             front.supervision.log_report(front.supervision.final_report)

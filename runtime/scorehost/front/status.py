@@ -15,6 +15,7 @@ from scorehost.front.scheduling.dispatcher import Dispatcher
 from scorehost.front.workers.pool import Pool
 from scorehost.front.workers.roster import STARTING as IS_STARTING
 from scorehost.model_store import MODELS_FOLDER, model_names, versions
+from scorehost.references import see_log
 from scorehost.settings import Settings
 
 STARTING: Final = "starting"
@@ -35,7 +36,11 @@ class Details(Protocol):
 
 
 class Status:
-    """The server's state in words and numbers."""
+    """The server's state in words and numbers, as anybody may know it.
+
+    What the script's exceptions say, its code, its output, processes and requests are for the log.
+    A reference leads there.
+    """
 
     def __init__(self, pool: Pool, dispatcher: Dispatcher, phase: Phase, details: Details) -> None:
         self._pool = pool
@@ -85,8 +90,8 @@ class Status:
             document["doing"] = doing
         if life.reloading:
             document["reloading"] = True
-        if pool.last_death:
-            document["last_worker_end"] = pool.last_death
+        if pool.last_death_outline:
+            document["last_worker_end"] = pool.last_death_outline
         if life.last_failure is not None:
             document["last_failure"] = self.failure()
         self._details.add_to_state(document)
@@ -114,13 +119,16 @@ class Status:
         return math.ceil(max(RETRY_STARTING, self._pause()))
 
     def failure(self) -> dict[str, Any]:
-        """Summarise the last failed start; the log has the whole report."""
+        """Tell the last failed start by its stage and the error's class."""
         report = self._life.last_failure or {}
-        return {
-            "stage": report.get("stage", ""),
-            "error": f"{report.get('error_type', '')}: {report.get('message', '')}".lstrip(": "),
-            "hint": report.get("hint", ""),
-        }
+        stage, error = report.get("stage", ""), report.get("error_type", "")
+        reference = report.get("reference", "")
+        doing = _STAGES.get(stage, stage)
+        what = f"The scoring process ended while {doing}"
+        if error:
+            what = f"{doing[:1].upper()}{doing[1:]} failed with {error}"
+        message = see_log(what, reference)
+        return {"stage": stage, "error": error, "reference": reference, "message": message}
 
     def refusal(self, message: str = "") -> NotReady:
         """Return the error for a request that can't be scored now; the message says why."""
@@ -129,13 +137,7 @@ class Status:
     def not_ready(self) -> str:
         """Tell a client why its request can't be scored now."""
         if self.state == FAILED:
-            failure = self.failure()
-            error = failure["error"]
-            return (
-                f"The entry script failed to start, in stage {failure['stage']!r}: "
-                f"{error}{'' if error.endswith(('.', '!', '?')) else '.'} "
-                "See GET /readyz and the log for details."
-            )
+            return f"The entry script failed to start. {self.failure()['message']}"
         doing = self.doing()
         tail = f": {doing}" if doing else ""
         return f"No worker can score yet; the server is {self.state}{tail}. Try again later."
@@ -146,8 +148,12 @@ _STAGES: Final = {
     "read": "reading the entry script",
     "import": "importing the entry script",
     "signature": "checking init() and run()",
+    "model path": "looking for a model",
     "init()": "running init()",
     "describe": "describing the service",
+    **dict.fromkeys(
+        ("warm-up", "decode", "validate", "run", "encode"), "scoring the script's own sample"
+    ),
 }
 
 

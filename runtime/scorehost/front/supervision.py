@@ -11,7 +11,7 @@ from scorehost.front.observe.log import Log
 from scorehost.front.observe.observers import Observers
 from scorehost.front.replies import Replies
 from scorehost.front.scheduling.dispatcher import Dispatcher
-from scorehost.front.status import Status
+from scorehost.front.status import FAILED, Status
 from scorehost.front.workers.termination_message import TerminationMessage
 from scorehost.settings import Settings
 
@@ -76,7 +76,7 @@ class Supervision:
         text = report.text(ascii_only=True)  # logs pass through many hands
         self._message.died(report.termination_message())
         if self._log.is_json:
-            self._log.error(text, report=document)
+            self._log.error(text, report=document, always=True)
         else:
             self._log.raw(text)
 
@@ -91,7 +91,8 @@ class Supervision:
 
     def worker_ended(self, reason: str, text: str) -> None:
         """Count a process that ended unasked; put the reason where Kubernetes looks."""
-        self._message.died(text)
+        if self._status.state != FAILED:  # otherwise the report on that is the message
+            self._message.died(text)
         if self._observers.worker_ended is not None:
             self._observers.worker_ended(reason)
 

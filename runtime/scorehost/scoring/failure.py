@@ -16,6 +16,7 @@ from scorehost.errors import (
     UnusableParameter,
     WrongContentType,
 )
+from scorehost.scoring.interrupted import Interrupted
 from scorehost.scoring.shapes import shape_of
 from scorehost.wire.messages import RUN_FAILED_MESSAGE, Failure
 
@@ -36,6 +37,8 @@ def failure_of(
 ) -> Failure:
     """Turn whatever ended a request into the value that the front answers with.
 
+    An exception may be made so that nothing can be learned of it; that is a failure too.
+
     Parameters
     ----------
     error : what was raised: ours, or the script's.
@@ -45,6 +48,23 @@ def failure_of(
     run_ns : what ``run()`` took, when it returned.
     explained_for : in debug mode the entry script; the detail then has a hint and every frame.
     """
+    try:
+        return _described(error, stage, app_root, arguments, run_ns, explained_for)
+    except Interrupted:
+        raise
+    except BaseException:
+        log = "an exception that cannot be described: what tells its type or its message fails"
+        return Failure(500, stage, RUN_FAILED_MESSAGE, log)
+
+
+def _described(
+    error: BaseException,
+    stage: str,
+    app_root: Path,
+    arguments: Mapping[str, Any] | None,
+    run_ns: int | None,
+    explained_for: Path | None,
+) -> Failure:
     if isinstance(error, RunFailed) and error.__cause__ is not None:
         error, stage, run_ns = error.__cause__, "run", None
     if isinstance(error, (UnusableBody, WrongContentType)) and stage in ("decode", "run"):

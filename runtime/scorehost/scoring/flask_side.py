@@ -5,13 +5,16 @@ It is imported only when a script is raw, has to do with Flask itself, or return
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import io
+import re
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from flask import Flask, Request
+from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response
 
 from scorehost.errors import ResultNotEncodable
@@ -30,8 +33,16 @@ _FRAMING: Final = frozenset({
 })  # fmt: skip
 """Headers of a response that the server writes itself, or that travel separately."""
 
-_BODILESS: Final = frozenset({204, 304})
-"""Statuses whose responses have no body; for 304, Flask would stream the file."""
+_BODILESS: Final = frozenset({204, 205, 304})
+"""Statuses whose responses have no body (RFC 9110, 15.3.5, 15.3.6 and 15.4.5); for 304, Flask would
+stream the file."""
+
+_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_NOT_IN_A_VALUE: Final = re.compile(r"[^\t -~\x80-\xff]")
+"""What a header's value cannot have (RFC 9110, 5.5): control characters, and all beyond latin-1."""
+_NO_NAME: Final = "the name of a header is one word of ASCII letters, digits and !#$%&'*+-.^_`|~"
+_LARGEST_HEADERS: Final = 1 << 20
+"""Characters of all headers of a response; a client or a proxy that takes a tenth is rare."""
 
 
 class _App(Flask):
@@ -158,36 +169,81 @@ def outcome_of(
     Raises
     ------
     ResultNotEncodable
-        Its status is not one that a response can have.
+        HTTP has no form for its status, a header or its body.
     """
-    status = response.status_code
-    if not 200 <= status <= 599:
-        response.close()
-        problem = f"{status} is not a status that a response can have; use one from 200 to 599"
-        raise ResultNotEncodable("result.status_code", problem)
-    if isinstance(response, AMLResponse) and response.unencoded is not None:
-        response.set_data(encode(response.unencoded))
-    headers = [item for item in response.headers if item[0].lower() not in _FRAMING]
-    failed = response.headers.get(RUN_FAILED_HEADER, "").lower() == "true"
-    common: dict[str, Any] = {
-        "status": status,
-        "headers": headers,
-        "content_type": (response.headers.getlist("Content-Type") or [""])[-1],
-        "run_ns": run_ns,
-        "run_function_failed": failed or status >= 500,
-    }
-    if status in _BODILESS:
+    try:
+        common = _head(response, run_ns)
+        if isinstance(response, AMLResponse) and response.unencoded is not None:
+            response.set_data(encode(response.unencoded))
+    except BaseException:
+        with contextlib.suppress(Exception):  # the first failure is the one that matters
+            response.close()
+        raise
+    if common["status"] in _BODILESS:
         response.close()
         return OwnAnswer(b"", **common)
     if response.is_streamed or response.direct_passthrough:
         return Stream(begin(_chunks(response)), own_response=True, **common)
-    body = response.get_data()
+    body = _bytes("result.data", response.get_data())
     response.close()
     return OwnAnswer(body, **common)
 
 
+def _head(response: Response, run_ns: int) -> dict[str, Any]:
+    """Return all of a response but its body."""
+    status = response.status_code
+    if not 200 <= status <= 599:
+        problem = f"{status} is not a status that a response can have; use one from 200 to 599"
+        raise ResultNotEncodable("result.status_code", problem)
+    given = Headers(response.headers)  # a script may have put a dict in their place
+    check_headers(given)
+    failed = given.get(RUN_FAILED_HEADER, "").lower() == "true"
+    return {
+        "status": status,
+        "headers": [(name, value) for name, value in given if name.lower() not in _FRAMING],
+        "content_type": (given.getlist("Content-Type") or [""])[-1],
+        "run_ns": run_ns,
+        "run_function_failed": failed or status >= 500,
+    }
+
+
+def check_headers(headers: Headers) -> None:
+    """Check that HTTP can carry the headers of a script's response, every one as it is.
+
+    Raises
+    ------
+    ResultNotEncodable
+        It cannot.
+    """
+    size = 0
+    for name, value in headers:
+        where = f"result.headers[{name!r:.100}]"
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ResultNotEncodable(where, _NO_NAME)
+        unfit = _NOT_IN_A_VALUE.search(value)
+        if unfit:
+            problem = (
+                f"the value has {unfit[0]!a} at {unfit.start()}; a header holds characters of "
+                "latin-1 without control characters: encode others, in percent or base64"
+            )
+            raise ResultNotEncodable(where, problem)
+        size += len(name) + len(value)
+    if size > _LARGEST_HEADERS:
+        problem = f"they have {size} characters; at most {_LARGEST_HEADERS} are sent"
+        raise ResultNotEncodable("result.headers", problem)
+
+
+def _bytes(where: str, data: object) -> bytes:
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    raise ResultNotEncodable(
+        where, f"a body is made of bytes or text, not of {type(data).__name__}"
+    )
+
+
 def _chunks(response: Response) -> Generator[bytes, None, None]:
     try:
-        yield from response.iter_encoded()
+        for chunk in response.iter_encoded():
+            yield _bytes("result.response", chunk)
     finally:
         response.close()

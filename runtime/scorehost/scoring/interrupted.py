@@ -22,5 +22,14 @@ def was_interrupted(error: BaseException) -> bool:
             return True
         if item is not None and id(item) not in seen:
             seen.add(id(item))
-            left += [item.__cause__ or item.__context__, *members_of(item)]
+            left += [_led_to(item), *members_of(item)]
     return False
+
+
+def _led_to(error: BaseException) -> BaseException | None:
+    try:
+        return error.__cause__ or error.__context__
+    except Interrupted:
+        raise
+    except BaseException:  # a property of the script's
+        return None

@@ -1,7 +1,8 @@
 """The page of memory that the front shares with each worker.
 
 It tells the front at any time which request the worker is in, without asking it, and the worker
-which request the front wants interrupted.
+which request the front wants interrupted. And it holds what nobody but the two may know: each
+process has a page of its own, and no way to it but the file that it is handed at its start.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any, Final
 
 _BEGUN, _BEGUN_AT, _VICTIM, MARK_ALL, _DEBUGGED, _DEBUGGER_PORT = range(6)
 SHARED_BYTES: Final = mmap.PAGESIZE
+SECRET_BYTES: Final = 16
+_SECRET_AT: Final = 8 * 6  # behind the words
 
 
 def _word(index: int) -> Any:
@@ -41,6 +44,7 @@ class SharedState:
     mark_all : native code prints, so every request must be marked in the output.
     debugged : a client is attached to a debugger that the script itself opened.
     debugger_port : where on 127.0.0.1 the worker's debugger listens; 0 for nowhere.
+    secret : what the worker's marks in its output hold, so that no others are believed.
     """
 
     begun: int = _word(_BEGUN)
@@ -52,13 +56,15 @@ class SharedState:
 
     def __init__(self, descriptor: int) -> None:
         self._map = mmap.mmap(descriptor, SHARED_BYTES)
+        self.secret = self._map[_SECRET_AT : _SECRET_AT + SECRET_BYTES]
         self.words = memoryview(self._map).cast("Q")
 
     @staticmethod
     def create() -> int:
-        """Make the memory file; the caller owns the descriptor."""
+        """Make the memory file, with a new secret in it; the caller owns the descriptor."""
         descriptor = os.memfd_create("scorehost-shared", os.MFD_CLOEXEC)
         os.ftruncate(descriptor, SHARED_BYTES)
+        os.pwrite(descriptor, os.urandom(SECRET_BYTES), _SECRET_AT)
         return descriptor
 
     def begin(self, number: int, now_ns: int) -> None:
@@ -68,6 +74,14 @@ class SharedState:
 
     def end(self) -> None:
         self.words[_BEGUN] = 0
+
+    def take_secret(self) -> bytes:
+        """Return the secret, and erase it; called by the worker.
+
+        The page stays an open file of its, and a script may be made to show any file.
+        """
+        self._map[_SECRET_AT : _SECRET_AT + SECRET_BYTES] = bytes(SECRET_BYTES)
+        return self.secret
 
     def close(self) -> None:
         self.words.release()

@@ -46,10 +46,10 @@ class Loader:
             packet = self._channel.reader.next()
             if not isinstance(packet, requests.Control) or packet.kind == requests.STOP:
                 return False
-            if packet.kind == requests.FORK and self._fork(packet.files):
+            if packet.kind == requests.FORK and self._fork(packet):
                 return True
 
-    def _fork(self, files: list[int]) -> bool:
+    def _fork(self, packet: requests.Control) -> bool:
         """Start one scoring worker; True in the child."""
         parent = os.getpid()
         flush_streams()
@@ -59,9 +59,9 @@ class Loader:
         except OSError as refused:
             pid, error = -1, str(refused)
         if pid == 0:
-            self._become_worker(parent, files)
+            self._become_worker(parent, packet)
             return True
-        for descriptor in files:
+        for descriptor in packet.files:
             os.close(descriptor)
         document = orjson.dumps({"error": error})
         self._channel.send(answers.pack_frame(answers.FORKED, max(0, pid), document))
@@ -71,11 +71,12 @@ class Loader:
             self._reap()
         return False
 
-    def _become_worker(self, parent: int, files: list[int]) -> None:
+    def _become_worker(self, parent: int, packet: requests.Control) -> None:
         end_with_parent(parent)
+        os.environ.update(orjson.loads(packet.body))
         signal.signal(signal.SIGCHLD, self._scripts_own)
         os.setsid()
-        *ours, output = files
+        *ours, output = packet.files
         for target in (1, 2):
             os.dup2(output, target)
         os.close(output)

@@ -26,12 +26,14 @@ from typing import Any, Final, TextIO
 
 import orjson
 
-from scorehost.wire.marks import BEGIN, END, PAUSE, RECORD, RESUME, mark
+from scorehost.wire import marks
 from scorehost.wire.shared import MARK_ALL, SharedState
 
 _NOTHING: Final = bytes(4)
 """FIONREAD's result when no byte is waiting."""
 _LINE_BUFFERED: Final = 1  # _IOLBF of <stdio.h>, the same in glibc and musl
+_PIECE: Final = 32 << 10
+"""Characters of a log record; a longer one becomes several, so that the front need not hold it."""
 
 
 class MarkedPipe(io.RawIOBase):
@@ -59,17 +61,25 @@ class MarkedPipe(io.RawIOBase):
         """Write with the marks that tell which request it belongs to."""
         return self._output.write(bytes(data))
 
+    def record(self, document: bytes) -> None:
+        """Write a log record."""
+        self._output.record(document)
+
 
 class Output:
     """Both standard streams of the worker, which share one pipe to the front.
 
     Parameters
     ----------
-    shared : where the front says whether every request must be marked.
+    shared : has the secret of the marks; there the front says whether every request needs some.
     """
 
     def __init__(self, shared: SharedState) -> None:
         self._shared = shared
+        self._opening = marks.opening(shared.take_secret())
+        self._pause, self._resume = (
+            marks.mark(self._opening, kind) for kind in (marks.PAUSE, marks.RESUME)
+        )
         self._streams = (sys.stdout, sys.stderr)
         self._main = threading.get_ident()
         self._request_id = b""
@@ -87,13 +97,26 @@ class Output:
     def write(self, data: bytes) -> int:
         """Write for one of the streams, whichever thread asks."""
         if threading.get_ident() != self._main:
-            _put(mark(PAUSE) + data + mark(RESUME) if self._marked else data)
+            if self._marked:
+                _put_marked(self._pause, data, self._resume)
+            else:
+                _put(data)
         elif self._request_id and not self._marked:
             self._marked = True
-            _put(mark(BEGIN, self._request_id) + data)
+            _put_marked(marks.mark(self._opening, marks.BEGIN, self._request_id), data)
         else:
             _put(data)
         return len(data)
+
+    def record(self, document: bytes) -> None:
+        """Write a log record, in marks that go into the pipe in one piece each."""
+        at = 0
+        while len(document) - at > marks.MOST_IN_A_PART:
+            self.write(
+                marks.mark(self._opening, marks.PART, document[at : at + marks.MOST_IN_A_PART])
+            )
+            at += marks.MOST_IN_A_PART
+        self.write(marks.mark(self._opening, marks.RECORD, document[at:]))
 
     def flush(self) -> None:
         """Write what the script's streams have buffered."""
@@ -105,7 +128,7 @@ class Output:
         self._request_id = request_id
         if self._shared.words[MARK_ALL]:
             self._marked = True
-            _put(mark(BEGIN, request_id))
+            _put(marks.mark(self._opening, marks.BEGIN, request_id))
 
     def end(self) -> None:
         """Flush what the request wrote and close its mark, if it wrote anything."""
@@ -120,9 +143,18 @@ class Output:
             _flush(sys.stderr)
         try:  # not contextlib.suppress, which costs every request a third of a microsecond
             if self._marked or self._native_output():
-                _put(mark(END, self._request_id))
+                _put(marks.mark(self._opening, marks.END, self._request_id))
         except OSError:  # the script has closed its outputs
             pass
+        self._marked = False
+        self._request_id = b""
+
+    def forget(self) -> None:
+        """Count what is written from now on as no request's.
+
+        A process that the script has forked calls this: where the request ends is for its parent
+        to mark.
+        """
         self._marked = False
         self._request_id = b""
 
@@ -146,9 +178,19 @@ def write_lines_at_once() -> None:
 
 
 def _put(data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(1, view) :]
+    written = os.write(1, data)
+    while written < len(data):
+        written += os.write(1, memoryview(data)[written:])
+
+
+def _put_marked(before: bytes, data: bytes, after: bytes = b"") -> None:
+    """Write text with its marks: in one piece, or each for itself, so that no mark is cut."""
+    whole = before + data + after
+    if len(whole) <= marks.PIPE_BUF:
+        _put(whole)
+    else:
+        for each in (before, data, after):
+            _put(each)
 
 
 def _text(pipe: MarkedPipe) -> TextIO:
@@ -172,13 +214,23 @@ class RecordHandler(logging.Handler):
     """
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record as one mark on standard error."""
+        """Write the record past what is buffered on standard error."""
         try:
-            level, number = record.levelname, record.levelno
-            fields = {"level": level, "number": number, "logger": record.name}
-            document = orjson.dumps({**fields, "message": self.format(record)})
+            fields = {
+                "level": _encodable(record.levelname),
+                "number": record.levelno,
+                "logger": _encodable(record.name),
+            }
+            message = _encodable(self.format(record))
             sys.stderr.flush()
-            sys.__stderr__.buffer.write(mark(RECORD, document))  # type: ignore[union-attr]
             sys.__stderr__.flush()  # type: ignore[union-attr]
+            pipe: MarkedPipe = sys.__stderr__.buffer.raw  # type: ignore[union-attr]
+            for at in range(0, len(message) or 1, _PIECE):
+                pipe.record(orjson.dumps({**fields, "message": message[at : at + _PIECE]}))
         except Exception:
             self.handleError(record)
+
+
+def _encodable(text: str) -> str:
+    """Escape what UTF-8 cannot hold, as the streams do."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from scorehost.entry_script import EntryScript, load_entry_script, run_init
-from scorehost.errors import EntryScriptError, ResultNotEncodable, RunFailed
+from scorehost.errors import EntryScriptError
 from scorehost.model_path import resolve_model_dir
 from scorehost.scoring.interrupted import Interrupted
 from scorehost.scoring.pipeline import Pipeline, may_use_flask
@@ -223,7 +223,7 @@ class Worker:
 
     def _send_report(self, report: Report) -> None:
         self._output.end()
-        body = orjson.dumps(report.to_dict(), default=str)
+        body = answers.to_json(report.to_dict())
         self._channel.send(answers.pack_frame(answers.FAILED, body=body))
 
     def _report(self, error: BaseException) -> Report:
@@ -267,7 +267,11 @@ class Worker:
         else:
             output.end()
             channel.shared.end()
-            channel.send(answers.pack_outcome(number, outcome))
+            try:
+                frame = answers.pack_outcome(number, outcome)
+            except MemoryError as error:
+                frame = answers.pack_outcome(number, self._failure(error, "encode"))
+            channel.send(frame)
 
     def _stream(self, number: int, stream: Stream) -> None:
         channel = self._channel
@@ -278,16 +282,17 @@ class Worker:
                 channel.send(answers.pack_frame(answers.STREAM_CHUNK, number, chunk))
         except Interrupted as error:
             failure, detail = "interrupted", self._interrupted(error).detail
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
+        except BaseException as error:  # even sys.exit() ends only its request
             failure, detail = self._stream_failure(error)
-        finally:
+        try:
             close = getattr(stream.chunks, "close", None)
             if close is not None:
                 close()
+        except BaseException as error:  # in a "finally" of the script's, which nobody waits for
+            failure = failure or self._stream_failure(error)[0]
         self._output.end()
         channel.shared.end()
-        meta = orjson.dumps(detail, default=repr) if detail else b""
-        channel.send(answers.pack_frame(answers.STREAM_END, number, failure.encode(), meta=meta))
+        channel.send(answers.pack_stream_end(number, failure, detail))
 
     def _chunks(self, number: int, stream: Stream) -> Iterator[bytes]:
         """Yield the chunks. Only the script is interrupted, never the sending of a frame."""
@@ -306,13 +311,8 @@ class Worker:
 
     def _stream_failure(self, error: BaseException) -> tuple[str, dict[str, Any]]:
         """Return what cut a stream off, for the log, and where, if that is wanted."""
-        detail = self._failure(error, "encode").detail if self._explains else {}
-        if isinstance(error, ResultNotEncodable):
-            return str(error), detail
-        error = error.__cause__ if isinstance(error, RunFailed) and error.__cause__ else error
-        from scorehost.diagnosis.report import format_exception
-
-        return format_exception(error, self.settings.root), detail
+        failure = self._failure(error, "encode")
+        return failure.log, failure.detail if self._explains else {}
 
     def _interrupted(self, error: Interrupted) -> Failure:
         """Return the outcome of an interrupted request, and where it was, if that is wanted."""
@@ -328,7 +328,7 @@ class Worker:
 
     def leave(self, status: int) -> None:
         """End the process at once, its output flushed."""
-        self._output.end()
+        self._output.flush()
         os._exit(status)
 
     # -- forking ------------------------------------------------------------------------------
@@ -340,6 +340,7 @@ class Worker:
 
     def _note_fork(self) -> None:
         self._is_a_fork = True
+        self._output.forget()
 
     def adopt(self, channel: Channel) -> None:
         """Switch to this worker's own sockets, after a fork from the loader."""

@@ -11,6 +11,7 @@ from scorehost.front.http.connections import Connections
 from scorehost.front.http.exchange import Exchange
 from scorehost.front.http.head_cache import HeadCache
 from scorehost.front.http.routes import Routes
+from scorehost.front.http.turns import Turns
 from scorehost.front.phase import Phase
 
 
@@ -47,7 +48,10 @@ class Service(Protocol):
 
 @dataclass(slots=True)
 class Context:
-    """What connections share; ``now``, ``soon`` and ``later`` are the clock's."""
+    """What connections share; ``now``, ``soon`` and ``later`` are the clock's.
+
+    ``turns`` has long work done in pieces.
+    """
 
     limits: Limits
     phase: Phase
@@ -55,6 +59,7 @@ class Context:
     now: Callable[[], float]
     soon: Callable[..., Any]
     later: Callable[..., Any]
+    turns: Turns
     make_id: Callable[[], bytes]
     routes: Routes
     budget: ByteBudget

@@ -17,7 +17,8 @@ from scorehost.front.http.context import Context
 from scorehost.front.http.syn_filter import turn_away
 from scorehost.front.observe.log import Log
 
-_ACCEPT_AT_ONCE: Final = 256
+_ACCEPT_AT_ONCE: Final = 16
+"""Connections in one turn of the loop, so that a flood of them lets others have theirs."""
 _ACCEPT_AGAIN: Final = 0.2
 """Seconds until the next attempt when the system has no descriptor left for a connection."""
 _WATCH: Final = 0.02

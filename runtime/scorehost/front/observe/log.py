@@ -1,7 +1,13 @@
-"""The server's log: one line for each event, as text or JSON."""
+"""The server's log: one event after the other, as text or JSON.
+
+What events tell comes from clients and scripts too. Here, where it is written, it is made harmless,
+and here alone: escape sequences and the like are shown instead of obeyed, and no line of a message
+can be taken for the beginning of another event.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -11,6 +17,7 @@ from typing import Any, Final
 
 import orjson
 
+from scorehost.escaping import MISLEADING, harmless, harmless_json
 from scorehost.front.observe.writer import LogWriter
 
 SERVER: Final = "scorehost"
@@ -25,12 +32,21 @@ _DROP_IN_NAMES: Final = {
     ACCESS: "azmlinfsrv.access",
 }
 
-_NOT_IN_A_WORD: Final = re.compile(r"[\x00-\x20\x7f-\x9f]")
+_NOT_IN_A_WORD: Final = re.compile(rf"[\t\n \xa0{MISLEADING}]")
+_NEXT_LINE: Final = re.compile(r"\n(?=.)")
+_NEXT_LINE_LIKE_OURS: Final = re.compile(r"\n(?=[^\w\n]*\d)")
+"""Readers of the other server's log know tracebacks as they are. Only what may look like the time
+at the beginning of an event is indented there, whatever cannot be seen stands before it."""
 
 
 def as_word(text: str) -> bytes:
-    """Return what a client sent as one word of UTF-8, so that it can't add words to a log line."""
-    return _NOT_IN_A_WORD.sub(lambda found: f"%{ord(found[0]):02X}", text).encode()
+    """Return text from elsewhere as one word of UTF-8, so that it can't add words to a line."""
+    return _NOT_IN_A_WORD.sub(_in_a_word, text).encode()
+
+
+def _in_a_word(found: re.Match[str]) -> str:
+    char = found[0]
+    return f"%{ord(char):02X}" if char <= "\xff" else harmless(char)
 
 
 class Log:
@@ -56,6 +72,7 @@ class Log:
         self._level = number if isinstance(number, int) else logging.INFO
         self.is_json = form == "json"
         self._drop_in = style == "azmlinfsrv"
+        self._next_line = _NEXT_LINE_LIKE_OURS if self._drop_in else _NEXT_LINE
         self._pid = os.getpid()
         self.before_event: Callable[[], None] | None = None
         self.access_prefix = (
@@ -111,9 +128,9 @@ class Log:
         self._writer.write(self._line(level, logger, message, request_id, pid, fields))
 
     def raw(self, text: str) -> None:
-        """Write text without a prefix, such as a framed report."""
+        """Write text without a prefix: a report, each line of which has a frame of its own."""
         self._catch_up()
-        self._writer.write(text.encode("utf-8", "replace") + b"\n")
+        self._writer.write(harmless(text).encode() + b"\n")
 
     def _catch_up(self) -> None:
         if self.before_event is not None:
@@ -151,15 +168,15 @@ class Log:
         if self.is_json:
             return self._json_line(now, name, logger, message, request_id, pid, fields)
         stamp = b"%b,%03d" % (self.second(int(now)), now % 1 * 1000)
-        text = message.encode("utf-8", "backslashreplace")
+        text = self._next_line.sub("\n  ", harmless(message)).encode()
         if self._drop_in:
             logger = _DROP_IN_NAMES.get(logger, logger.removeprefix(SCRIPT + "."))
             return b"%b %b [%d] %b - %b\n" % (
-                stamp, name[:1].encode(), pid or self._pid, logger.encode(), text,
+                stamp, name[:1].encode(), pid or self._pid, as_word(logger), text,
             )  # fmt: skip
         whose = b" [%b]" % as_word(request_id) if request_id else b""
         return b"%b %-5b %b%b: %b\n" % (
-            stamp, _SHORT.get(name, name).encode(), logger.encode(), whose, text,
+            stamp, _SHORT.get(name, name).encode(), as_word(logger), whose, text,
         )  # fmt: skip
 
     def _json_line(
@@ -184,7 +201,23 @@ class Log:
             document["request_id"] = request_id
         document["pid"] = pid or self._pid
         document.update(fields)
-        return orjson.dumps(document, default=str) + b"\n"
+        return _encode(document) + b"\n"
+
+
+def _encode(document: dict[str, Any]) -> bytes:
+    try:
+        data = orjson.dumps(document, default=str)
+    except TypeError:  # of its members, those that JSON can't hold become text
+        data = orjson.dumps({name: _encodable(value) for name, value in document.items()})
+    return harmless_json(data.decode()).encode()
+
+
+def _encodable(value: object) -> object:
+    with contextlib.suppress(TypeError):
+        return orjson.loads(orjson.dumps(value, default=str))
+    with contextlib.suppress(Exception):  # a number of very many digits, a __str__ of the script's
+        return harmless(str(value))
+    return f"({type(value).__name__})"
 
 
 _SHORT: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+from scorehost.errors import FrameError
 from scorehost.front.http.exchange import DONE, Exchange
 from scorehost.front.http.responses import JSON, Response
 from scorehost.front.observe.log import SCRIPT, Log
@@ -16,6 +17,7 @@ from scorehost.front.replies import Replies
 from scorehost.front.scheduling.dispatcher import Dispatcher
 from scorehost.front.workers.handle import WorkerHandle
 from scorehost.wire import answers
+from scorehost.wire.messages import HeaderList
 
 
 class Results:
@@ -58,10 +60,15 @@ class Results:
                 self._settle(worker, done)
                 done = []
                 exchange = in_flight.get(frame.number)
-                if exchange is not None:
-                    self._stream_frame(worker, exchange, frame)
-                    continue
-            self._disagree(worker, frame)
+                try:
+                    if exchange is not None:
+                        self._stream_frame(worker, exchange, frame)
+                        continue
+                except FrameError as problem:
+                    self._distrust(worker, frame, str(problem))
+                    break
+            unasked = f"answered request number {frame.number}, which it is not handling"
+            self._distrust(worker, frame, unasked)
             break
         self._settle(worker, done)
 
@@ -70,6 +77,10 @@ class Results:
     ) -> None:
         """Account for requests that the worker is done with, then answer them."""
         if not done:
+            return
+        if worker.stream is not None:  # it is in no other request
+            worker.in_flight.update({exchange.number: exchange for exchange, _ in done})
+            self._distrust(worker, done[0][1], "sent a whole answer in the middle of a stream")
             return
         now, slowest = self._now(), -1
         for exchange, (_kind, flags, _status, _number, run_ns, _meta, _body) in done:
@@ -83,7 +94,10 @@ class Results:
         for exchange, frame in done:
             try:
                 self._answer(worker, exchange, frame)
-            except Exception as error:  # noqa: PERF203 - the next in the batch is answered
+            except FrameError as problem:  # noqa: PERF203 - the next in the batch is answered
+                worker.in_flight.put_first(exchange)  # its worker's end answers it
+                self._distrust(worker, frame, str(problem))
+            except Exception as error:
                 self._log.error(f"sending an answer failed: {error!r}", always=True)
                 self._replies.cut(exchange)
         self._after_answer(worker)
@@ -99,18 +113,23 @@ class Results:
         else:
             self._replies.scored(exchange, run_ns, body)
 
-    def _disagree(self, worker: WorkerHandle, frame: answers.AnswerFrame) -> None:
-        """Kill a worker that answers what it was not asked: its answers can't be trusted."""
-        self._log.error(
-            f"worker {worker.index} (pid {worker.pid}) answered request number {frame.number}, "
-            "which it is not handling, so something else wrote to its socket; killing the worker"
-        )
-        worker.kill("")
+    def _distrust(self, worker: WorkerHandle, frame: answers.AnswerFrame, problem: str) -> None:
+        """Kill a worker that sends what the server's own code does not send."""
+        if frame.kind != answers.UNREADABLE:
+            frame = frame.refused(problem)
+        if not worker.kill_reason:
+            self._log.error(
+                f"{worker.member} {frame.body.decode()}, so something else wrote to its socket; "
+                "killing the worker",
+                always=True,
+            )
+        worker.distrust()
 
     def _late(self, worker: WorkerHandle, exchange: Exchange, frame: answers.AnswerFrame) -> None:
         """Tell how a worker came out of a request after its deadline; its client has a 504."""
         if exchange.expired:
-            interrupted = frame.kind == answers.FAILURE and frame.read_meta()[1] == "Interrupted"
+            failed = frame.kind == answers.FAILURE
+            interrupted = failed and answers.unpack_failure(frame).error_type == "Interrupted"
             how = "was interrupted in Python code" if interrupted else "returned on its own"
             self._came_out(worker, exchange, how)
 
@@ -118,9 +137,10 @@ class Results:
 
     def _send_response(self, exchange: Exchange, frame: answers.AnswerFrame) -> None:
         """Send a response that the script has made itself, or a large result."""
-        content_type, headers, failed = JSON, (), False
+        content_type, failed = JSON, False
+        headers: HeaderList = ()
         if frame.flags & answers.OWN_RESPONSE:
-            content_type, headers = frame.read_meta()
+            content_type, headers = answers.unpack_own(frame)
             failed = bool(frame.flags & answers.RUN_FUNCTION_FAILED) or frame.status >= 500
         self._replies.reply(
             exchange,
@@ -144,13 +164,24 @@ class Results:
     def _stream_frame(
         self, worker: WorkerHandle, exchange: Exchange, frame: answers.AnswerFrame
     ) -> None:
+        """Handle one frame of a stream; raises FrameError where there can be none."""
+        if frame.kind > answers.STREAM_END:
+            raise FrameError(f"sent a frame of the unknown kind {frame.kind}")
+        begins = frame.kind == answers.STREAM_BEGIN
+        if exchange.state != DONE and begins == exchange.streaming:
+            raise FrameError(
+                "began a stream for the second time" if begins
+                else "sent a part of a stream that it has not begun"
+            )  # fmt: skip
         if frame.kind == answers.STREAM_END:
             self._stream_end(worker, exchange, frame)
             return
+        if begins:
+            worker.stream = exchange
         if exchange.state == DONE:
             return
-        if frame.kind == answers.STREAM_BEGIN:
-            content_type, headers = frame.read_meta()
+        if begins:
+            content_type, headers = answers.unpack_own(frame)
             failed = bool(frame.flags & answers.RUN_FUNCTION_FAILED)
             begun = Response(frame.status, b"", content_type, headers, frame.run_ns, failed)
             self._replies.begin_stream(exchange, begun)
@@ -163,6 +194,7 @@ class Results:
         self, worker: WorkerHandle, exchange: Exchange, frame: answers.AnswerFrame
     ) -> None:
         del worker.in_flight[exchange.number]
+        worker.stream = None
         self._dispatcher.answered(worker, 1, -1, self._now())
         failure = frame.body.decode("utf-8", "replace")
         if exchange.state == DONE:

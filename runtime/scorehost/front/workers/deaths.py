@@ -24,20 +24,33 @@ class End:
     ----------
     reason : one of a small closed set, for the metric.
     text : for the log.
+    outline : what anybody may be told.
     report : the whole report, as values.
     oom_kills : the control group's out-of-memory counter now.
     """
 
     reason: str
     text: str
+    outline: str
     report: dict[str, Any]
     oom_kills: int | None
 
 
 def explain_end(
-    handle: WorkerHandle, settings: Settings, oom_before: int | None, request_id: str = ""
+    handle: WorkerHandle,
+    settings: Settings,
+    oom_before: int | None,
+    request_id: str = "",
+    reference: str = "",
 ) -> End:
-    """Explain the end of a process; ``oom_before`` is the out-of-memory counter at its start."""
+    """Explain the end of a process.
+
+    Parameters
+    ----------
+    oom_before : the out-of-memory counter at its start.
+    request_id : the request inside; "" for none.
+    reference : what the server's answers name instead; "" where there are none.
+    """
     assert handle.returncode is not None  # noqa: S101 - it has ended
     limits = read_limits()
     stacks = handle.read_stacks()
@@ -61,9 +74,11 @@ def explain_end(
         output="\n".join(handle.last_lines),
         app_root=settings.root,
     )
-    lines = [f"{handle.member}: {death.text}"]
+    report.reference = reference
+    lines = [f"{handle.member}: {death.text}{f' Reference {reference}.' if reference else ''}"]
     if death.hint:
         lines.append(f"  hint: {death.hint}")
     if report.stacks:
         lines += ["  last stacks:", *("    " + line for line in report.stacks.splitlines())]
-    return End(death.reason, "\n".join(lines), report.to_dict(), limits.oom_kills)
+    text = "\n".join(lines)
+    return End(death.reason, text, death.outline, report.to_dict(), limits.oom_kills)

@@ -49,6 +49,7 @@ class WorkerHandle:
     run_time : recent time in ``run()`` (seconds); it rises at once and falls slowly.
     depth : how many may be in flight.
     scored : requests that it has answered.
+    stream : the exchange whose stream it has begun and not ended.
     stage : what a starting worker is doing.
     description : what it reported of its script when it became ready.
     full : whether the script can see more of a POST than its body.
@@ -69,6 +70,8 @@ class WorkerHandle:
         self.depth = 1
         self.scored = 0
         self.deadline_watched = False
+        # Written by results.py:
+        self.stream: Exchange | None = None
         # Written by the pool:
         self.stage = "starting"
         self.description: dict[str, Any] = {}
@@ -190,9 +193,18 @@ class WorkerHandle:
                 data = self.answers.recv(_READ_SIZE)
             except OSError:
                 return found
-            if not data:
+            if not data or self.reader.is_lost:  # others may go on writing
                 return found
             found += self.reader.feed(data)
+
+    def distrust(self) -> None:
+        """Believe nothing that comes from now on, and kill the process."""
+        self.reader.give_up("")
+        self.kill("garbled")
+
+    def stands_in_a_frame(self) -> bool:
+        """Return whether the rest of a frame does not come; to be called once a second."""
+        return self._paused_stream is None and self.reader.stands()
 
     def wait_for_client(self, exchange: Exchange) -> None:
         """Read no answers until the client of this stream has taken what it was sent.

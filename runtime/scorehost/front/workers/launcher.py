@@ -19,6 +19,7 @@ import orjson
 
 from scorehost.front.descriptors import raise_descriptor_limit
 from scorehost.front.workers.handle import WorkerHandle
+from scorehost.front.workers.leftovers import MARK, mark_of
 from scorehost.settings import Settings
 from scorehost.wire.requests import FORK, SETTINGS
 
@@ -72,6 +73,7 @@ class Launcher:
         *inherited, output = handle.their_files()
         words = [str(word) for word in (*inherited, os.getpid())]
         environ = self._environ | thread_variables(self._environ, self._cpus, handle.member.share)
+        environ[MARK] = mark_of(handle.member)
         try:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [sys.executable, "-c", _COMMAND, *words],
@@ -98,6 +100,7 @@ class Launcher:
     def fork(loader: WorkerHandle, handle: WorkerHandle) -> None:
         """Ask the loader to fork the process for this handle; it reports the pid later."""
         try:
-            loader.send_control(FORK, files=handle.their_files())
+            variable = {MARK: mark_of(handle.member)}
+            loader.send_control(FORK, orjson.dumps(variable), handle.their_files())
         finally:
             handle.handed_over()

@@ -631,9 +631,9 @@ class Lifecycle:
             self._replace(member, death, now)
 
     def _first_start_failed(self, report: dict[str, Any]) -> None:
-        self.last_failure = report
-        if not self.failed:
+        if not self.failed:  # of several workers that fail, what is told is what is logged
             self.failed = True
+            self.last_failure = report
             self._actions.append(StartFailed(report))
 
     def _replace(self, member: Member, death: Death, now: float) -> None:

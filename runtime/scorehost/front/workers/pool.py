@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
-import orjson
-
+from scorehost.errors import FrameError
 from scorehost.front.http.exchange import Exchange
 from scorehost.front.observe.log import SCRIPT, SERVER, Log, as_word
 from scorehost.front.scheduling.dispatcher import Dispatcher
@@ -25,6 +24,7 @@ from scorehost.front.workers.lifecycle import Action, Death, Lifecycle
 from scorehost.front.workers.processes import Processes, TakeAnswers
 from scorehost.front.workers.recycling import Recycling
 from scorehost.front.workers.roster import RETIRING, STARTING, Member
+from scorehost.references import new_reference, see_log
 from scorehost.settings import Settings
 from scorehost.wire import answers, requests
 from scorehost.wire.answers import AnswerFrame
@@ -48,6 +48,24 @@ class Listener(Protocol):
     def reloaded(self, succeeded: bool) -> None: ...
 
 
+def readable_report(frame: AnswerFrame) -> dict[str, Any]:
+    """Return the report on a failed start that a process has sent.
+
+    Raises
+    ------
+    FrameError
+        It is none.
+    """
+    from scorehost.diagnosis.report import Report  # late, as it imports much
+
+    document = frame.read_object()
+    try:
+        Report.from_dict(document).text()
+    except Exception:
+        raise FrameError("sent a report that cannot be read") from None
+    return document
+
+
 class Pool:
     """Every scoring process of one server.
 
@@ -55,7 +73,8 @@ class Pool:
     ----------
     lifecycle : decides which processes there are.
     description : what the newest serving worker reported of its script.
-    last_death : why the last process ended that ended unasked.
+    last_death : why the last process ended that ended unasked, as the log has it.
+    last_death_outline : the same as anybody may be told, of the last one that was logged.
     on_empty : called when a stopping server has no process left.
     """
 
@@ -87,7 +106,7 @@ class Pool:
             recycling=partial(Recycling, settings.max_requests, settings.max_worker_memory),
         )
         self.description: dict[str, Any] = {}
-        self.last_death = ""
+        self.last_death = self.last_death_outline = ""
         self.on_empty: Callable[[], None] | None = None
 
     # -- queries and wishes -------------------------------------------------------------------
@@ -142,10 +161,22 @@ class Pool:
 
     def check_memory(self) -> None:
         """Note peaks, and recycle workers above their limit; called once a second."""
+        self._processes.reap_adopted()
         for member, handle in list(self._handles.items()):
             size = handle.memory()
             handle.peak_bytes = max(handle.peak_bytes, size)
             self._carry_out(self.lifecycle.measured(member, size, self._now()))
+
+    async def leftovers_ended(self) -> None:
+        """Return when what ended workers have left has ended too, within a bound."""
+        await self._processes.leftovers_ended()
+
+    def check_frames(self) -> None:
+        """End the processes that stand in half a frame; called once a second."""
+        for handle in list(self._handles.values()):
+            if not self._dispatcher.suspended() and handle.stands_in_a_frame():
+                half = handle.reader.give_up("sent half a frame, and nothing more")
+                self._processes.take_answers(handle, [half])
 
     # -- carrying out -------------------------------------------------------------------------
 
@@ -163,8 +194,11 @@ class Pool:
                 if problem:
                     refused.append(action.member)
         if refused:
-            self.last_death = problem
-            self._carry_out(self.lifecycle.could_not_start(refused, problem, self._now()))
+            reference = new_reference()
+            self.last_death = f"{problem} Reference {reference}."
+            outline = "A scoring process could not be started"
+            self.last_death_outline = see_log(outline, reference)
+            self._carry_out(self.lifecycle.could_not_start(refused, self.last_death, self._now()))
 
     def _do(self, action: Action) -> None:
         match action:
@@ -184,7 +218,8 @@ class Pool:
                 self._measuring = self._loop.create_task(self._measure(newest))
             case life.Note(level, text, reason):
                 fields: dict[str, Any] = {"reason": reason} if reason else {}
-                self._log.event(level, SERVER, text, **fields)
+                # Errors are what answers refer to: they are logged whatever the level is.
+                self._log.event(level, SERVER, text, always=level >= logging.ERROR, **fields)
             case life.Died(reason, text):
                 self._listener.worker_ended(reason, text)
             case life.StartFailed(report):
@@ -250,20 +285,31 @@ class Pool:
 
     def control_frame(self, handle: WorkerHandle, frame: AnswerFrame) -> None:
         """Handle what a process says about itself."""
+        try:
+            self._understand(handle, frame)
+        except FrameError as problem:
+            self._processes.take_answers(handle, [frame.refused(str(problem))])
+
+    def _understand(self, handle: WorkerHandle, frame: AnswerFrame) -> None:
+        if (frame.kind in (answers.FORKED, answers.CHILD_ENDED)) > handle.member.is_loader:
+            raise FrameError("told of forks, and is no loader")
         if frame.kind == answers.STAGE:
-            handle.stage = frame.body.decode()
+            handle.stage = frame.read_text()
             level = logging.DEBUG if self.lifecycle.ever_ready else logging.INFO
             text = f"{handle.stage}: {self._settings.script.name}"
             self._log.event(level, SCRIPT, text, pid=handle.pid)
         elif frame.kind == answers.READY:
+            if handle.pid not in (0, frame.number):  # 0: its loader has not told us yet
+                raise FrameError(f"says that it is process {frame.number}")
+            description = frame.read_object(style=str, warnings=list, documents=dict)
             handle.member.pid = frame.number
-            self._ready(handle, orjson.loads(frame.body))
+            self._ready(handle, description)
         elif frame.kind == answers.FAILED:
-            handle.report = orjson.loads(frame.body)
+            handle.report = readable_report(frame)
         elif frame.kind == answers.FORKED:
             self._forked(handle, frame)
         elif frame.kind == answers.CHILD_ENDED:
-            code = int(orjson.loads(frame.body)["code"])
+            code = frame.read_object(code=int)["code"]
             for child in self.lifecycle.roster.scoring(handle.member.generation):
                 if child.pid == frame.number:
                     self._processes.ended(self._handles[child], code)
@@ -274,19 +320,19 @@ class Pool:
         handle.description = description
         handle.full = bool(description.get("full", True))
         for warning in description.get("warnings", ()):
-            self._log.warning(warning)
+            self._log.warning(warning, always=True)  # the documents may refer to it
         handle.stage = "ready"
         self._carry_out(self.lifecycle.ready(handle.member, handle.memory(), self._now()))
 
     def _forked(self, loader: WorkerHandle, frame: AnswerFrame) -> None:
-        document = orjson.loads(frame.body)
         if frame.number == loader.pid:
-            refusal = str(document["refusal"])
+            refusal = frame.read_object(refusal=str)["refusal"]
             self._carry_out(self.lifecycle.loader_ready(loader.member, refusal, self._now()))
             return
+        error = frame.read_object(error=str)["error"]
         child = self._processes.forked(loader, frame.number)
         if not frame.number:
-            self._log.error(f"the loader could not fork a worker: {document['error']}")
+            self._log.error(f"the loader could not fork a worker: {error}")
             self._processes.ended(child, 1)
 
     def process_ended(self, handle: WorkerHandle) -> None:
@@ -307,10 +353,13 @@ class Pool:
         from scorehost.front.workers.deaths import explain_end  # late, as it imports much
 
         request_id = as_word(inside[0].request_id.decode("latin-1")) if inside else b""
-        end = explain_end(handle, self._settings, self._oom_kills, request_id.decode())
+        reference = new_reference()
+        end = explain_end(handle, self._settings, self._oom_kills, request_id.decode(), reference)
         self._oom_kills = end.oom_kills
         if handle.report is None:
             self.last_death = end.text  # set first: debug mode tells it to the clients
-        report = handle.report or end.report
+            if not (self.lifecycle.failed or self.lifecycle.stopping):  # else it is not logged
+                self.last_death_outline = see_log(end.outline, reference)
+        report = end.report if handle.report is None else handle.report | {"reference": reference}
         with_loader = handle.kill_reason == LOADER_LOST
         return Death(end.reason, end.text, report, with_loader)

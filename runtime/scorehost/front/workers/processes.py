@@ -6,6 +6,7 @@ What follows from the end of one is ``pool.py``'s business.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 from collections import deque
@@ -14,11 +15,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeAlias
 
+from scorehost.errors import FrameError
 from scorehost.front.observe.log import Log
 from scorehost.front.workers.handle import WorkerHandle
 from scorehost.front.workers.launcher import Launcher
+from scorehost.front.workers.leftovers import ENDING_TAKES, STEP, Adopted, ending
 from scorehost.front.workers.script_output import ScriptOutput
-from scorehost.wire.answers import STREAM_END, AnswerFrame
+from scorehost.wire.answers import CHILD_ENDED, STREAM_END, AnswerFrame
 
 TakeAnswers: TypeAlias = Callable[[WorkerHandle, Sequence[AnswerFrame]], None]
 
@@ -57,6 +60,8 @@ class Processes:
         self._watched: dict[WorkerHandle, _Watched] = {}
         self._forking: dict[WorkerHandle, deque[WorkerHandle]] = {}
         """The handles that each loader was asked to fork a process for, and has not yet."""
+        self._adopted = Adopted(lambda: (handle.member for handle in self._watched))
+        self._ending: asyncio.Task[None] | None = None
 
     # -- beginning ----------------------------------------------------------------------------
 
@@ -95,7 +100,15 @@ class Processes:
         self._watch(handle)
 
     def forked(self, loader: WorkerHandle, pid: int) -> WorkerHandle:
-        """Note the pid of the loader's oldest pending fork, 0 when it failed; return its handle."""
+        """Note the pid of the loader's oldest pending fork, 0 when it failed; return its handle.
+
+        Raises
+        ------
+        FrameError
+            Nothing was to be forked.
+        """
+        if not self._forking.get(loader):
+            raise FrameError("told of a fork that it was not asked for")
         handle = self._forking[loader].popleft()
         handle.member.pid = pid
         if handle in self._watched:
@@ -135,10 +148,10 @@ class Processes:
             self._loop.remove_reader(handle.answers.fileno())
 
     def _hear(self, handle: WorkerHandle, found: list[AnswerFrame]) -> None:
-        answers = [frame for frame in found if frame.kind <= STREAM_END]
+        answers = [frame for frame in found if not STREAM_END < frame.kind <= CHILD_ENDED]
         if len(answers) < len(found):
             for frame in found:
-                if frame.kind > STREAM_END:
+                if STREAM_END < frame.kind <= CHILD_ENDED:
                     self._listener.control_frame(handle, frame)
         if answers:
             self.take_answers(handle, answers)
@@ -165,6 +178,25 @@ class Processes:
             os.close(watched.pid_file)
         self._listener.process_ended(handle)
         handle.close()
+        if handle.pid:
+            self._adopted.ended(handle.member)
+        if self._ending is None or self._ending.done():
+            self._ending = self._loop.create_task(self._end_leftovers())
+
+    async def _end_leftovers(self) -> None:
+        """End the processes that a script has started and that its worker has left."""
+        for _ in ending(self._adopted.find, self._log.warning, self._loop.time):
+            await asyncio.sleep(STEP)
+
+    async def leftovers_ended(self) -> None:
+        """Return when the processes that ended workers have left have ended, within a bound."""
+        if self._ending is not None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._ending, ENDING_TAKES)
+
+    def reap_adopted(self) -> None:
+        """Reap orphans that have ended; called once a second."""
+        self._adopted.reap()
 
 
 def request_inside(handle: WorkerHandle) -> str:

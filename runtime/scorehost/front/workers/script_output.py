@@ -1,26 +1,35 @@
 """What a worker prints: read from its pipe, cut into lines, and attributed to its request.
 
-Theory of operation. Standard output and error of a process are one pipe. Python's own streams in
-the worker put marks into it (``wire/marks.py``): BEGIN before the first thing a request prints,
-END after its last, PAUSE and RESUME around what another thread writes, RECORD around a log record
-with its level. Text does not contain a mark's first byte, so marks can be cut out wherever they
-are:
+Theory of operation. Standard output and error of a process are one pipe, and so are those of the
+processes that its script starts. Python's own streams in the worker put marks into it
+(``wire/marks.py``): BEGIN before the first thing a request prints, END after its last, PAUSE and
+RESUME around what another thread writes, RECORD for a log record with its level, after a PART for
+each piece of a long one. A mark opens with the secret of its process, so none that a script or a
+client of it made up is taken for one; and it comes in one piece, wherever it is:
 
 * Bytes before a mark belong to the request that was writing until then. A mark in the middle of a
-  line ends that line, except for RECORD, after which an unfinished line continues.
-* A mark that has not arrived in full waits in ``_rest``, with whatever follows it.
-* Unmarked bytes come from native code, which writes to the descriptor itself. They get the id of
-  the request that is inside, and from then on (``shared.mark_all``) the worker marks every
-  request, so that requests are told apart even when several pass between two reads.
+  line ends that line, except for a record, after which an unfinished line continues.
+* A mark, or only its opening, may end beyond what has been read. What there is of it waits in
+  ``_undecided``: some bytes, or 64 KiB if a script has made up a mark with its own secret.
+* An unfinished line waits in ``_unfinished``, and is not looked at again.
+* Unmarked bytes come from native code, which writes to the descriptor itself, or from another
+  process. They get the id of the request that is inside, and from then on (``shared.mark_all``) the
+  worker marks every request, so that requests are told apart even when several pass between two
+  reads.
 
-Lines over 64 KiB are logged in pieces, so that no script can make the front hold more. When the
-process has ended, the pipe is read to its end, and what is left without a line end is a line.
+Lines over 64 KiB are logged in pieces, so that no script can make the front hold more. A turn of
+the event loop reads no more than it can log in two milliseconds: whatever a script prints, the
+front has time for others. When the process has ended, everything is read that is in the pipe then,
+and what is left without a line end is a line.
 """
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
+import sys
+import termios
 from collections import deque
 from typing import Final, Protocol
 
@@ -30,9 +39,11 @@ from scorehost.front.observe.log import PRINT, SCRIPT
 from scorehost.wire import marks
 from scorehost.wire.shared import SharedState
 
-_READ_SIZE: Final = 64 << 10
-_MOST_LEFT: Final = 1 << 20
-"""Bytes: the most that a pipe can hold (pipe(7))."""
+_TURN: Final = 1 << 10
+"""Bytes that are read in one turn of the event loop: five hundred of the shortest lines, which take
+two milliseconds."""
+_AT_ONCE: Final = 64 << 10
+"""Bytes that are read at once where there are no turns."""
 _LONGEST_LINE: Final = 64 << 10
 """Bytes; a longer line is logged in pieces."""
 
@@ -54,7 +65,7 @@ class ScriptOutput:
     ----------
     descriptor : the pipe's reading end.
     log : where lines go.
-    shared : the state shared with the worker.
+    shared : the state shared with the worker, with the secret of its marks.
     last_lines : gets the newest lines.
     """
 
@@ -65,20 +76,25 @@ class ScriptOutput:
         self._log = log
         self._shared = shared
         self._last_lines = last_lines
-        self._rest = b""
+        self._opening = opening = marks.opening(shared.secret)
+        self._openings = tuple(opening[:size] for size in range(len(opening) - 1, 0, -1))
+        """How the end of what has been read may begin a mark, longest first."""
+        self._undecided = b""
+        self._unfinished = b""
+        self._parts = b""
         self._whose = ""
         self._paused = ""
         self.pid = 0
 
     def read(self, inside: str) -> bool:
-        """Read what is there; return False at the end of the pipe.
+        """Read some of what is there; return False at the end of the pipe.
 
         Parameters
         ----------
         inside : id of the request that is in the worker, "" when there is none.
         """
         try:
-            data = os.read(self._descriptor, _READ_SIZE)
+            data = os.read(self._descriptor, _TURN)
         except BlockingIOError:
             return True
         except OSError:
@@ -89,64 +105,81 @@ class ScriptOutput:
     def drain(self, inside: str = "") -> None:
         """Read what a process has left, and end its last line; it may have been in a request."""
         self.catch_up(inside)
-        self._line(self._rest, inside)
-        self._rest = b""
+        self._text(self._undecided, inside)
+        self._undecided = b""
+        self._end_line(inside)
 
     def catch_up(self, inside: str = "") -> None:
-        """Read what is there now, within a bound: other processes may write to the pipe too."""
-        left = _MOST_LEFT
-        while left > 0:
-            try:
-                data = os.read(self._descriptor, _READ_SIZE)
-            except OSError:
-                return
-            if not data:
-                return
-            left -= len(data)
-            self._take(data, inside)
+        """Read what is there now, and not what other processes go on writing to the pipe."""
+        try:
+            left = self._waiting()
+            while left > 0 and (data := os.read(self._descriptor, min(left, _AT_ONCE))):
+                left -= len(data)
+                self._take(data, inside)
+        except OSError:
+            return
+
+    def _waiting(self) -> int:
+        """Return how many bytes are in the pipe."""
+        count = fcntl.ioctl(self._descriptor, termios.FIONREAD, bytes(4))
+        return int.from_bytes(count, sys.byteorder)
 
     def _take(self, data: bytes, inside: str) -> None:
-        rest = self._rest + data
-        while True:
-            at = rest.find(marks.MARK)
-            if at < 0:
-                break
-            end = rest.find(marks.MARK_END, at)
-            if end < 0:
-                break
-            rest_before, payload = rest[:at], rest[at + len(marks.MARK) : end]
-            rest = rest[end + len(marks.MARK_END) :]
-            kind, value = payload[:1], payload[1:]
+        data = self._undecided + data
+        at = 0
+        while (found := data.find(self._opening, at)) >= 0:
+            start = found + marks.HEAD
+            kind, size = marks.read_head(data[found:start])
+            if len(data) < start + size:
+                self._undecided = data[at:]
+                return
+            value = data[start : start + size]
             whose = value.decode("latin-1") if kind == marks.END else inside
-            left = self._lines(rest_before, whose)
-            if kind == marks.RECORD:
-                self._record(value)
-                rest = left + rest  # an unfinished line continues after the record
-            elif left:
-                # The mark is in the middle of a line: what was before it is a line of its own.
-                self._line(left, whose)
-            self._mark(kind, value)
-        self._rest = rest if marks.MARK in rest else self._lines(rest, inside)
-        if len(self._rest) > _LONGEST_LINE and marks.MARK not in self._rest:
-            self._line(self._rest, inside)
-            self._rest = b""
+            self._text(data[at:found], whose)
+            self._mark(kind, value, whose)
+            at = start + size
+        text, self._undecided = self._without_opening(data[at:])
+        self._text(text, inside)
 
-    def _mark(self, kind: bytes, value: bytes) -> None:
+    def _without_opening(self, data: bytes) -> tuple[bytes, bytes]:
+        """Split off what may be the first bytes of a mark."""
+        if data.endswith(self._openings):
+            for each in self._openings:
+                if data.endswith(each):
+                    return data[: -len(each)], each
+        return data, b""
+
+    def _mark(self, kind: bytes, value: bytes, inside: str) -> None:
+        if kind in (marks.PART, marks.RECORD):
+            self._parts += value
+            if kind == marks.RECORD or len(self._parts) > marks.LARGEST_RECORD:
+                self._record(self._parts)
+                self._parts = b""
+            return
+        self._end_line(inside)
         if kind == marks.BEGIN:
             self._whose = value.decode("latin-1")
         elif kind == marks.END:
-            self._whose = ""
+            self._whose, self._parts = "", b""
         elif kind == marks.PAUSE:
             self._paused, self._whose = self._whose, ""
         elif kind == marks.RESUME:
             self._whose = self._paused
 
-    def _lines(self, data: bytes, inside: str) -> bytes:
-        """Log the whole lines; return what is left."""
-        *whole, rest = data.split(b"\n")
-        for line in whole:
+    def _text(self, data: bytes, inside: str) -> None:
+        """Log the whole lines, and keep what is left."""
+        first, *others = data.split(b"\n")
+        self._unfinished += first
+        for line in others:
+            self._end_line(inside)
+            self._unfinished = line
+        if len(self._unfinished) > _LONGEST_LINE:
+            self._end_line(inside)
+
+    def _end_line(self, inside: str) -> None:
+        line, self._unfinished = self._unfinished, b""
+        if line:
             self._line(line, inside)
-        return rest
 
     def _line(self, line: bytes, inside: str) -> None:
         text = line.rstrip(b"\r").decode("utf-8", "replace")
@@ -164,14 +197,16 @@ class ScriptOutput:
     def _record(self, value: bytes) -> None:
         try:
             record = orjson.loads(value)
-        except orjson.JSONDecodeError:
+            level, number = str(record["level"]), int(record["number"])
+            logger, message = str(record["logger"]), str(record["message"])
+        except (ValueError, TypeError, LookupError, OverflowError):
             self._line(value, "")
             return
-        self._last_lines.append(f"{record['level']}:{record['logger']}: {record['message']}")
+        self._last_lines.append(f"{level}:{logger}: {message}")
         self._log.event(
-            record["number"],
-            SCRIPT if record["logger"] == "root" else f"{SCRIPT}.{record['logger']}",
-            record["message"],
+            number,
+            SCRIPT if logger == "root" else f"{SCRIPT}.{logger}",
+            message,
             request_id=self._whose,
             pid=self.pid,
             always=True,
