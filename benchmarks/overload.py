@@ -224,7 +224,7 @@ def as_chart(rounds: Sequence[Sequence[Sample]], specs: Sequence[ServerSpec], pl
     ]
     return line_chart(
         "Right answers a second, when clients try again at once",
-        f"{plan.script}, one worker, cores {plan.cores}; scorehost's queue holds 100 requests",
+        f"{plan.script}, one worker, server on core {plan.cores}; its queue holds 100 requests",
         f"Below: clients. Medians of {plan.rounds} alternating runs of {plan.seconds} s.",
         [f"{clients:,}" for clients in plan.levels],
         lines,

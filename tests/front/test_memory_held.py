@@ -384,3 +384,25 @@ def test_numbers_of_what_is_held(own_server):
     assert "scorehost_queue_bytes 10007.0" in text
     assert "scorehost_untaken_bytes 3.14573e+06" in text
     assert json.loads(server.get("/readyz").body)["state"] == "ready"
+
+
+@pytest.mark.parametrize(
+    "flood", [b"\r\n" * 100_000, request_bytes("GET", "/livez") * 4000, b"GET /no HTTP/1.0\r\n\r\n"],
+    ids=["empty lines", "probes", "nothing, once"],
+)  # fmt: skip
+def test_a_flood_on_one_connection_is_taken_by_turns(own_server, flood: bytes):
+    """However much comes at once, no turn of the loop takes more than a few requests of it."""
+    server = own_server("echo.py")
+    client = server.connect()
+    served: list[int] = []
+    serve = server.front.context.service.serve
+    server.front.context.service.serve = lambda exchange: (served.append(turn), serve(exchange))
+    client.transport.feed(flood)
+    turn = 0
+    while server.loop.step():
+        turn += 1
+
+    assert max([served.count(each) for each in set(served)], default=0) <= 64
+    other = server.connect()
+    other.send(SCORE)
+    assert other.read_response().json() == [1]

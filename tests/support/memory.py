@@ -82,9 +82,9 @@ class MemoryLoop:
         self._readers.pop(descriptor, None)
 
     def step(self) -> bool:
-        """Do what can be done now; returns whether there was anything."""
+        """Do one turn: what can be done now; returns whether there was anything."""
         did = False
-        while self._ready:
+        for _ in range(len(self._ready)):  # what is added meanwhile belongs to the next turn
             call, arguments = self._ready.popleft()
             call(*arguments)
             did = True

@@ -42,10 +42,9 @@ _KNOWN: Final = frozenset({
 _LISTS: Final = frozenset({b"transfer-encoding", b"connection", b"expect"})
 _CHUNKS_FOLLOW: Final = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 _TURN: Final = 8 << 10
-"""Bytes that are parsed at once: a few milliseconds of the smallest chunks, and no more than some
-hundred of the smallest requests."""
-_REQUEST_LINE: Final = re.compile(rb"(?:\r?\n)*[^\r\n]+ HTTP/\d\.\d[ \t]*\r\n")
-"""The beginning of a head: llhttp also takes RTSP and ICE, and a bare CR before the line."""
+"""Bytes of a chunked body that are parsed at once: of the smallest chunks, some milliseconds."""
+_REQUEST_LINE: Final = re.compile(rb"[^\r\n]+ HTTP/\d\.\d[ \t]*\r\n")
+"""The beginning of a head; llhttp also takes RTSP and ICE."""
 _EMPTY_LINES: Final = re.compile(rb"(?:\r?\n)*\r?")
 _HOST: Final = re.compile(
     rb"(?:(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*"
@@ -56,6 +55,8 @@ _ABSOLUTE: Final = re.compile(rb"[\w.+-]+://(?:[^/?#]*@)?([^/?#]*)")
 """A target with a scheme, and the host in it."""
 _CHUNK_LINES: Final = 20
 """Bytes round a chunk's data that are its size and line ends; more are extensions."""
+_AT_ONCE: Final = 16
+"""Requests that are taken in one turn; a probe or an error is answered then and there."""
 _FIELD_OVERHEAD: Final = 32
 """Bytes that a header counts for besides its name and value, as in HTTP/2 (RFC 9113, 6.5.2): a
 list of very many tiny headers takes far more memory than its text."""
@@ -115,7 +116,7 @@ class Parser:
         self._body = Body(partial(context.budget.memory_file, client))
 
     def take(self, data: bytes) -> None:
-        if self.exchange is None and self.headers_done:
+        if self.exchange is None and self.headers_done and not self._head:
             data = self._take_known(data)
         if data:
             self._take_by_turns(data)
@@ -146,7 +147,7 @@ class Parser:
         """
         context = self._context
         budget = context.budget
-        while True:
+        for _ in range(_AT_ONCE):
             end = data.find(HEAD_END, 0, LONGEST_HEAD) + 4
             if end < 4:
                 return data
@@ -169,17 +170,22 @@ class Parser:
                 return b""
             data = data[last:]
             if self._client.has_enough:
-                return data
+                break
+        return data
 
     def _take_by_turns(self, data: bytes) -> None:
-        """Parse; a chunked body by turns with whatever else the loop has to do."""
+        """Parse, long pieces by turns with whatever else the loop has to do."""
         client, turns = self._client, self._context.turns
+        heads = 0
         while data and not client.refused:
             if self.exchange is None or not self.headers_done:
-                if client.has_enough and self.exchange is None:
+                if self.exchange is None and (heads == _AT_ONCE or client.has_enough):
                     self.unparsed = data
                     client.regulate()
+                    if not client.has_enough:
+                        turns.add(self._take_turn)
                     return
+                heads += 1
                 data = self._take_head(data)
             elif self._counted:
                 data = self._take_counted(data)
@@ -202,7 +208,7 @@ class Parser:
     def _take_rest(self) -> None:
         data, self.unparsed = self.unparsed, b""
         if not self._client.lost:
-            self._take_by_turns(data)
+            self.take(data)
             self._client.regulate()
 
     def _take_counted(self, data: bytes) -> bytes:
@@ -231,6 +237,9 @@ class Parser:
         """Feed the parser with a head, or with what there is of it; returns what follows."""
         if self.exchange is None:
             self._exact = True
+            data = self._pass_over_empty_lines(self._head + data)
+            if not data:
+                return b""
         before = len(self._head)
         text = self._head + data
         end = text.find(HEAD_END, max(0, before - 3)) + 4
@@ -243,16 +252,19 @@ class Parser:
                 self._client.refuse_unread(self._headers_too_large())
             return rest
         self._head = b""
-        if not head.strip(b"\r\n"):
-            self._pass_over(head)
         return rest
 
-    def _pass_over(self, lines: bytes) -> None:
-        """Take empty lines before a request; a CR that may be half of one waits for its LF."""
-        if lines.endswith(b"\r"):
-            self._head = b"\r"
-        if not _EMPTY_LINES.fullmatch(lines):
+    def _pass_over_empty_lines(self, data: bytes) -> bytes:
+        """Return what follows the empty lines before a request (RFC 9112, 2.2)."""
+        found = _EMPTY_LINES.match(data)
+        assert found is not None  # noqa: S101 - there may be none of them
+        self._head = b""
+        if found.end() == len(data):
+            self._head = data[-1:] if data.endswith(b"\r") else b""  # its LF may follow
+        elif found[0].endswith(b"\r"):
             self._client.refuse_unread(MalformedRequest("A bare CR stands before the request."))
+            return b""
+        return data[found.end() :]
 
     def _head_bytes(self) -> int:
         """Return the bytes of the head so far; where its beginning is not known, at the least."""
