@@ -19,7 +19,7 @@ NEEDED  := $(wildcard examples/*/requirements.txt)
 PARALLEL ?= -n 4 --dist loadfile --no-loadscope-reorder
 
 # What the packages that scorehost runs on have a part in; the pause of 90 seconds is not one.
-OLDEST ?= tests/unit tests/front tests/http tests/live/test_debugger.py \
+OLDEST ?= tests/unit tests/front tests/hostile tests/http tests/live/test_debugger.py \
   --deselect=tests/live/test_debugger.py::test_nothing_dies_at_a_breakpoint
 
 # Programs from outside Python, by Debian's names; .ci/needs installs what is missing.
