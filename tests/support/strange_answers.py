@@ -37,9 +37,6 @@ WHOLE: Final = {
     "a name with a blank": (header("'X A'", "'a'"), 500),
     "a name with a colon": (header("'X:A'", "'a'"), 500),
     "a name with a line break": (header("'X\\nA'", "'a'"), 500),
-    "a name that is a number": (
-        f"{FLASK}result = Response('x')\nresult.headers._list.append((5, 'a'))", 500,
-    ),
     "an empty value": (header("'X-A'", "''"), 200),
     "a value that is a number": (header("'X-A'", "5"), 200),
     "huge headers": (header("'X-A'", "'a' * (1 << 21)"), 500),
