@@ -109,7 +109,8 @@ def line_chart(
         y = bottom - _PLOT_HEIGHT * tick / 4
         parts.append(
             f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<text class="note" x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{value:,.{0 if highest >= 8 else 2}f}'
+            f'<text class="note" x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">'
+            f"{value:,.{0 if highest >= 8 else 2}f}"
             "</text>"
         )
     every = -(-len(places) // 12)

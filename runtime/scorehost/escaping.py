@@ -7,13 +7,15 @@ turns the order of the letters about. All of it is shown instead, as Python woul
 from __future__ import annotations
 
 import functools
+import json
 import re
 from typing import Final
 
 MISLEADING: Final = (
     r"\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls (C0, DEL, C1) but for tabs and line feeds
-    r"\u2028-\u202e"  # line and paragraph separators; directions
-    r"\u2066-\u2069"  # isolated directions
+    r"\u2028-\u202e\u2066-\u2069\u061c"  # line and paragraph separators; directions
+    r"\u200b\u200e\u200f\u2060-\u2065\u206a-\u206f\ufeff\xad\u180b-\u180f\ufff9-\ufffb"  # not seen
+    r"\u115f\u1160\u3164\uffa0\U000e0000-\U000e007f"  # not seen either: fillers, tags
     r"\ud800-\udfff"  # surrogates, which UTF-8 cannot hold
 )
 """Characters, as a class of a regular expression has them."""
@@ -31,10 +33,10 @@ def harmless_json(document: str) -> str:
     return _MISLEADING.sub(_escape_in_json, document)
 
 
-@functools.cache  # of a few dozen characters, and surrogates
+@functools.cache  # of some hundred characters, and surrogates
 def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode()
 
 
 def _escape_in_json(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"
+    return json.dumps(found[0])[1:-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -387,9 +388,10 @@ def test_numbers_of_what_is_held(own_server):
 
 
 @pytest.mark.parametrize(
-    "flood", [b"\r\n" * 100_000, request_bytes("GET", "/livez") * 4000, b"GET /no HTTP/1.0\r\n\r\n"],
+    "flood",
+    [b"\r\n" * 100_000, request_bytes("GET", "/livez") * 4000, b"GET /no HTTP/1.0\r\n\r\n"],
     ids=["empty lines", "probes", "nothing, once"],
-)  # fmt: skip
+)
 def test_a_flood_on_one_connection_is_taken_by_turns(own_server, flood: bytes):
     """However much comes at once, no turn of the loop takes more than a few requests of it."""
     server = own_server("echo.py")
@@ -406,3 +408,51 @@ def test_a_flood_on_one_connection_is_taken_by_turns(own_server, flood: bytes):
     other = server.connect()
     other.send(SCORE)
     assert other.read_response().json() == [1]
+
+
+def test_a_body_behind_an_answer_that_is_not_taken_gives_way(own_server):
+    """It is whole, and nobody will score it before its sender takes what it has asked for."""
+    settings = SMALL | {"SCOREHOST_MAX_UNTAKEN_BYTES": "100M"}
+    server = own_server(files={"main.py": LARGE_ANSWER}, settings=settings)
+    pipelining = ask(server, 3 * MIB)
+    pipelining.send(head(800_000) + b" " * 799_999 + b"1")
+    before = held(server)
+    server.pass_by(3)
+    body = b" " * 300_000 + b"7"
+
+    assert server.post(body=body).body == b'"xxxxxxx"'
+    assert before >= 800_000 > held(server)
+    assert len(pipelining.read_response().body) == 3 * MIB + 2
+    assert pipelining.read_response().status == 503
+
+
+def test_bodies_that_are_served_in_turn_are_kept_to_the_end(own_server):
+    server = own_server("echo.py", settings=SMALL)
+    (worker,) = server.workers
+    worker.paused = True
+    client = server.connect()
+    one = request_bytes("POST", "/score", body=b" " * 100_000 + b"[1]")
+    client.send(one * 3)
+    server.pass_by(3)
+    worker.paused = False
+
+    assert [client.read_response().json() for _ in range(3)] == [[1]] * 3
+    assert held(server) == 0
+    assert server.front.context.budget._arriving.next_to_give_way() is None
+
+
+@pytest.mark.parametrize("repeat", [1, 30])
+def test_a_long_run_of_returns_in_a_chunk_costs_little(own_server, repeat: int):
+    """What stands before the next head is searched once, however it looks."""
+    server = own_server("echo.py")
+    client = server.connect()
+    start = b"POST /score HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunk = b"\r" * 7850 + b"x"
+    client.send(start)
+    began = time.process_time()
+    for _ in range(repeat):
+        client.send(b"%x\r\n%b\r\n0\r\n\r\n%b" % (len(chunk), chunk, start))
+    for _ in range(repeat):
+        assert client.read_response().status in (200, 400, 500)
+
+    assert time.process_time() - began < 1.0 + 0.02 * repeat  # it was 0.1 s for each

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from scorehost.dev import relay as relay_module
-from scorehost.dev.relay import LARGEST_FIRST, MOST_SILENT, Relay
+from scorehost.dev.relay import LARGEST_FIRST, MOST_SILENT, Messages, NoMessage, Relay
 
 
 def message(**members: Any) -> bytes:
@@ -304,3 +305,13 @@ def test_a_message_in_pieces_is_taken():
         assert await editor.is_answered()
 
     run(test)
+
+
+def test_a_head_that_is_hard_to_read_is_read_once():
+    """However many blanks a value has, and however many headers there are."""
+    head = b"Content-Length: 10\r\n" + b"a:         \r\n" * 200 + b"x\r\n\r\n"
+    began = time.process_time()
+    with pytest.raises(NoMessage):
+        list(Messages(largest=LARGEST_FIRST).feed(head))
+
+    assert time.process_time() - began < 1

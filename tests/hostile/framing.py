@@ -36,6 +36,7 @@ LENGTHS = (
     _length_read("in any case", b"cOnTeNt-LeNgTh: 5"),
     _length_read("leading zeros", b"Content-Length: 0005"),
     _length_read("many leading zeros", b"Content-Length: " + b"0" * 50 + b"5"),
+    _length_read("thousands of leading zeros", b"Content-Length: " + b"0" * 5000 + b"5"),
     _length_read("three thousand leading zeros", b"Content-Length: " + b"0" * 3000 + b"5"),
     _length_read("many zeros", b"Content-Length: " + b"0" * 50, ""),
     # RFC 9110, 8.6 would also let a server take equal lengths for one.

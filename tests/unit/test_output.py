@@ -319,7 +319,8 @@ def test_catching_up_ends_although_others_go_on_writing(pipe: Pipe) -> None:
 @pytest.mark.parametrize(
     ("written", "logged"),
     [
-        (b"10 %\r50 %\r100 %\n", ["100 %"]),  # a progress bar: its last state
+        (b"\r10 %\r50 %\r100 %\n", ["100 %"]),  # a progress bar: its last state
+        (b"login of bob\r denied\n", ["login of bob\r denied"]),  # which the log shows escaped
         (b"windows\r\n", ["windows"]),
         (b"\n\n", []),
         (b"\xff\n", ["\N{REPLACEMENT CHARACTER}"]),
@@ -494,8 +495,8 @@ def test_what_does_not_mislead_stays(text: str) -> None:
     [
         "2026-01-01 00:00:00,000 ERROR scorehost: forged",
         "2026-01-01 00:00:00,000 E [7] azmlinfsrv - forged",
-        "\u200b2026-01-01 00:00:00,000 E [7] azmlinfsrv - forged",
-        "\N{SOFT HYPHEN}\N{RIGHT-TO-LEFT MARK}2026-01-01 00:00:00,000 E [7] azmlinfsrv - forged",
+        "\N{ZERO WIDTH JOINER}2026-01-01 00:00:00,000 E [7] azmlinfsrv - forged",
+        "\N{BRAILLE PATTERN BLANK}2026-01-01 00:00:00,000 E [7] azmlinfsrv - forged",
         "\N{FULLWIDTH DIGIT TWO}026-01-01 00:00:00,000 E [7] azmlinfsrv - forged",
     ],
 )
@@ -507,6 +508,19 @@ def test_no_line_of_a_message_looks_like_ours(stamp: str, style: str, end: str) 
     assert "forged" not in first
     assert all(line.startswith(f"  {stamp}") for line in others if line)
     assert sum("forged" in line for line in others) == 2
+
+
+@pytest.mark.parametrize(
+    "unseen",
+    ["\u200b", "\u200f", "\u061c", "\u2060", "\ufeff", "\xad", "\u3164", "\u115f", "\uffa0"]
+    + ["\ufff9", "\U000e0041", "\u180e"],
+)
+@pytest.mark.parametrize("style", ["own", "azmlinfsrv"])
+def test_what_is_not_seen_is_shown(unseen: str, style: str) -> None:
+    stamp = "2026-01-01 00:00:00,000 E [7] azmlinfsrv - forged"
+    _first, second = written(f"said\n{unseen}{stamp}", style=style).splitlines()
+
+    assert second.strip() == unseen.encode("unicode_escape").decode() + stamp
 
 
 def test_a_traceback_reads_well_and_as_its_readers_know_it() -> None:

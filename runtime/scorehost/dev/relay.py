@@ -24,7 +24,7 @@ OFFER_WITHIN: Final = 30.0
 _LOOK_EVERY: Final = 0.05
 _BLANK: Final = b"\r\n\r\n"
 _LENGTH: Final = re.compile(rb"(?i)(?:\A|\r\n)content-length: *([0-9]{1,18})(?:\r\n|\Z)")
-_HEADER: Final = re.compile(rb"[\w-]+: *[^\r\n]*(\r\n[\w-]+: *[^\r\n]*)*")
+_HEADER: Final = re.compile(rb"[\w-]+:[^\r\n]*(?:\r\n[\w-]+:[^\r\n]*)*")
 _LONGEST_HEADER: Final = 4096
 _LARGEST: Final = 64 << 20
 """Bytes that one message of a client may have."""

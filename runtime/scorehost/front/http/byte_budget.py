@@ -18,9 +18,10 @@ SMALL_BODY: Final = 64 << 10
 
 
 class Sender(Protocol):
-    """Whose body is arriving."""
+    """Whose body is arriving, or waits behind the answer to a request before it."""
 
-    def refuse_unread(self, error: RequestError) -> None: ...
+    def give_way(self, error: RequestError) -> None:
+        """Let go of its bodies, and refuse their requests."""
 
 
 class Reader(Protocol):
@@ -78,7 +79,7 @@ class ByteBudget:
         if sender is not None:
             self._arriving.note(sender, size, size)
         while self._is_full(more, size):
-            error = self._too_many_bytes(more)
+            error = self._too_many_bytes(more, size)
             if not self._make_room(sender, error):
                 raise error
         self.held += more
@@ -110,8 +111,12 @@ class ByteBudget:
         problem = f"No memory is available for another request body: {error}."
         return Overloaded(problem, self._retry_after())
 
-    def whole(self, sender: Sender) -> None:
-        """Note that a sender's body is whole, or given up: it need not give way any more."""
+    def waits(self, sender: Sender, size: int) -> None:
+        """Note that a body is whole, but waits behind an answer that its sender has to take."""
+        self._arriving.note(sender, size, size)
+
+    def settled(self, sender: Sender) -> None:
+        """Note that a sender's bodies are with the server, or given up: none has to give way."""
         self._arriving.forget(sender)
 
     def release(self, exchange: Exchange) -> None:
@@ -121,8 +126,10 @@ class ByteBudget:
         exchange.release()
 
     def _is_full(self, more: int, size: int) -> bool:
-        limit = self._limit if size <= SMALL_BODY else self._limit - self._limit // 8
-        return bool(self.held) and self.held + more > limit
+        return bool(self.held) and self.held + more > self._limit_for(size)
+
+    def _limit_for(self, size: int) -> int:
+        return self._limit if size <= SMALL_BODY else self._limit - self._limit // 8
 
     def _make_room(self, sender: Sender | None, error: Overloaded) -> bool:
         """Have an arriving body give way; return False where that is the sender's own."""
@@ -130,14 +137,15 @@ class ByteBudget:
         if gives_way is None or gives_way is sender:
             return False
         self._arriving.forget(gives_way)
-        gives_way.refuse_unread(error)
+        gives_way.give_way(error)
         return True
 
-    def _too_many_bytes(self, more: int) -> Overloaded:
-        limit = self._limit
+    def _too_many_bytes(self, more: int, size: int) -> Overloaded:
+        limit = self._limit_for(size)
+        kept = "" if limit == self._limit else ", of which an eighth is kept for small bodies"
         return Overloaded(
             f"The bodies of the waiting requests would take {self.held + more} bytes; at "
-            f"most {limit} are allowed (SCOREHOST_MAX_QUEUE_BYTES). Try again later.",
+            f"most {limit} are allowed (SCOREHOST_MAX_QUEUE_BYTES{kept}). Try again later.",
             self._retry_after(),
             limit=limit,
             value=self.held + more,

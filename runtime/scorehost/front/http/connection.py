@@ -263,6 +263,8 @@ class Connection(asyncio.Protocol):
             self._context.service.serve(exchange)
         else:
             self._waiting.append(exchange)
+            if exchange.held:
+                self._context.budget.waits(self, exchange.size)
             self.regulate()
 
     def head_begins(self, now: float) -> None:
@@ -307,6 +309,7 @@ class Connection(asyncio.Protocol):
             return
         exchange = self._waiting.popleft()
         if not self._waiting:
+            self._context.budget.settled(self)
             self._parser.go_on()
         self.regulate()
         if self._context.phase.now >= DRAINING and not self._waiting:
@@ -331,6 +334,15 @@ class Connection(asyncio.Protocol):
             self._context.service.serve(exchange)
         else:
             self._waiting.append(exchange)  # what came before is answered first
+
+    def give_way(self, error: RequestError) -> None:
+        """Let go of the bodies that no worker has yet, and refuse their requests."""
+        for exchange in self._waiting:
+            if exchange.held:
+                self._context.budget.release(exchange)
+                exchange.error = error
+        if self._parser.exchange is not None and self._parser.exchange.held:
+            self.refuse_unread(error)
 
     def close(self) -> None:
         """Close once everything written has left; a refused client may finish sending.

@@ -74,6 +74,7 @@ class Sender(Client, Protocol):
 
     def arrived(self, exchange: Exchange) -> None: ...
     def refuse_unread(self, error: RequestError) -> None: ...
+    def give_way(self, error: RequestError) -> None: ...
     def ask_for_body(self) -> None: ...
     def head_begins(self, now: float) -> None: ...
     def body_begins(self, since: float) -> None: ...
@@ -136,7 +137,7 @@ class Parser:
             if not exchange.method and exchange.target:
                 exchange.method = self._parser.get_method()
                 exchange.head_only = exchange.method == b"HEAD"
-            self._context.budget.whole(self._client)
+            self._context.budget.settled(self._client)
             self._context.budget.release(exchange)
         return exchange
 
@@ -384,7 +385,7 @@ class Parser:
             self._chunked = True
             self._check_coding(known[b"transfer-encoding"])
         if b"content-length" in known:
-            length = int(known[b"content-length"])
+            length = int(known[b"content-length"].lstrip(b"0") or b"0")
             self._check_size(length)
             past_parser = length >= MEMORY_FILE_FROM or parser.should_upgrade()
             self._counted = length if past_parser and not self._chunked else 0
@@ -429,7 +430,7 @@ class Parser:
         self._counted = 0
         if exchange.size:
             self._body.end(exchange)
-            self._context.budget.whole(self._client)
+            self._context.budget.settled(self._client)
         self._client.arrived(exchange)
 
     # -- limits -------------------------------------------------------------------------------
@@ -447,7 +448,7 @@ class Parser:
             fits = _REQUEST_LINE.match(self._head) is not None
         else:  # any that names another protocol, as this one's place is not known
             line = re.escape(exchange.method) + b" +" + re.escape(exchange.target)
-            other = b"(?:\\r(?!\\n)[\\r\\n]*%b )|(?:%b +(?:RTSP|ICE)/)" % (exchange.method, line)
+            other = b"\\r%b |%b +(?:RTSP|ICE)/" % (exchange.method, line)
             fits = not re.search(other, self._head)
         if not fits:
             raise MalformedRequest("The request line is not one of HTTP/1.1 or 1.0.")

@@ -183,8 +183,10 @@ class ScriptOutput:
 
     def _line(self, line: bytes, inside: str) -> None:
         text = line.rstrip(b"\r").decode("utf-8", "replace")
-        # A progress bar returns to the start of its line; its last state is what counts.
-        text = text.rpartition("\r")[2]
+        # A progress bar begins with a return to the start of its line, and its last state is what
+        # counts. Behind other text a return would hide that, and may be a client's: it is shown.
+        if text.startswith("\r"):
+            text = text.rpartition("\r")[2]
         if not text:
             return
         if inside and not self._whose and not self._shared.mark_all:
