@@ -512,8 +512,10 @@ def test_no_line_of_a_message_looks_like_ours(stamp: str, style: str, end: str) 
 
 @pytest.mark.parametrize(
     "unseen",
-    ["\u200b", "\u200f", "\u061c", "\u2060", "\ufeff", "\xad", "\u3164", "\u115f", "\uffa0"]
-    + ["\ufff9", "\U000e0041", "\u180e"],
+    [
+        *("\u200b", "\u200f", "\u061c", "\u2060", "\ufeff", "\xad", "\u3164", "\u115f", "\uffa0"),
+        *("\ufff9", "\U000e0041", "\u180e"),
+    ],
 )
 @pytest.mark.parametrize("style", ["own", "azmlinfsrv"])
 def test_what_is_not_seen_is_shown(unseen: str, style: str) -> None:
