@@ -391,3 +391,66 @@ def test_answers_are_the_same_by_every_framing(server: LiveServer, name: str) ->
 
     assert plain.body == by_chunks.body
     assert plain.content_type == by_chunks.content_type
+
+
+# -- long pieces ------------------------------------------------------------------------------
+
+SMALL_CHUNKED = (
+    b"POST /score HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1]\r\n0\r\n\r\n"
+)
+LARGE_CHUNKED = (
+    b"POST /score HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"3000\r\n[\"" + b"x" * (0x3000 - 4) + b"\"]\r\n0\r\n\r\n"
+)  # fmt: skip
+OFFERS = {
+    "GET with h2c": b"GET /livez HTTP/1.1\r\nHost: a\r\n"
+    b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+    "CONNECT": b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "POST with h2c": b"POST /score HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+    b"Content-Length: 3\r\n\r\n[2]",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS)
+@pytest.mark.parametrize("cut", [0, 100, 500, 9000])
+def test_nothing_of_a_long_piece_is_lost_behind_an_offer(own_server, offer: bytes, cut: int):
+    """What follows a body in chunks, an offer to upgrade, and another body, all in one piece."""
+    server = own_server("echo.py")
+    client = server.connect()
+    piece = SMALL_CHUNKED + offer + LARGE_CHUNKED + SMALL_CHUNKED
+    for part in (piece[:cut], piece[cut:]):
+        if part:
+            client.send(part)
+
+    assert client.read_response().json() == [1]
+    if offer:
+        assert client.read_response().status in (200, 404)
+    assert client.read_response().json() == ["x" * (0x3000 - 4)]
+    assert client.read_response().json() == [1]
+    client.send(SMALL_CHUNKED)
+    assert client.read_response().json() == [1]
+
+
+def test_bytes_of_a_body_are_no_request_line(own_server):
+    """However they look, and however much comes in one piece with them."""
+    server = own_server("echo.py")
+    client = server.connect()
+    text = b'"\\r\\nPOST /score RTSP/1.0\\r\\n"'.replace(b"\\r\\n", b" \\\\r\\\\n")
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(text), text)
+    start = b"POST /score HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    client.send((start + body) * 3 + b"POST /score RTSP/1.0\r\nHost: a\r\n\r\n")
+
+    assert [client.read_response().status for _ in range(4)] == [200, 200, 200, 400]
+
+
+def test_a_refusal_comes_after_the_answers_before_it(own_server):
+    server = own_server("echo.py")
+    client = server.connect()
+    many = b"POST /score HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    many += b"1\r\n1\r\n" * 3000 + b"0\r\n\r\n"
+    post = SMALL_CHUNKED
+    client.send(post + post + many + post + b"BAD\r\n\r\n")
+
+    assert [client.read_response().status for _ in range(5)] == [200, 200, 200, 200, 400]
+    assert client.at_end()

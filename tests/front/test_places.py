@@ -118,6 +118,25 @@ def test_a_request_that_is_being_scored_is_never_cut_off(server: MemoryServer):
     assert [each.read_response().status for each in scored] == [200] * 8
 
 
+def test_who_takes_an_answer_too_slowly_makes_room_in_the_end(own_server):
+    script = "def init(): ...\n\n\ndef run(data):\n    return 'x' * int(data)\n"
+    server = own_server(files={"main.py": script}, settings={"SCOREHOST_MAX_CONNECTIONS": "4"})
+    ask = request_bytes("POST", "/score", body=b"3000000")
+    readers = [client(server, ask) for _ in range(4)]
+    client(server)
+    server.run()
+    assert are_open(readers) == [True] * 4  # all of them have just begun
+    for _ in range(4):
+        server.pass_by(1)
+        for each in readers[1:]:
+            each.transport.take(300_000)
+        readers[0].transport.take(1000)
+
+    newcomer = client(server, request_bytes("POST", "/score", body=b"1"))
+    assert newcomer.read_response().status == 200
+    assert [each.transport.ended for each in readers] == ["reset", "", "", ""]
+
+
 def test_a_refused_client_that_goes_on_sending_makes_room(server: MemoryServer):
     refused = [client(server, b"NONSENSE\r\n\r\n") for _ in range(8)]
     server.pass_by(0.5)

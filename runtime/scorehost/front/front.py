@@ -86,13 +86,15 @@ class Front:
         plan = plan_workers(settings, limits)
         log.info(plan.explanation)
         self._launcher = Launcher(settings, environ, plan.cpus)
-        self.connections = Connections(min(settings.max_connections, most_connections()), clock.now)
         version = profile.server_version if settings.server_version_header else ""
         self._renderer = Renderer(settings.cors_origins, version)
         budget = ByteBudget(
             settings.max_queue_bytes, lambda: self.dispatcher.retry_after(), clock.now
         )
         self._untaken = UntakenAnswers(settings.max_untaken_bytes, clock.now)
+        self.connections = Connections(
+            min(settings.max_connections, most_connections()), clock.now, self._untaken.cut_one
+        )
         self.metrics = metrics = Metrics()
         observers = Observers(self._observers(settings, metrics, log), log)
         self.replies = Replies(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import CodeType, TracebackType
-from typing import Any
+from typing import Any, Final
 
 from scorehost.errors import UnusableParameter
 from scorehost.signatures import data_parameters, layers
@@ -17,6 +17,8 @@ from scorehost.signatures import data_parameters, layers
 _PACKAGE = "inference_schema"
 _DECORATOR = "decorator_input"
 """The function that stands around ``run()``, once for each decorator."""
+_OF_VALUES: Final = (ValueError, TypeError, LookupError, ArithmeticError)
+"""What conversions raise because of a value."""
 
 
 class Conversion:
@@ -63,8 +65,12 @@ class Conversion:
 
 
 def _reason(error: Exception) -> str:
-    """Return what the conversion said; a bare KeyError makes no sense without its name."""
-    text = str(error)
+    """Return what the conversion said of the value, as far as it is meant for the client.
+
+    A bare KeyError makes no sense without its name. What is no error in a value (the script's own
+    types may raise anything) is told by its class alone.
+    """
+    text = str(error) if isinstance(error, _OF_VALUES) or type(error) is Exception else ""
     if type(error) in (Exception, TypeError, ValueError) and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -178,12 +178,17 @@ class UntakenAnswers:
         An answer that is alone may be larger than the limit.
         """
         while self._held and self.held + size > self._limit:
-            still = self._readers.standing_still()
-            if still is None:
+            if not self.cut_one():
                 return False
+        return True
+
+    def cut_one(self) -> bool:
+        """Cut off the client that has stood still longest; return False if all go on."""
+        still = self._readers.standing_still()
+        if still is not None:
             self.release(still)
             still.reset()
-        return True
+        return still is not None
 
     def no_room(self) -> Overloaded:
         """Return the refusal of an answer for which there is no room."""

@@ -328,7 +328,7 @@ class Connection(asyncio.Protocol):
             exchange.request_id = exchange.legacy_id = self._context.make_id()
         exchange.keep_alive = False
         exchange.error = error
-        if self.active is None:
+        if self.active is None and not self._waiting:
             self.active = exchange
             self._enter(SERVED, 0.0)
             self._context.service.serve(exchange)
@@ -427,6 +427,7 @@ class Connection(asyncio.Protocol):
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._closing = True
+        self._context.connections.closed(self)  # its place is free at once
         self.transport.abort()
 
     @property

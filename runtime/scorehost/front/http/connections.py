@@ -5,7 +5,8 @@ When there are as many as there may be, a new one takes another's place:
 1. that of one that has not sent a whole request yet, where it stands still, or where a quarter of
    the places are taken by such: then the server is being flooded;
 2. else that of a few that stand still in a later request, or have been idle longest;
-3. where all are being served, the new one is closed.
+3. else that of the client that takes its answer slowest, if it stands still;
+4. where all are being served, the new one is closed.
 
 Of the first kind the one that went on longest ago is closed: a client that means it goes on.
 
@@ -99,10 +100,12 @@ class Connections:
     ----------
     most : how many may be open on the port that scores.
     now : tells the time, in seconds.
+    cut_one : cuts off a client that does not take its answer, and tells whether there is one.
     """
 
-    def __init__(self, most: int, now: Callable[[], float]) -> None:
+    def __init__(self, most: int, now: Callable[[], float], cut_one: Callable[[], bool]) -> None:
         self._now = now
+        self._cut_one = cut_one
         self._scoring = _Places(most)
         self._health = _Places(HEALTH_CONNECTIONS)
 
@@ -119,7 +122,11 @@ class Connections:
     def opened(self, connection: Member) -> bool:
         """Take in a connection that was accepted; return False where there is no place."""
         places = self._places(connection)
-        return connection in places.open or places.take(connection, self._now())
+        return (
+            connection in places.open
+            or places.take(connection, self._now())
+            or (self._cut_one() and places.take(connection, self._now()))
+        )
 
     def goes_on(self, connection: Member) -> None:
         """Note that a client has sent a head, or a good piece of a body."""

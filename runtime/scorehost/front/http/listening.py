@@ -21,6 +21,7 @@ _ACCEPT_AT_ONCE: Final = 16
 """Connections in one turn of the loop, so that a flood of them lets others have theirs."""
 _ACCEPT_AGAIN: Final = 0.2
 """Seconds until the next attempt when the system has no descriptor left for a connection."""
+_TELL_EVERY: Final = 10.0
 _WATCH: Final = 0.02
 _LET_GO: Final = 0.5
 """Seconds that the arbiter may take to close its copies of the sockets, once it has begun to."""
@@ -57,6 +58,7 @@ class Listening:
         self._names = [str(each) for each in sockets]
         self._tls: ssl.SSLContext | None = gunicorn.sock.ssl_context(cfg) if cfg.is_ssl else None
         self._health = self._listeners[-1].fileno() if has_health_port else -1
+        self._tell_again = 0.0
         self._accepting: set[asyncio.Task[Any]] = set()
 
     @property
@@ -95,12 +97,22 @@ class Listening:
         connection = Connection(self._context, health_only=health)
         if not self._has_place(connection, client):
             client.close()
+            self._tell_of_closed()
             return True
         task = self._loop.create_task(self._connect(client, connection))
         connection.give_up_handshake = task.cancel
         self._accepting.add(task)
         task.add_done_callback(partial(self._connected, client, connection))
         return True
+
+    def _tell_of_closed(self) -> None:
+        """Log that a newcomer was closed at once; not more often than anybody would read it."""
+        if self._loop.time() >= self._tell_again:
+            self._tell_again = self._loop.time() + _TELL_EVERY
+            self._log.warning(
+                "a new connection was closed at once: all places are taken by requests that are "
+                "being served (SCOREHOST_MAX_CONNECTIONS, and the limit on open files)"
+            )
 
     def _has_place(self, connection: Connection, client: socket.socket) -> bool:
         """Find a place for a connection; where there is none, it is closed at once."""

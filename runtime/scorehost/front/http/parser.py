@@ -4,9 +4,10 @@ Parsing is llhttp's, through httptools, in its strict mode. Two things go past i
 head it has parsed before, byte for byte (``head_cache.py``), and a large body whose length is
 known, which it would only copy.
 
-It is fed the head of a request by itself, then its body. So the bytes of the head are at hand, for
-what it accepts and does not tell of: the protocol that the request line names, and what stands
-before it. Only after a body in chunks does it find the next head by itself.
+It is fed the head of a request by itself, then its body, and never what follows that in one piece
+with it: a body in chunks ends in an empty line, and is fed from one to the next. So the bytes of a
+head are at hand, for what llhttp accepts and does not tell of: the protocol that the request line
+names, and what stands before it.
 """
 
 from __future__ import annotations
@@ -97,9 +98,9 @@ class Parser:
     """
 
     __slots__ = (
-        "_body", "_chunked", "_client", "_context", "_counted", "_exact", "_extensions",
-        "_has_turn", "_head", "_header_bytes", "_headers", "_left", "_new_head", "_offered",
-        "_parser", "continue_owed", "exchange", "headers_done", "unparsed",
+        "_body", "_chunked", "_client", "_context", "_counted", "_extensions", "_has_turn",
+        "_head", "_header_bytes", "_headers", "_left", "_new_head", "_offered", "_parser",
+        "_tail", "continue_owed", "exchange", "headers_done", "unparsed",
     )  # fmt: skip
 
     def __init__(self, context: Context, client: Sender) -> None:
@@ -109,11 +110,10 @@ class Parser:
         self.exchange: Exchange | None = None
         self.headers_done = True
         self.continue_owed = False
-        self.unparsed = self._new_head = self._head = b""
+        self.unparsed = self._new_head = self._head = self._tail = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._header_bytes = self._extensions = self._counted = self._left = 0
         self._chunked = self._offered = self._has_turn = False
-        self._exact = True
         self._body = Body(partial(context.budget.memory_file, client))
 
     def take(self, data: bytes) -> None:
@@ -181,7 +181,7 @@ class Parser:
         while data and not client.refused:
             if self.exchange is None or not self.headers_done:
                 if self.exchange is None and (heads == _AT_ONCE or client.has_enough):
-                    self.unparsed = data
+                    self.unparsed = data + self.unparsed
                     client.regulate()
                     if not client.has_enough:
                         turns.add(self._take_turn)
@@ -193,7 +193,7 @@ class Parser:
             elif self._chunked:
                 now = 0 if turns and not self._has_turn else _TURN
                 if len(data) > now:
-                    self.unparsed = data[now:]
+                    self.unparsed = data[now:] + self.unparsed
                     client.regulate()
                     turns.add(self._take_turn)
                 data = self._take_chunks(data[:now]) if now else b""
@@ -237,7 +237,6 @@ class Parser:
     def _take_head(self, data: bytes) -> bytes:
         """Feed the parser with a head, or with what there is of it; returns what follows."""
         if self.exchange is None:
-            self._exact = True
             data = self._pass_over_empty_lines(self._head + data)
             if not data:
                 return b""
@@ -249,7 +248,7 @@ class Parser:
         self._head = head = text[:end]
         rest = self._parse(head[before:]) + text[end:]
         if self.exchange is not None and not self.headers_done:
-            if self._head_bytes() > self._context.limits.header_bytes:
+            if len(head) > self._context.limits.header_bytes:
                 self._client.refuse_unread(self._headers_too_large())
             return rest
         self._head = b""
@@ -267,24 +266,26 @@ class Parser:
             return b""
         return data[found.end() :]
 
-    def _head_bytes(self) -> int:
-        """Return the bytes of the head so far; where its beginning is not known, at the least."""
-        return len(self._head) if self._exact else max(0, len(self._head) - _TURN)
-
     def _take_chunks(self, data: bytes) -> bytes:
-        """Feed the parser with a part of a body in chunks, which may end in it."""
-        self._head = data  # if another request begins in it, its head is somewhere here
-        self._exact = False
-        self._extensions += len(data)
-        rest = self._parse(data)
-        if self.exchange is None or self.headers_done:
-            self._head = b""
-        self._check_extensions(0)
+        """Feed the parser with a part of a body in chunks, up to where it may end."""
+        before = len(self._tail)
+        text = self._tail + data
+        end = text.find(HEAD_END) + 4
+        if end < 4:
+            end = len(text)
+        self._tail = text[max(0, end - 3) : end] if end == len(text) else b""
+        part = text[before:end]
+        self._extensions += len(part)
+        rest = self._parse(part) + text[end:]
+        if self.exchange is None:
+            self._tail = b""
+        else:
+            self._check_extensions()
         return rest
 
-    def _check_extensions(self, not_of_body: int) -> None:
+    def _check_extensions(self) -> None:
         """Refuse chunk extensions that are too long together (RFC 9112, 7.1.1)."""
-        if self._extensions - not_of_body > self._context.limits.header_bytes:
+        if self._extensions > self._context.limits.header_bytes:
             self._client.refuse_unread(self._headers_too_large())
 
     def _parse(self, data: bytes) -> bytes:
@@ -360,11 +361,11 @@ class Parser:
         exchange = self.exchange
         assert exchange is not None  # noqa: S101
         self.headers_done = True
-        if self._head_bytes() > self._context.limits.header_bytes:
+        if len(self._head) > self._context.limits.header_bytes:
             raise self._headers_too_large()
         parser = self._parser
         exchange.method = parser.get_method()
-        self._check_request_line(exchange)
+        self._check_request_line()
         exchange.path = exchange.target.partition(b"?")[0]
         if exchange.method == b"HEAD":
             exchange.head_only = True
@@ -424,7 +425,7 @@ class Parser:
         assert exchange is not None  # noqa: S101
         if self._chunked:
             self._chunked = False
-            self._check_extensions(_TURN)  # what follows the body may be counted here
+            self._check_extensions()
             if not self._parser.should_keep_alive():  # as a trailer may say
                 exchange.keep_alive = False
         self._counted = 0
@@ -442,15 +443,9 @@ class Parser:
             raise MalformedRequest("The request has two Host headers.")
         return before + b", " + value if name in _LISTS else value
 
-    def _check_request_line(self, exchange: Exchange) -> None:
+    def _check_request_line(self) -> None:
         """Refuse what llhttp takes for a request line besides HTTP's."""
-        if self._exact:
-            fits = _REQUEST_LINE.match(self._head) is not None
-        else:  # any that names another protocol, as this one's place is not known
-            line = re.escape(exchange.method) + b" +" + re.escape(exchange.target)
-            other = b"\\r%b |%b +(?:RTSP|ICE)/" % (exchange.method, line)
-            fits = not re.search(other, self._head)
-        if not fits:
+        if not _REQUEST_LINE.match(self._head):
             raise MalformedRequest("The request line is not one of HTTP/1.1 or 1.0.")
 
     @staticmethod
