@@ -16,6 +16,7 @@ import http.client
 import json
 import multiprocessing
 import os
+import random
 import socket
 import sys
 import tempfile
@@ -189,6 +190,7 @@ KINDS: dict[str, Hostile] = {
 
 
 async def _again_and_again(hostile: Hostile, port: int) -> None:
+    await asyncio.sleep(random.random() * AGAIN)  # they don't march in step
     while True:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             await hostile(port)

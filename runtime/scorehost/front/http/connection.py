@@ -51,6 +51,8 @@ _RESET: Final = struct.pack("ii", 1, 0)
 """Linger for no time: the connection is reset instead of closed (socket(7))."""
 _PIECE: Final = 256 << 10
 """Bytes of a large answer that are written at once."""
+_LARGE_READ: Final = 64 << 10
+"""Bytes that come at once from clients that send much; after them it is others' turn."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _ENOUGH: Final = 16
@@ -79,7 +81,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_closing", "_context", "_large", "_parser", "_progress", "_reading", "_unsent",
+        "_closing", "_context", "_large", "_parser", "_progress", "_reading", "_resting", "_unsent",
         "_waiting", "active", "address", "deadline", "fresh", "give_up_handshake", "health_only",
         "lost", "on_drain", "refused", "state", "transport", "writable",
     )  # fmt: skip
@@ -92,7 +94,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[Exchange] = deque()
         self._unsent = self._progress = self._large = 0
         self._reading = True
-        self._closing = False
+        self._closing = self._resting = False
         self.active: Exchange | None = None
         self.address = ""
         self._enter(HANDSHAKE, context.now())
@@ -182,11 +184,21 @@ class Connection(asyncio.Protocol):
                 self._enter(BODY, self._context.now())
                 self._context.connections.goes_on(self)
         self._parser.take(data)
+        if len(data) >= _LARGE_READ and not self.refused:
+            self._resting = True  # or the loop would read much more before it looks at others
+            self.regulate()
+            self._context.turns.add(self._read_on)
+
+    def _read_on(self) -> None:
+        self._resting = False
+        if not self.lost:
+            self.regulate()
 
     def regulate(self) -> None:
-        """Read only while nothing that was read still waits."""
-        wanted = not self._waiting and not self._parser.unparsed
-        if wanted != self._reading and not self.refused:
+        """Read only while nothing that was read still waits; of a refused client, everything."""
+        waits = self._waiting or self._parser.unparsed or self._resting
+        wanted = self.refused or not waits
+        if wanted != self._reading and not self.transport.is_closing():
             self._reading = wanted
             if wanted:
                 self.transport.resume_reading()
@@ -334,6 +346,7 @@ class Connection(asyncio.Protocol):
             self._context.service.serve(exchange)
         else:
             self._waiting.append(exchange)  # what came before is answered first
+        self.regulate()
 
     def give_way(self, error: RequestError) -> None:
         """Let go of the bodies that no worker has yet, and refuse their requests."""
