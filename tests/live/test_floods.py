@@ -15,7 +15,7 @@ import pytest
 
 from support.client import Address, Connection, request_bytes
 from support.listening import tls
-from support.processes import tree
+from support.processes import resident_bytes, tree
 from support.server import LiveServer, StartServer, free_port
 from support.wait import wait_until
 
@@ -138,6 +138,25 @@ def test_a_tls_client_that_leaves_in_the_handshake_leaves_nothing(
     wait_until(lambda: descriptors() <= before, what="their descriptors are closed")
     with server.connect() as client:
         assert client.request("GET", "/livez").status == 200
+
+
+@pytest.mark.parametrize("sent", [HEAD + b" " * 60_000, b""], ids=["half a body", "nothing"])
+def test_tls_connections_that_have_ended_leave_no_memory(
+    own_server: StartServer, tmp_path: Path, sent: bytes
+) -> None:
+    """Their buffers are let go of with them, not at some later garbage collection."""
+    address, options = tls(tmp_path)
+    server = own_server("echo.py", address=address, arguments=options)
+
+    def visit(count: int) -> int:
+        for _ in range(count):
+            with server.connect() as client:
+                client.send(sent)
+        assert server.get("/livez").status == 200
+        return resident_bytes(front_of(server))
+
+    before = visit(50)
+    assert visit(200) - before < 15 << 20  # it was 50
 
 
 def test_a_plain_request_on_the_tls_port_is_closed(own_server: StartServer, tmp_path: Path) -> None:

@@ -61,6 +61,20 @@ _ENOUGH: Final = 16
 HANDSHAKE, NEW, IDLE, HEAD, BODY, SERVED, TELLING, LINGERING, CLOSING = range(9)
 
 
+class _Gone:
+    """The transport of a connection that is lost."""
+
+    @staticmethod
+    def is_closing() -> bool:
+        return True
+
+
+_GONE: Final = _Gone()
+
+
+def _nothing() -> None: ...
+
+
 class Connection(asyncio.Protocol):
     """One client's connection.
 
@@ -89,7 +103,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, context: Context, *, health_only: bool = False) -> None:
         self._context = context
         self.health_only = health_only
-        self.give_up_handshake: Callable[[], object] = lambda: None
+        self.give_up_handshake: Callable[[], object] = _nothing
         self._parser = Parser(context, self)
         self._waiting: deque[Exchange] = deque()
         self._unsent = self._progress = self._large = 0
@@ -232,6 +246,10 @@ class Connection(asyncio.Protocol):
         self.on_drain = None  # it may hold a large response, and this connection
         self._context.untaken.release(self)
         self._context.connections.closed(self)
+        # This and its parser know each other, and wait for a garbage collection that comes seldom.
+        # A transport may hold half a megabyte, with TLS.
+        self.transport = cast("asyncio.Transport", _GONE)
+        self.give_up_handshake = _nothing
 
     def pause_writing(self) -> None:
         """Begin nothing more for a client that takes its response slowly, until it has it."""
