@@ -116,6 +116,7 @@ FOREIGN = {
     "an empty line": b"\r\n\r\n" + INITIALIZE,
     "a line end": b"\r\n" + INITIALIZE,
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00" + bytes(range(256)) * 20,
+    "deep JSON": b"Content-Length: 60000\r\n\r\n" + b"[" * 60_000,
     "garbage": bytes(reversed(range(256))) * 20,
     "a header without an end": b"Content-Length: 1\r\n" * 1000,
     "a huge length": b"Content-Length: 99999999999\r\n\r\n",

@@ -401,6 +401,25 @@ def test_a_record_whose_script_is_not_there(own_server: StartServer, script: str
     assert "has no such file. Name the script with --entry-script FILE" in done.stderr
 
 
+@pytest.mark.parametrize("script", ["evil.py", "inner/evil.py", "link.py"])
+def test_a_record_cannot_bring_its_own_script(own_server: StartServer, script: str):
+    """A folder of records that somebody sent, and that was put into the app root."""
+    server = serve(own_server, "all")
+    server.score([1])
+    folder = server.folder / "sent"
+    (folder / "inner").mkdir(parents=True)
+    for name in ("evil.py", "inner/evil.py"):
+        (folder / name).write_text(RAN)
+    (folder / "link.py").symlink_to("evil.py")
+    file = sent(server, script=f"sent/{script}").rename(folder / "record.json")
+
+    done = scorehost(server, "replay", str(file))
+
+    assert done.returncode == 2, done
+    assert f"{file} names the script 'sent/{script}', which lies in the record's own" in done.stderr
+    assert not list(folder.rglob("*.ran"))
+
+
 def test_links_within_the_app_root_are_followed(own_server: StartServer):
     """As a cluster's ConfigMap has them."""
     server = serve(own_server, "all")

@@ -174,8 +174,8 @@ def _read(file: Path, settings: Settings, *, named: bool) -> Record | str:
 def settings_for(script: str, file: Path, settings: Settings) -> Settings:
     """Return the settings with which a record's own script is asked.
 
-    A record may come from somebody else, and a script is run: what lies outside of the app root
-    must be named by who types the command.
+    A record may come from somebody else, and a script is run: what lies outside of the app root, or
+    in the folder of the record, must be named by who types the command.
 
     Raises
     ------
@@ -190,6 +190,11 @@ def settings_for(script: str, file: Path, settings: Settings) -> Settings:
         raise UsageError(
             f"{file} names the script {script!r}, which lies outside of the app root {root}, and "
             "was not replayed. If that is the script you mean, name it: --entry-script FILE."
+        )
+    if path.resolve().is_relative_to(file.parent.resolve()):
+        raise UsageError(
+            f"{file} names the script {script!r}, which lies in the record's own folder, and was not "
+            "replayed. If that is the script you mean, name it: --entry-script FILE."
         )
     if not path.is_file():
         raise UsageError(

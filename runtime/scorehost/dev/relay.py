@@ -297,7 +297,7 @@ class Messages:
             raw = bytes(self.rest[:end])
             del self.rest[:end]
             message: Any = None
-            with contextlib.suppress(ValueError):  # passed on all the same
+            with contextlib.suppress(ValueError, RecursionError):  # passed on all the same
                 message = json.loads(raw.partition(_BLANK)[2])
             yield raw, message if isinstance(message, dict) else {}
 
