@@ -193,8 +193,8 @@ def settings_for(script: str, file: Path, settings: Settings) -> Settings:
         )
     if path.resolve().is_relative_to(file.parent.resolve()):
         raise UsageError(
-            f"{file} names the script {script!r}, which lies in the record's own folder, and was not "
-            "replayed. If that is the script you mean, name it: --entry-script FILE."
+            f"{file} names the script {script!r}, which lies in the record's own folder, and was "
+            "not replayed. If that is the script you mean, name it: --entry-script FILE."
         )
     if not path.is_file():
         raise UsageError(
