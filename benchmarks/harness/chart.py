@@ -122,17 +122,19 @@ def line_chart(
             )
     for number, line in enumerate(lines):
         colour = _COLOURS[number % len(_COLOURS)]
+        dashes = f' stroke-dasharray="{3 + number // len(_COLOURS) * 3} 3"'
+        drawn = f'stroke="{colour}" stroke-width="2"{dashes if number >= len(_COLOURS) else ""}'
         points = [at(place, value) for place, value in enumerate(line.values) if value is not None]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<polyline points="{path}" fill="none" {drawn}/>')
         if len(points) <= 12:
             parts += [
                 f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points
             ]
         x, y = 16 + number % 3 * 245, _TOP + number // 3 * _LEGEND
         parts.append(
-            f'<rect x="{x}" y="{y - 4}" width="14" height="3" fill="{colour}"/>'
-            f'<text class="note" x="{x + 20}" y="{y}">{escape(line.label)}</text>'
+            f'<line x1="{x}" x2="{x + 22}" y1="{y - 4}" y2="{y - 4}" {drawn}/>'
+            f'<text class="note" x="{x + 28}" y="{y}">{escape(line.label)}</text>'
         )
     height = bottom + 54
     spoken = escape("; ".join(f"{line.label}: {list(line.values)}" for line in lines))
