@@ -456,3 +456,18 @@ def test_a_long_run_of_returns_in_a_chunk_costs_little(own_server, repeat: int):
         assert client.read_response().status in (200, 400, 500)
 
     assert time.process_time() - began < 1.0 + 0.02 * repeat  # it was 0.1 s for each
+
+
+def test_a_client_that_leaves_with_several_requests_leaves_none_of_them(own_server):
+    """One whose answer is on its way, one that waits behind it, and one that arrives."""
+    server = own_server(files={"main.py": LARGE_ANSWER})
+    client = ask(server, 3 * MIB)
+    client.send(request_bytes("POST", "/score", body=b" " * 60_000 + b"1"))
+    client.send(head(900_000) + b" " * 100_000)
+    assert held(server) > 60_000
+    client.reset()
+    server.run()
+
+    assert (held(server), untaken(server)) == (0, 0)
+    assert server.front.dispatcher.waiting == 0
+    assert len(server.lines("POST /score 499")) >= 2

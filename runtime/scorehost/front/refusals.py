@@ -72,13 +72,16 @@ class Refusals:
                 self._answer(exchange, error)
 
     def _tick(self) -> None:
-        self._left = self._each_tick - self._refuse(self._each_tick)
-        if self._left:  # none waits any more
-            self._each_tick = EACH_TICK
-            self._left = min(self._left, EACH_TICK)
-        self._ticking = self._left < EACH_TICK
-        if self._ticking:
-            self._later(TICK, self._tick)
+        refused = 0
+        try:
+            refused = self._refuse(self._each_tick)
+        finally:  # whatever an answer has met, the others have their turns
+            if not self._waiting:
+                self._each_tick = EACH_TICK
+            self._left = max(0, EACH_TICK - refused)
+            self._ticking = bool(self._waiting) or self._left < EACH_TICK
+            if self._ticking:
+                self._later(TICK, self._tick)
 
     def _refuse(self, most: int) -> int:
         """Refuse the first of those that wait, or take them in after all.

@@ -61,6 +61,11 @@ _ENOUGH: Final = 16
 HANDSHAKE, NEW, IDLE, HEAD, BODY, SERVED, TELLING, LINGERING, CLOSING = range(9)
 
 
+_CLOSED_UNSEEN: Final = contextlib.suppress(RuntimeError, OSError)
+"""A transport may have closed itself, as after a reset, before it says that it is closing and
+before :meth:`Connection.connection_lost` is called. Whatever it is asked for then, it raises."""
+
+
 class _Gone:
     """The transport of a connection that is lost."""
 
@@ -82,7 +87,7 @@ class Connection(asyncio.Protocol):
     ----------
     context : what it may use of the server.
     health_only : whether it came in on the health port.
-    give_up_handshake : ends what has been accepted and has no transport yet.
+    give_up_handshake : ends a TLS handshake that is under way.
 
     Attributes
     ----------
@@ -182,6 +187,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; the time limit of the first request's headers counts from now."""
         self.transport = cast("asyncio.Transport", transport)
+        if self.refused:  # it was dropped before this
+            self.drop()
+            return
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
         self._enter(NEW, self._context.now())
@@ -214,10 +222,11 @@ class Connection(asyncio.Protocol):
         wanted = self.refused or not waits
         if wanted != self._reading and not self.transport.is_closing():
             self._reading = wanted
-            if wanted:
-                self.transport.resume_reading()
-            else:
-                self.transport.pause_reading()
+            with _CLOSED_UNSEEN:
+                if wanted:
+                    self.transport.resume_reading()
+                else:
+                    self.transport.pause_reading()
 
     def eof_received(self) -> bool:
         """The client sends no more: it has left, or only closed its half.
@@ -232,17 +241,16 @@ class Connection(asyncio.Protocol):
         return not self._context.speaks_tls
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Let go of every request of this connection."""
-        self.lost = True
-        service = self._context.service
-        arriving = self._parser.give_up()
-        if arriving is not None:
-            service.abandon(arriving)
-        for exchange in self._waiting:
-            service.abandon(exchange)
+        """Let go of every request of this connection; a second call does nothing."""
+        if self.lost:
+            return
+        self.lost = self.refused = True  # nothing that may still come is read
+        # All of them first: whichever ends leaves the connection without an active one.
+        left = [self.active, *self._waiting, self._parser.give_up()]
         self._waiting.clear()
-        if self.active is not None:
-            service.abandon(self.active)
+        for exchange in left:
+            if exchange is not None:
+                self._context.service.abandon(exchange)
         self.on_drain = None  # it may hold a large response, and this connection
         self._context.untaken.release(self)
         self._context.connections.closed(self)
@@ -389,7 +397,8 @@ class Connection(asyncio.Protocol):
             return
         self._closing = True
         if self.refused and self.transport.can_write_eof():
-            self.transport.write_eof()
+            with _CLOSED_UNSEEN:
+                self.transport.write_eof()
             self._enter(LINGERING, self._context.now())
         else:
             self._part()
@@ -437,12 +446,12 @@ class Connection(asyncio.Protocol):
         done()
 
     def write(self, data: bytes | memoryview) -> None:
-        """Hand bytes to the transport, unless the client has just left.
-
-        The transport knows before :meth:`connection_lost` is called, and uvloop's raises then.
-        """
+        """Hand bytes to the transport, unless the client has just left."""
         if not self.transport.is_closing():
-            self.transport.write(data)
+            try:  # not a with statement: this is the path of every answer
+                self.transport.write(data)
+            except (RuntimeError, OSError):  # see _CLOSED_UNSEEN
+                return
 
     def last_response_closes(self) -> None:
         """Close after what has been received is answered, if its head can still say so."""
@@ -456,7 +465,8 @@ class Connection(asyncio.Protocol):
             return
         sock = self.transport.get_extra_info("socket")
         if sock is not None and sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            with contextlib.suppress(OSError, ValueError):  # it is closed already
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._closing = True
         self._context.connections.closed(self)  # its place is free at once
         self.transport.abort()
@@ -480,10 +490,10 @@ class Connection(asyncio.Protocol):
 
     def drop(self) -> None:
         """End it at once."""
-        if self.state == HANDSHAKE:
+        self._closing = self.refused = True
+        if self.transport is None:
             self.give_up_handshake()
         else:
-            self._closing = True
             self.transport.abort()
 
     def end(self) -> None:
@@ -514,7 +524,7 @@ class Connection(asyncio.Protocol):
         """
         sock = self.transport.get_extra_info("socket")
         kept = bytearray(4)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # it is closed already
             fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, kept)
         kernel = int.from_bytes(kept, sys.byteorder)
         return self._large + self.transport.get_write_buffer_size() + kernel

@@ -100,7 +100,8 @@ class Listening:
             self._tell_of_closed()
             return True
         task = self._loop.create_task(self._connect(client, connection))
-        connection.give_up_handshake = task.cancel
+        if self._tls is not None and not health:
+            connection.give_up_handshake = task.cancel
         self._accepting.add(task)
         task.add_done_callback(partial(self._connected, client, connection))
         return True
@@ -143,7 +144,7 @@ class Listening:
         error = None if task.cancelled() else task.exception()
         if task.cancelled() or error is not None:
             self._log.debug(f"a connection could not be set up: {error or 'it took too long'}")
-            self._context.connections.closed(connection)
+            connection.connection_lost(None)  # the loop does not call it where it has cancelled
             client.close()
 
     async def close(self) -> None:

@@ -421,11 +421,12 @@ class Parser:
     def on_message_complete(self) -> None:
         if self._offered:
             return  # the parser takes the body for another protocol
+        if self._extensions > self._context.limits.header_bytes:
+            raise self._headers_too_large()
         exchange, self.exchange = self.exchange, None
         assert exchange is not None  # noqa: S101
         if self._chunked:
             self._chunked = False
-            self._check_extensions()
             if not self._parser.should_keep_alive():  # as a trailer may say
                 exchange.keep_alive = False
         self._counted = 0
