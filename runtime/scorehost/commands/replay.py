@@ -191,7 +191,8 @@ def settings_for(script: str, file: Path, settings: Settings) -> Settings:
             f"{file} names the script {script!r}, which lies outside of the app root {root}, and "
             "was not replayed. If that is the script you mean, name it: --entry-script FILE."
         )
-    if path.resolve().is_relative_to(file.parent.resolve()):
+    folder = file.parent.resolve()
+    if path.resolve().is_relative_to(folder) and not root.resolve().is_relative_to(folder):
         raise UsageError(
             f"{file} names the script {script!r}, which lies in the record's own folder, and was "
             "not replayed. If that is the script you mean, name it: --entry-script FILE."
