@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from support.commands import Ended, environment, run
-from support.processes import in_session
+from support.processes import alive, in_session
 from support.server import SCRIPTS, fill
 from support.wait import wait_until
 
@@ -370,7 +370,7 @@ def test_the_child_ends_with_the_command(
     process.send_signal(number)
 
     assert process.wait(20) == status
-    wait_until(lambda: not Path(f"/proc/{child}").exists(), what="the child has ended")
+    wait_until(lambda: not alive(child), what="the child has ended")
     assert not in_session(process.pid)
     process.stdout.close()
 
