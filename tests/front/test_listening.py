@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 import socket
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import uvloop
+from httptools import HttpRequestParser
 
+from scorehost.front.http.connection import Connection
+from scorehost.front.http.connections import Connections
+from scorehost.front.http.exchange import Exchange
+from scorehost.front.http.parser import Parser
 from scorehost.front.http.syn_filter import turn_away
 from support.loop_front import exchange, loop_front
 
@@ -108,6 +115,69 @@ def test_a_client_that_left_in_the_backlog_does_no_harm(tmp_path: Path) -> None:
             assert (await served.get("/livez"))[0] == 200
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize("leaves", ["closes", "is dropped"])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"POST /score HTTP/1.1\r\nHo",
+        b"POST /score HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n[1",
+        b"POST /score HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n" + b" " * 300_000,
+        b"POST /score HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[1\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n" * 3,
+        b"no request\r\n\r\n",
+        b"POST /score HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"POST /score HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999\r\n\r\n[",
+        b"POST /score HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+    ],
+    ids=[
+        "nothing", "half a head", "half a body", "a file", "chunks", "requests", "nonsense",
+        "two hosts", "too large", "no chunk",
+    ],  # fmt: skip
+)
+def test_connections_that_are_lost_leave_nothing_to_the_garbage_collection(
+    tmp_path: Path, sent: bytes, leaves: str
+) -> None:
+    """A collection stops the loop for tens of milliseconds after thousands of connections."""
+
+    def left() -> list[object]:
+        kinds = (Connection, Exchange, Parser, HttpRequestParser)
+        return [each for each in gc.get_objects() if isinstance(each, kinds)]
+
+    async def scene() -> None:
+        with loop_front(tmp_path) as served:
+            served.listening.start()
+            connections = served.front.connections
+            clients = [
+                socket.create_connection(("127.0.0.1", served.ports[0]), timeout=5)
+                for _ in range(5)
+            ]
+            for each in clients:
+                each.sendall(sent)
+            while len(connections) < 5:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            if leaves == "is dropped":
+                for member in connections:
+                    member.drop()
+                del member
+            for each in clients:
+                each.close()
+            await asyncio.wait_for(none_left(connections), 10)
+
+    async def none_left(connections: Connections) -> None:
+        while len(connections) or left():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    gc.collect()
+    gc.disable()
+    loop = uvloop.new_event_loop()
+    try:
+        loop.run_until_complete(scene())
+    finally:
+        loop.close()
+        gc.enable()
 
 
 def test_turning_away_lets_nobody_new_in_and_those_who_are_in_be_accepted() -> None:

@@ -77,6 +77,21 @@ class _Gone:
 _GONE: Final = _Gone()
 
 
+class _NoParser:
+    """The parser of a connection that is lost."""
+
+    exchange = None
+    unparsed = b""
+    headers_done = True
+    continue_owed = False
+
+    @staticmethod
+    def go_on() -> None: ...
+
+
+_NO_PARSER: Final = _NoParser()
+
+
 def _nothing() -> None: ...
 
 
@@ -254,8 +269,11 @@ class Connection(asyncio.Protocol):
         self.on_drain = None  # it may hold a large response, and this connection
         self._context.untaken.release(self)
         self._context.connections.closed(self)
-        # This and its parser know each other, and wait for a garbage collection that comes seldom.
-        # A transport may hold half a megabyte, with TLS.
+        # What knows each other stays until a garbage collection, which takes tens of milliseconds
+        # when thousands of connections have come and gone. And a transport may hold half a
+        # megabyte, with TLS.
+        self._parser.end()
+        self._parser = cast("Parser", _NO_PARSER)
         self.transport = cast("asyncio.Transport", _GONE)
         self.give_up_handshake = _nothing
 
@@ -365,6 +383,7 @@ class Connection(asyncio.Protocol):
         if not exchange.request_id:
             exchange.request_id = exchange.legacy_id = self._context.make_id()
         exchange.keep_alive = False
+        error.__traceback__ = None  # its frames know the exchange, which would know them
         exchange.error = error
         if self.active is None and not self._waiting:
             self.active = exchange

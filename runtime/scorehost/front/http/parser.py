@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import httptools
 
@@ -140,6 +140,10 @@ class Parser:
             self._context.budget.settled(self._client)
             self._context.budget.release(exchange)
         return exchange
+
+    def end(self) -> None:
+        """Let go of llhttp's parser, which knows this one: nothing more arrives."""
+        self._parser = cast("httptools.HttpRequestParser", None)
 
     def _take_known(self, data: bytes) -> bytes:
         """Take whole requests whose head has been parsed before; returns what is left.
@@ -439,29 +443,29 @@ class Parser:
 
     @staticmethod
     def _join(before: bytes, name: bytes, value: bytes) -> bytes:
-        """Return what a header means that is there twice; lists go on (RFC 9110, 5.3)."""
+        """Return the value of a repeated header; lists are joined (RFC 9110, 5.3)."""
         if name == b"host":
             raise MalformedRequest("The request has two Host headers.")
         return before + b", " + value if name in _LISTS else value
 
     def _check_request_line(self) -> None:
-        """Refuse what llhttp takes for a request line besides HTTP's."""
+        """Refuse request lines of other protocols, which llhttp accepts too."""
         if not _REQUEST_LINE.match(self._head):
-            raise MalformedRequest("The request line is not one of HTTP/1.1 or 1.0.")
+            raise MalformedRequest("The request line is not valid in HTTP/1.1 or 1.0.")
 
     @staticmethod
     def _check_hosts(exchange: Exchange) -> None:
-        """Refuse a Host that is none, and a target that names none (RFC 9112, 3.2)."""
+        """Refuse an invalid Host, and a target without a valid host (RFC 9112, 3.2)."""
         host = exchange.known.get(b"host", b"")
         if not _HOST.fullmatch(host):
-            raise MalformedRequest(f"The Host header is not a host: {host.decode('latin-1')!r}.")
+            raise MalformedRequest(f"The Host header is not valid: {host.decode('latin-1')!r}.")
         if exchange.method == b"CONNECT":
             if b"/" in exchange.target:
-                raise MalformedRequest("The target of CONNECT is a host and a port.")
+                raise MalformedRequest("The target of CONNECT must be a host and a port.")
         elif exchange.target[:1] != b"/":
             absolute = _ABSOLUTE.match(exchange.target)
             if absolute and (absolute[1][:1] in b":" or not _HOST.fullmatch(absolute[1])):
-                raise MalformedRequest("The target of the request names no host.")
+                raise MalformedRequest("The target of the request does not name a valid host.")
 
     def _keeps_alive(self, exchange: Exchange) -> bool:
         """Return whether the connection goes on after this request (RFC 9112, 9.3)."""
