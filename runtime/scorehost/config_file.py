@@ -86,7 +86,7 @@ def read_entries(file: Path, largest: int | None = None) -> dict[str, str]:
     except ValueError as error:
         raise UsageError(f"The config file {file} is not JSON: {error}.") from error
     if not isinstance(document, dict):
-        raise UsageError(f"The config file {file} is not one JSON object.")
+        raise UsageError(f"The config file {file} is JSON, but not an object.")
     return {str(key): _as_text(value) for key, value in document.items() if value is not None}
 
 

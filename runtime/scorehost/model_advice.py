@@ -51,7 +51,7 @@ def _mend(model: Path, place: str) -> Iterator[str]:
         yield f"Move the file into {place}: a model is a folder of versions."
     numbers = versions(model)
     if numbers:
-        yield f"Ask for version {some(numbers, 'or')}, or for none to get the highest."
+        yield f"Ask for version {some(numbers, 'or')}, or omit the version to get the highest."
     if found:
         yield f"Put the model, as one file or one folder, into {place}."
 

@@ -286,9 +286,9 @@ def _wrong_count(folder: Path, entries: Sequence[str]) -> _Unusable:
     if len(entries) - len(extra) == 1:
         advice = f"Remove what does not belong to the model: {some(extra)}."
     else:
-        advice = f"Move them into one folder, {shown}/model for example; that is then the answer."
+        advice = f"Move them into one folder, for example {shown}/model."
     return _Unusable(
-        f"{shown} must hold exactly one file or folder, the model, and holds {len(entries)}: "
+        f"{shown} must hold exactly one file or folder, the model, but holds {len(entries)}: "
         f"{some(entries)}.",
         advice,
     )

@@ -22,9 +22,9 @@ SCHEMA_MODULE: Final = "inference_schema.schema_decorators"
 
 _REMEDY: Final = "Write 'def run(data):', with 'request_headers' as a second parameter if needed"
 _REFUSED: Final = {
-    Parameter.VAR_POSITIONAL: "*{} is not a parameter that a value can be given to by name",
-    Parameter.VAR_KEYWORD: "**{} is not a parameter that a value can be given to by name",
-    Parameter.POSITIONAL_ONLY: "{} is positional-only, and values are given by name",
+    Parameter.VAR_POSITIONAL: "*{} cannot be given a value by name",
+    Parameter.VAR_KEYWORD: "**{} cannot be given a value by name",
+    Parameter.POSITIONAL_ONLY: "{} is positional-only, but values are given by name",
 }
 _HEADERS: Final = Parameter(HEADERS_PARAMETER, Parameter.KEYWORD_ONLY)
 
@@ -46,15 +46,15 @@ def check_init(init: Callable[..., object]) -> None:
         raise BadSignature(
             "init",
             str(signature),
-            f"it needs a value for {needed[0].name}, and init() is called without arguments",
+            f"it needs a value for {needed[0].name}, but init() is called without arguments",
             "Write 'def init():' and keep what run() needs in module variables",
         )
     if inspect.isgeneratorfunction(init) or inspect.isasyncgenfunction(init):
         raise BadSignature(
             "init",
             str(signature),
-            "it contains 'yield', so that calling it runs none of its lines",
-            "Take the 'yield' out",
+            "it contains 'yield', so calling it does not run its code",
+            "Remove the 'yield'",
         )
 
 
@@ -123,7 +123,7 @@ def _signature(name: str, function: Callable[..., object]) -> inspect.Signature:
         raise BadSignature(
             name,
             "(…)",
-            f"its parameters cannot be found out ({error})",
+            f"its parameters cannot be determined ({error})",
             f"Define it in the script with 'def {name}'",
         ) from error
 
@@ -169,8 +169,8 @@ def _other_names(own: inspect.Signature, described: inspect.Signature) -> BadSig
     return BadSignature(
         "run",
         str(own),
-        f"a decorator put this function before run{described}, and it does not take {names} by "
-        "name, as values are given",
+        f"a decorator replaced run{described} with this function, which does not accept {names} "
+        "by name, although values are given by name",
         "Write the decorator's function with *args and **kwargs, or with the names of run()",
     )
 
@@ -198,7 +198,7 @@ def _check_single(signature: inspect.Signature, parameters: Sequence[Parameter])
             "run",
             str(signature),
             f"it needs {len(needed) + 1} values ({parameters[0].name}, {', '.join(needed)}), "
-            "and one is given, the request",
+            "but only one is given: the request",
             "Take one parameter, or name several with inference-schema's @input_schema",
         )
 

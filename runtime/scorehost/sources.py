@@ -143,8 +143,8 @@ class _Reading:
                 self._judge(variable, raw)
             elif _is_service_link(variable, raw):
                 self.notices.append(
-                    f"{variable} is {raw!r}, which a cluster sets for a service of that name: "
-                    "ignored."
+                    f"{variable} is ignored: it is {raw!r}, which a cluster sets for a service of "
+                    "that name."
                 )
             elif raw != "":  # a template that filled in nothing means: not set
                 self._take(name, Source("variable", variable), variable, raw)

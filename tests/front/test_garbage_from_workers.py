@@ -39,11 +39,11 @@ GARBAGE = {
     "an endless body": (prefix(answers.ANSWER, 0, 1 << 63), "a frame of 0 and 9223372036854775808"),
     "an endless head": (prefix(answers.ANSWER, (1 << 32) - 1, 0), "a frame of 4294967295 and 0"),
     "a large text": (b"x" * (LARGE + 7), "the unknown kind 120"),
-    "no JSON": (pack_frame(answers.ANSWER, 1, flags=OWN, meta=b"{no"), "what is not JSON"),
+    "no JSON": (pack_frame(answers.ANSWER, 1, flags=OWN, meta=b"{no"), "that is not JSON"),
     "no headers": (pack_frame(answers.ANSWER, 1, flags=OWN, meta=b'["a"]'), "without content type"),
     "no meta": (pack_frame(answers.ANSWER, 1, flags=OWN), "without content type"),
     "half a header": (
-        pack_frame(answers.ANSWER, 1, flags=OWN, meta=b'["a", [["b"]]]'), "no pair of texts",
+        pack_frame(answers.ANSWER, 1, flags=OWN, meta=b'["a", [["b"]]]'), "not a pair of strings",
     ),
     "status 0": (pack_frame(answers.ANSWER, 1, flags=OWN, meta=META, status=0), "the status 0"),
     "status 101": (pack_frame(answers.ANSWER, 1, flags=OWN, meta=META, status=101), "status 101"),
@@ -52,7 +52,7 @@ GARBAGE = {
     ),
     "a failure of 200": (pack_frame(answers.FAILURE, 1, meta=FAILED), "the status 200"),
     "half a failure": (
-        pack_frame(answers.FAILURE, 1, meta=b'["run"]', status=500), "without what belongs to one",
+        pack_frame(answers.FAILURE, 1, meta=b'["run"]', status=500), "is incomplete or malformed",
     ),
     "a lone chunk": (pack_frame(answers.STREAM_CHUNK, 1, b"x"), "a part of a stream"),
     "a lone end": (pack_frame(answers.STREAM_END, 1), "a part of a stream"),
@@ -158,7 +158,7 @@ def test_half_a_frame_and_silence_end_the_worker(own_server, size: int) -> None:
     server.pass_by(8)
 
     assert worker.handle.kill_reason == "garbled"
-    assert server.wait_for_line("sent half a frame, and nothing more (00")
+    assert server.wait_for_line("sent part of a frame, and then nothing more (00")
     dies(server, worker)
     assert client.read_response().status == 500
 

@@ -699,7 +699,7 @@ def test_on_demand_where_somebody_took_the_name_first(debugged: Any, user: int):
         finally:
             os.seteuid(os.getuid())
         one = debugged(settings={"SCOREHOST_DEBUG_ON_DEMAND": "1"}, address=Address(port=port))
-        who = f"process {os.getpid()} of user {user} has the socket"
+        who = f"process {os.getpid()} of user {user} uses the socket"
         one.server.wait_for_line("will not be able to reach this server", who)
         if user == os.getuid():
             taken.shutdown(socket.SHUT_RDWR)

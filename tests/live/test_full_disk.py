@@ -147,7 +147,7 @@ def test_recording_goes_on_when_it_can(
 
     assert (len(server.lines(STOPPED)), len(server.lines(GOES_ON))) == (1, 1), server.log
     assert str(folder) in server.lines(STOPPED)[0]
-    missed = int(re.search(r"again; (\d+) in between", server.lines(GOES_ON)[0])[1])  # type: ignore[index]
+    missed = int(re.search(r"again; (\d+) in the meantime", server.lines(GOES_ON)[0])[1])  # type: ignore[index]
     assert missed >= 1  # its thread may come to the others when there is room again
     assert files_of(folder) == [".json"] * (asked - missed)
     replayed = run(server.folder, "replay", str(folder))

@@ -378,8 +378,9 @@ def test_a_record_cannot_have_a_script_run_that_lies_elsewhere(
     done = scorehost(server, "replay", "--all")
 
     assert (done.returncode, done.stdout.splitlines()[-1]) == (3, "1 request: 1 same"), done
-    assert f"{file} names the script {script.format(outside=outside)!r}, which lies" in done.stderr
-    assert "name it: --entry-script FILE" in done.stderr
+    assert f"{file} was not replayed" in done.stderr
+    assert f"{script.format(outside=outside)!r}, is outside the app root" in done.stderr
+    assert "name it with --entry-script FILE" in done.stderr
     assert not ran.exists()
     named = scorehost(server, "replay", "--all", "--entry-script", str(outside))
     assert (named.returncode, ran.exists()) == (0, True), named
@@ -397,8 +398,8 @@ def test_a_record_whose_script_is_not_there(own_server: StartServer, script: str
     done = scorehost(server, "replay", str(file))
 
     assert done.returncode == 2, done
-    assert f"{file} names the script {script!r}, and the app root" in done.stderr
-    assert "has no such file. Name the script with --entry-script FILE" in done.stderr
+    assert f"{file} names the script {script!r}, which is not in the app root" in done.stderr
+    assert "Name the script with --entry-script FILE, or its app root" in done.stderr
 
 
 @pytest.mark.parametrize("script", ["evil.py", "inner/evil.py", "link.py"])
@@ -416,7 +417,7 @@ def test_a_record_cannot_bring_its_own_script(own_server: StartServer, script: s
     done = scorehost(server, "replay", str(file))
 
     assert done.returncode == 2, done
-    assert f"{file} names the script 'sent/{script}', which lies in the record's own" in done.stderr
+    assert f"'sent/{script}', is in the record's own folder" in done.stderr
     assert not list(folder.rglob("*.ran"))
 
 
@@ -457,12 +458,12 @@ def test_a_record_that_is_unlike_any_request(own_server: StartServer):
     assert (done.returncode, done.stdout.splitlines()[-1]) == (3, "2 requests: 2 same"), done
     assert "same     %1B[2Jx%20y  P%85T /score?%1B]0;t%07%20z  200 -> 200" in done.stdout
     for name, said in {
-        "large": "its headers and the rest besides the body take 300,",
+        "large": "without its body the request takes 300,",
         "lines": "damaged; missing or invalid: id",
         "types": "damaged; missing or invalid: headers, outcome",
         "empty": "is not JSON",
-        "secret": "is a link to /etc/passwd, outside of its folder",
-        "zero": "is a link to /dev/zero, outside of its folder",
+        "secret": "is a link to /etc/passwd, which is outside its folder",
+        "zero": "is a link to /dev/zero, which is outside its folder",
         "pipe": "is not a regular file",
         "folder": "is not a regular file",
     }.items():

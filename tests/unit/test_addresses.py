@@ -114,7 +114,7 @@ def test_a_socket_of_another_user_is_not_replaced(shared: Path, listens: bool) -
             if os.getuid() == 0:
                 os.seteuid(0)
 
-    assert "whether it is in use cannot be told (Permission denied)" in problem
+    assert "it is unclear whether it is in use (Permission denied)" in problem
     assert path.exists()
 
 

@@ -104,7 +104,7 @@ def test_whoever_took_the_name_first_is_not_believed():
     ):
         ask(port, "open", server)
 
-    assert str(refused.value).startswith(f"process {os.getpid()} of user {holder} has the socket")
+    assert str(refused.value).startswith(f"process {os.getpid()} of user {holder} uses the socket")
     assert f"a server of user {server} on port {port}" in str(refused.value)
     assert received == [b""]
 
@@ -126,15 +126,15 @@ def without_an_end(client: socket.socket) -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (without_an_end, "answered something else than a server of this version"),
-        (lambda client: client.sendall(b"hello\n"), "answered something else"),
-        (lambda client: client.sendall(b"[]\n"), "answered something else"),
-        (lambda client: client.sendall(b"[" * 60_000 + b"\n"), "answered something else"),
-        (lambda client: client.sendall(b'{"listening": true}\n'), "answered something else"),
-        (lambda client: client.sendall(b"\xff\n"), "answered something else"),
+        (without_an_end, "version of scorehost does not understand the answer of the server"),
+        (lambda client: client.sendall(b"hello\n"), "does not understand the answer"),
+        (lambda client: client.sendall(b"[]\n"), "does not understand the answer"),
+        (lambda client: client.sendall(b"[" * 60_000 + b"\n"), "does not understand the answer"),
+        (lambda client: client.sendall(b'{"listening": true}\n'), "does not understand the answer"),
+        (lambda client: client.sendall(b"\xff\n"), "does not understand the answer"),
         (lambda client: client.recv(100), "ended the connection without an answer"),
         (socket.socket.close, "ended the connection without an answer"),
-        (lambda client: client.sendall(b'{"host": '), "answered something else"),
+        (lambda client: client.sendall(b'{"host": '), "does not understand the answer"),
     ],
 )
 def test_what_a_server_may_answer(answer: Callable[[socket.socket], object], said: str):
@@ -169,7 +169,7 @@ def test_a_server_that_too_many_wait_for():
         busy.bind(address(port, ME))
         busy.listen(0)
         waiting.enter_context(connect(port))
-        with pytest.raises(UsageError, match=f"port {port} cannot be asked: .+ Try again"):
+        with pytest.raises(UsageError, match=f"port {port} cannot be reached: .+ Try again"):
             ask(port, "status", ME)
 
 
@@ -204,7 +204,7 @@ def test_another_user_is_refused_with_what_was_found(how: str, monkeypatch: pyte
 
     server, caller = (ME + 1, ME) if how == "told" else (ME, 65534)
     assert json.loads(with_control(asked)) == {
-        "error": f"This server answers user {server} and root, "
+        "error": f"This server answers only user {server} and root, "
         f"not process {os.getpid()} of user {caller}."
     }
 
@@ -247,7 +247,9 @@ def test_a_thousand_clients_at_once(monkeypatch: pytest.MonkeyPatch):
             before = len(os.listdir("/proc/self/fd"))
             waiting = [stack.enter_context(connect(port)) for _ in range(control._AT_ONCE)]
             for _ in range(1000):
-                refused += b"others are asking this server now" in answer_to(connect(port), b"")
+                refused += b"other commands are waiting for this server" in answer_to(
+                    connect(port), b""
+                )
             assert len(os.listdir("/proc/self/fd")) <= before + 2 * len(waiting) + 2
         return refused, wait_until(lambda: _answered(port), what="an answer again")
 
@@ -280,7 +282,7 @@ def test_a_name_that_is_taken_is_told_with_its_holder():
     port = free_port()
     with (
         holding(port, ME, lambda client: client.recv(1)),
-        pytest.raises(OSError, match=f"^process {os.getpid()} of user {ME} has the socket @score"),
+        pytest.raises(OSError, match=f"^process {os.getpid()} of user {ME} uses the socket @score"),
     ):
         open_and_close(port)
 
@@ -289,7 +291,9 @@ def test_a_name_whose_holder_does_not_listen():
     port = free_port()
     with socket.socket(socket.AF_UNIX) as held:
         held.bind(address(port, ME))
-        with pytest.raises(OSError, match=f"another process has the socket @scorehost-{ME}-{port}"):
+        with pytest.raises(
+            OSError, match=f"another process uses the socket @scorehost-{ME}-{port}"
+        ):
             open_and_close(port)
 
 

@@ -210,7 +210,7 @@ class TestNotFound:
             f"{app}/azureml-models/wine/3: does not exist",
             f"{app.parent}/cwd/wine: does not exist",
         ]
-        assert found.advice == "Ask for version 1 or 2, or for none to get the highest."
+        assert found.advice == "Ask for version 1 or 2, or omit the version to get the highest."
 
     def test_no_version_at_all(self, app: Path) -> None:
         put(app, "wine/latest/m", "wine/model.pkl")

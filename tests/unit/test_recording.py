@@ -221,10 +221,10 @@ def link(to: str):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (link("/etc/passwd"), "is a link to /etc/passwd, outside of its folder, and was not read"),
-        (link("../secret.json"), "outside of its folder, and was not read. If that is the record"),
-        (link("/dev/zero"), "is a link to /dev/zero, outside of its folder"),
-        (link("sub/../../secret.json"), "outside of its folder"),
+        (link("/etc/passwd"), "is a link to /etc/passwd, which is outside its folder, so it"),
+        (link("../secret.json"), "outside its folder, so it was not read. If that is the record"),
+        (link("/dev/zero"), "is a link to /dev/zero, which is outside its folder"),
+        (link("sub/../../secret.json"), "outside its folder"),
         (link("1.json"), "1.json cannot be read: Too many levels of symbolic links"),
         (link("gone.json"), "1.json cannot be read: No such file"),
         (os.mkfifo, "1.json is not a regular file"),
@@ -414,7 +414,9 @@ def test_recording_goes_on_after_any_failure(
     recording.keep(document("d"))
     recording.keep(document("e"))
 
-    assert recording.said[1:] == ["requests are recorded again; 6 in between were not"]
+    assert recording.said[1:] == [
+        "requests are recorded again; 6 in the meantime were not recorded"
+    ]
     kept = [read_record(file)["id"] for file in sorted(tmp_path.iterdir())]
     assert kept == ["a", "d", "e"]
 

@@ -307,7 +307,7 @@ def test_a_refused_value_names_key_and_file(root: Path):
     [
         ("", "is not JSON: Expecting value"),
         ('{"a": 1,}', "is not JSON: "),
-        ("[1]", "is not one JSON object."),
+        ("[1]", "is JSON, but not an object."),
     ],
 )
 def test_a_named_file_must_be_right(root: Path, content: str, said: str):
@@ -453,8 +453,8 @@ def test_what_a_cluster_says_about_its_services_is_no_setting(root: Path):
 
     assert found.settings.port == 5001
     assert list(found.warnings) == [
-        "SERVER_PORT is 'tcp://10.0.171.239:80', which a cluster sets for a service of that "
-        "name: ignored."
+        "SERVER_PORT is ignored: it is 'tcp://10.0.171.239:80', which a cluster sets for a service "
+        "of that name."
     ]
 
 

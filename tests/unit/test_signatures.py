@@ -101,13 +101,13 @@ def test_a_parameter_of_that_name_receives_the_headers(run: Callable[..., Any]):
     [
         ("def run(): pass", r"^run\(\): it has no parameter for the data\."),
         ("def run(request_headers): pass", "no parameter for the data beside request_headers"),
-        ("def run(*args): pass", r"^run\(\*args\): \*args is not a parameter"),
-        ("def run(data, *rest): pass", r"\*rest is not"),
-        ("def run(data, **kwargs): pass", r"^run\(data, \*\*kwargs\): \*\*kwargs is not"),
+        ("def run(*args): pass", r"^run\(\*args\): \*args cannot be given a value"),
+        ("def run(data, *rest): pass", r"\*rest cannot be"),
+        ("def run(data, **kwargs): pass", r"^run\(data, \*\*kwargs\): \*\*kwargs cannot be"),
         ("def run(data, /): pass", "data is positional-only"),
-        ("def run(data, more): pass", r"it needs 2 values \(data, more\), and one is given"),
+        ("def run(data, more): pass", r"it needs 2 values \(data, more\), but only one is given"),
         ("def run(data, *, a, b=1, c): pass", r"it needs 3 values \(data, a, c\)"),
-        ("run = dict", "cannot be found out|not a parameter"),
+        ("run = dict", "cannot be determined|not a parameter"),
         (
             "def wrap(f):\n  def inner(*args, **kw): return f(*args, **kw)\n  return inner\n"
             "@wrap\ndef run(data): pass",
@@ -177,9 +177,10 @@ def test_a_decorators_function_is_called_by_names_it_takes(
 @pytest.mark.parametrize(
     ("signature", "said"),
     [
-        ("*args", r"^run\(\*args\): a decorator put this function before run\(raw\), and it does "
-                  r"not take raw by name, as values are given\. Write the decorator's function "
-                  r"with \*args and \*\*kwargs, or with the names of run\(\)\.$"),
+        ("*args", r"^run\(\*args\): a decorator replaced run\(raw\) with this function, which "
+                  r"does not accept raw by name, although values are given by name\. Write the "
+                  r"decorator's function with \*args and \*\*kwargs, or with the names of "
+                  r"run\(\)\.$"),
         ("data, /", "data is positional-only"),
         ("data, more", "it needs 2 values"),
         ("", "no parameter for the data"),
@@ -321,7 +322,7 @@ def test_values_by_name_need_a_decorators_function_that_takes_them(scripts: Load
         return run(value)
 
     assert calling_style(functools.wraps(run)(same)).style == "typed"
-    with pytest.raises(BadSignature, match="does not take data, factor by name"):
+    with pytest.raises(BadSignature, match="does not accept data, factor by name"):
         calling_style(functools.wraps(run)(other))
 
 

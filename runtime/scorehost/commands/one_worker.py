@@ -283,7 +283,7 @@ class OneWorker:
             The worker's own code does not send this.
         """
         if frame.kind > answers.STREAM_END:
-            raise FrameError("sent what is no answer")
+            raise FrameError("sent something that is not an answer")
         if frame.kind == answers.STREAM_CHUNK:
             result.chunks += 1
             result.size += len(frame.body)

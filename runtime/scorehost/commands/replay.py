@@ -92,7 +92,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def told(text: str) -> None:
-    """Say something that is no result."""
+    """Print a line for people, on standard error: results go to standard output."""
     print(harmless(text), file=sys.stderr, flush=True)
 
 
@@ -188,19 +188,19 @@ def settings_for(script: str, file: Path, settings: Settings) -> Settings:
     path = root / script
     if Path(script).is_absolute() or ".." in Path(script).parts or leads_out(path, root):
         raise UsageError(
-            f"{file} names the script {script!r}, which lies outside of the app root {root}, and "
-            "was not replayed. If that is the script you mean, name it: --entry-script FILE."
+            f"{file} was not replayed: the script that it names, {script!r}, is outside the app "
+            f"root {root}. If that is the script you mean, name it with --entry-script FILE."
         )
     folder = file.parent.resolve()
     if path.resolve().is_relative_to(folder) and not root.resolve().is_relative_to(folder):
         raise UsageError(
-            f"{file} names the script {script!r}, which lies in the record's own folder, and was "
-            "not replayed. If that is the script you mean, name it: --entry-script FILE."
+            f"{file} was not replayed: the script that it names, {script!r}, is in the record's "
+            "own folder. If that is the script you mean, name it with --entry-script FILE."
         )
     if not path.is_file():
         raise UsageError(
-            f"{file} names the script {script!r}, and the app root {root} has no such file. Name "
-            "the script with --entry-script FILE, or its app root with --app-root DIR."
+            f"{file} names the script {script!r}, which is not in the app root {root}. Name the "
+            "script with --entry-script FILE, or its app root with --app-root DIR."
         )
     return replace(settings, entry_script=str(path))
 
@@ -218,8 +218,8 @@ def _check_size(document: Mapping[str, Any], file: Path) -> None:
     size = len(pack_scoring_request(0, b"", request, in_file=in_file))
     if size > LARGEST_PACKET:
         raise UsageError(
-            f"{file} cannot be replayed: its headers and the rest besides the body take {size:,} "
-            f"bytes, and a server passes on at most {LARGEST_PACKET:,}. Record the request again."
+            f"{file} cannot be replayed: without its body the request takes {size:,} bytes, but a "
+            f"server passes on at most {LARGEST_PACKET:,}. Record the request again."
         )
 
 

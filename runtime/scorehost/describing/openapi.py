@@ -252,7 +252,7 @@ def _swagger() -> dict[str, Any]:
     item = _operation(
         "GetSwaggerSpec",
         "This document",
-        {"200": found, "404": _error("There is no such version."), "503": _NOT_READY},
+        {"200": found, "404": _error("That version does not exist."), "503": _NOT_READY},
     )
     version = {
         "name": "version",

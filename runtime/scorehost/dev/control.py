@@ -31,7 +31,7 @@ _LONGEST_ANSWER: Final = 64 << 10
 _AT_ONCE: Final = 8
 """Clients that are served at the same time."""
 _TOLD: Final = frozenset({"host", "port", "listening", "attached", "paused"})
-"""What every answer has that is no error."""
+"""The keys that every answer has, unless it reports an error."""
 
 
 class Peer(NamedTuple):
@@ -41,7 +41,7 @@ class Peer(NamedTuple):
     user: int
 
     def __str__(self) -> str:
-        process = f"process {self.pid}" if self.pid else "a process of another container"
+        process = f"process {self.pid}" if self.pid else "a process in another container"
         return f"{process} of user {self.user}"
 
 
@@ -88,7 +88,7 @@ class Control:
             if error.errno != errno.EADDRINUSE:
                 raise
             raise OSError(
-                f"{_holder(name)} has the socket @{name[1:]}. Stop it or choose another --port, "
+                f"{_holder(name)} uses the socket @{name[1:]}. Stop it or choose another --port, "
                 "and restart this server"
             ) from error
         self._server = await asyncio.start_unix_server(
@@ -112,9 +112,9 @@ class Control:
 
     async def _answer(self, reader: asyncio.StreamReader, peer: Peer) -> Answer:
         if peer.user not in (_ROOT, os.getuid()):
-            return {"error": f"This server answers user {os.getuid()} and root, not {peer}."}
+            return {"error": f"This server answers only user {os.getuid()} and root, not {peer}."}
         if self._clients > _AT_ONCE:
-            return {"error": f"{_AT_ONCE} others are asking this server now. Try again."}
+            return {"error": f"{_AT_ONCE} other commands are waiting for this server. Try again."}
         word = (await asyncio.wait_for(reader.readline(), _ASKS_WITHIN)).decode("ascii", "replace")
         command = self._commands.get(word.strip())
         return (
@@ -139,7 +139,7 @@ def ask(port: int, command: str, user: int) -> Answer:
     Raises
     ------
     UsageError
-        There is none, it offers no debugger, or it does not answer.
+        There is no such server, it does not offer a debugger, or it does not answer.
     """
     until = time.monotonic() + _ANSWER_WITHIN
     with socket.socket(socket.AF_UNIX) as sock:
@@ -154,14 +154,14 @@ def ask(port: int, command: str, user: int) -> Answer:
             ) from None
         except OSError as error:  # most likely too many others wait
             raise UsageError(
-                f"The server on port {port} cannot be asked: {error.strerror}. Try again."
+                f"The server on port {port} cannot be reached: {error.strerror}. Try again."
             ) from error
         peer = peer_of(sock)
         if peer.user not in (_ROOT, user):
             raise UsageError(
-                f"{peer} has the socket by which a server of user {user} on port {port} would be "
-                "asked. It was not asked, and nothing it says can be trusted. Stop it, or run the "
-                "server on another port."
+                f"{peer} uses the socket that belongs to a server of user {user} on port {port}. "
+                "Nothing was sent to it, because its answers cannot be trusted. Stop that process, "
+                "or run the server on another port."
             )
         try:
             line = _exchange(sock, command.encode() + b"\n", until)
@@ -183,7 +183,7 @@ def _exchange(sock: socket.socket, command: bytes, until: float) -> bytes:
         It has not come by then.
     """
     line = b""
-    # Who refuses to listen closes at once, but may have said why.
+    # A server that refuses to listen closes at once, but may have said why.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         sock.sendall(command)
     with contextlib.suppress(ConnectionResetError):
@@ -199,18 +199,18 @@ def _exchange(sock: socket.socket, command: bytes, until: float) -> bytes:
 
 
 def _understood(line: bytes, port: int) -> Answer:
-    """The answer in a line.
+    """Parse the line that a server has answered with.
 
     Raises
     ------
     UsageError
-        It is none.
+        The line is not a valid answer.
     """
     with contextlib.suppress(ValueError, RecursionError):
         document = json.loads(line) if len(line) <= _LONGEST_ANSWER else None
         if isinstance(document, dict) and ("error" in document or document.keys() >= _TOLD):
             return document
     raise UsageError(
-        f"The server on port {port} answered something else than a server of this version does. "
-        "Use the command of the version that it runs."
+        f"This version of scorehost does not understand the answer of the server on port {port}. "
+        "Use the scorehost command of the version that the server runs."
     )

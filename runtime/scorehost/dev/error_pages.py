@@ -52,7 +52,7 @@ class DebugErrors(ErrorResponses):
     Attributes
     ----------
     last_death : returns why the last scoring process ended.
-    add_details : adds to the state of a server that is not ready what whoever asks may know of it.
+    add_details : adds to the state of a server that is not ready what this client may see of it.
     """
 
     def __init__(self, script: str, history: RequestHistory, hosts: TrustedHosts) -> None:

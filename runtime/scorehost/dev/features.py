@@ -155,7 +155,7 @@ class DevelopmentFeatures(Features):
             document["last_worker_end"] = pool.last_death
 
     def _with_details(self, passes: Callable[[], bool]) -> Handler:
-        """A probe that tells everything to whom is trusted."""
+        """A probe that tells everything, but only to trusted clients."""
 
         def handle(exchange: Exchange) -> None:
             status, answer = self._parts.status, self._parts.endpoints.json

@@ -23,7 +23,7 @@ def exposure(host: str) -> str:
         return ""
     return (
         f"Other machines can connect to the debugger, because SCOREHOST_DEBUG_HOST is {host}. "
-        "Whoever does can run any code as the server."
+        "Anyone who connects can run any code as the server's user."
     )
 
 

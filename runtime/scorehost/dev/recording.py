@@ -35,7 +35,7 @@ _SECRET: Final = re.compile(
 _SECRET_IN_QUERY: Final = frozenset({"code", "pwd", "sas", "sig"})
 """Short names that are secrets there, as in the addresses of functions and of signed blobs."""
 _UNFINISHED: Final = ".part"
-"""How a file's name ends while it is written: what reads records takes no half of one."""
+"""How a file's name ends while it is written, so that nobody reads half of a record."""
 _NAME: Final = re.compile(r"\d{8}-\d{6}-\d{6}-[A-Za-z0-9_-]*(\.json|\.part)")
 """A file of ours: time, number, the request's id."""
 _LINE: Final = re.compile(r"[\x01-\x09\x0b\x0c\x0e-\xff]*")
@@ -210,12 +210,12 @@ def _content_of(path: Path, largest: int) -> bytes:
     """
     if leads_out(path, path.parent):
         raise UsageError(
-            f"{path} is a link to {os.path.realpath(path)}, outside of its folder, and was not "
-            "read. If that is the record you mean, name that file."
+            f"{path} is a link to {os.path.realpath(path)}, which is outside its folder, so it was "
+            "not read. If that is the record you mean, name that file instead."
         )
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
-        raise UsageError(f"{path} is not a regular file, so it is no recorded request.")
+        raise UsageError(f"{path} is not a regular file, so it cannot be a recorded request.")
     with path.open("rb") as file:
         content = file.read(largest + 1)
     if len(content) > largest:
@@ -227,7 +227,7 @@ def _content_of(path: Path, largest: int) -> bytes:
 
 
 def _is_text(value: object) -> bool:
-    """Text that can be printed and sent on; JSON can also hold halves of characters."""
+    """Whether text can be printed and sent on: JSON can also hold lone surrogates."""
     try:
         return isinstance(value, str) and b"\0" not in value.encode("utf-8")
     except UnicodeEncodeError:

@@ -159,14 +159,15 @@ class Recording:
             if not self._missed:
                 problem = f"requests cannot be recorded in {self._place}: {error.strerror or error}"
                 self._log.error(
-                    f"{problem}. They are answered all the same, and recorded again once that is "
-                    "mended."
+                    f"{problem}. They are still answered, and recording resumes once this is fixed."
                 )
             self._missed += 1
             self._next_attempt = now + self._backoff.after_end(now)
             return
         if self._missed:
-            self._log.warning(f"requests are recorded again; {self._missed} in between were not")
+            self._log.warning(
+                f"requests are recorded again; {self._missed} in the meantime were not recorded"
+            )
             self._missed = 0
 
 

@@ -1,4 +1,4 @@
-"""Which requests debug mode trusts: those for a host that no other site can have lead here.
+"""Which requests debug mode trusts: those for a host name that no other site can point here.
 
 A page of any site may have the site's own name resolve to this machine. To the browser the page and
 this server are then one site, so the page may ask everything and read every answer (DNS rebinding).
@@ -40,8 +40,8 @@ class TrustedHosts:
             return ""
         found = f"the host {host[:_LONGEST]!r}" if host else "no valid host"
         return (
-            f"This request is for {found}, which is not trusted: another site's page could have a "
-            "name of its own lead here. Use an IP address or localhost; or, if this server has "
+            f"This request is for {found}, which is not trusted: another site could make its own "
+            "host name lead to this server. Use an IP address or localhost; or, if this server has "
             "that name, add it to SCOREHOST_DEBUG_HOSTS."
         )
 

@@ -231,9 +231,9 @@ _OUR_HINTS: Final = {
     DEADLINE: "Native code that does not return to Python cannot be interrupted, and neither can "
     "code with a bare except: that swallows the interruption. Make run() do less work per request, "
     "or raise SCORING_TIMEOUT_MS.",
-    GARBLED: "The script, or a native library that it uses, writes to a file descriptor which is "
-    "not its own; often it is one that it has closed before, whose number was used again. The log "
-    "has the first bytes.",
+    GARBLED: "The script, or a native library that it uses, writes to a file descriptor that "
+    "does not belong to it; often it is one that it closed earlier, whose number is in use again. "
+    "The log shows the first bytes.",
 }
 _MEANINGS: Final[dict[int, str]] = {
     signal.SIGSEGV: "segmentation fault",

@@ -12,7 +12,7 @@ from scorehost.diagnosis.model_files import path_of
 
 _OFFLINE: Final = (
     "Containers often have no access to the network, and a start that downloads files is slow "
-    "and fails when the other side does."
+    "and fails when the other machine cannot be reached."
 )
 _NETWORK_TYPES: Final = frozenset({
     "ConnectError", "ConnectTimeout", "ConnectionError", "ConnectionRefusedError",

@@ -133,7 +133,7 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
             self.run()
         except _Halted:
             pass
-        except SystemExit as leaving:  # gunicorn leaves so when the sockets can't be opened
+        except SystemExit as leaving:  # how gunicorn exits when the sockets can't be opened
             if os.getpid() != self.pid:  # the front, which gunicorn ends by the same means
                 raise
             return leaving.code if isinstance(leaving.code, int) and leaving.code > 0 else 1
@@ -245,7 +245,7 @@ def _file_name(listener: Any) -> str:
 
 
 def _identity(name: str) -> tuple[int, int]:
-    """Return what tells a file from another of the same name; zeros when there is none."""
+    """Return a file's device and inode, which identify it; zeros if it does not exist."""
     try:
         facts = os.lstat(name)
     except OSError:

@@ -92,9 +92,13 @@ class Front:
             settings.max_queue_bytes, lambda: self.dispatcher.retry_after(), clock.now
         )
         self._untaken = UntakenAnswers(settings.max_untaken_bytes, clock.now)
-        self.connections = Connections(
-            min(settings.max_connections, most_connections()), clock.now, self._untaken.cut_one
-        )
+        most = min(settings.max_connections, most_connections())
+        if most < settings.max_connections:
+            log.info(
+                f"at most {most} connections are open at once: the limit on open files (ulimit -n) "
+                f"allows no more, whatever SCOREHOST_MAX_CONNECTIONS is ({settings.max_connections})"
+            )
+        self.connections = Connections(most, clock.now, self._untaken.cut_one)
         self.metrics = metrics = Metrics()
         observers = Observers(self._observers(settings, metrics, log), log)
         self.replies = Replies(

@@ -81,7 +81,7 @@ class Supervision:
             self._log.raw(text)
 
     def lost(self, exchange: Exchange) -> None:
-        """Answer a request whose process ended while handling it; name nothing of the script."""
+        """Answer a request whose process ended while handling it, telling nothing of the script."""
         text = "The scoring process ended while handling this request."
         self._replies.fail(exchange, WorkerLost(f"{text} Check the logs for more info."))
 

@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}  # for pip's own modules
     status = subprocess.run(command, env=environ, check=False).returncode
     if status == 0:
-        # A file that cannot be compiled is no error: packages carry examples for other Pythons.
+        # A file that cannot be compiled is not an error: packages carry examples for other Pythons.
         compileall.compile_dir(prefix, quiet=2, workers=0)
         after = snapshot(prefix)
         set_aside(changed(before, after), Path(folder))

@@ -204,9 +204,9 @@ def add_debugging(environment: Environment) -> None:
     if DEBUGGER not in map(name_of, requirements):
         if any(" --hash" in line for line in requirements):
             raise UsageError(
-                f"{environment.source} has hashes, so pip installs nothing without one, and "
-                f"--debug adds {DEBUGGER}. Add it there with its hashes, or use a file without "
-                "hashes for debugging: --environment FILE."
+                f"{environment.source} has hashes, so pip refuses packages without one, but "
+                f"--debug adds {DEBUGGER}. Add it to that file with its hashes, or use a file "
+                "without hashes for debugging: --environment FILE."
             )
         requirements.append(DEBUGGER)
     environment.source = environment.source or "--debug"

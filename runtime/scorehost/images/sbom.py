@@ -82,7 +82,7 @@ def operating_system(system: Mapping[str, str]) -> Component:
 
 
 def os_release(file: Path) -> dict[str, str]:
-    """Read ``/etc/os-release``; empty where there is no such file."""
+    """Read ``/etc/os-release``; return an empty dict if the file does not exist."""
     if not file.is_file():
         return {}
     pairs = (line.partition("=") for line in file.read_text("utf-8").splitlines())
@@ -106,7 +106,7 @@ def debian_components(status: Path, system: Mapping[str, str]) -> Iterator[Compo
 
 
 def debian_packages(status: Path) -> Iterator[Mapping[str, str]]:
-    """The installed packages of dpkg's database; none where there is no dpkg."""
+    """Yield the packages that dpkg has installed; nothing on systems without dpkg."""
     if not status.is_file():
         return
     for paragraph in re.split(r"\n\n+", status.read_text("utf-8", "replace").strip()):

@@ -53,7 +53,7 @@ def failure_of(
     except Interrupted:
         raise
     except BaseException:
-        log = "an exception that cannot be described: what tells its type or its message fails"
+        log = "an exception that cannot be described: reading its type or its message failed"
         return Failure(500, stage, RUN_FAILED_MESSAGE, log)
 
 

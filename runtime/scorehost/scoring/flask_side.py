@@ -223,8 +223,8 @@ def check_headers(headers: Headers) -> None:
         unfit = _NOT_IN_A_VALUE.search(value)
         if unfit:
             problem = (
-                f"the value has {unfit[0]!a} at {unfit.start()}; a header holds characters of "
-                "latin-1 without control characters: encode others, in percent or base64"
+                f"the value has {unfit[0]!a} at {unfit.start()}; a header can hold only latin-1 "
+                "characters, and no control characters: use percent-encoding or base64 for others"
             )
             raise ResultNotEncodable(where, problem)
         size += len(name) + len(value)

@@ -95,7 +95,7 @@ class JsonWriter:
                 return
             value = self._simpler(value)
         steps = f"after {_MOST_STEPS} conversions"
-        raise NoJsonForm(f"object of type {kind.__name__} is still no JSON value {steps}")
+        raise NoJsonForm(f"object of type {kind.__name__} is still not a JSON value {steps}")
 
     def _atom(self, value: Any) -> str | None:
         """Return the text of a value without parts; None for any other value."""

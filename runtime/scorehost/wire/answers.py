@@ -37,8 +37,8 @@ LARGEST_META: Final = 16 << 20
 """Bytes of a frame's JSON part: the headers of a response, or what is told of a failure."""
 _LARGEST_BODY: Final = 1 << 40
 _LOOKS: Final = 5
-"""Seconds without a byte, each of which the front was awake for, after which half a frame is none:
-a worker that is short of memory or processor time may need some of them."""
+"""Seconds without a byte, counted while the front is awake, after which half a frame is given up. A
+worker that is short of memory or processor time may need some of them."""
 _SHOWN: Final = 32
 """Bytes of an unreadable frame that the log shows."""
 RUN_FUNCTION_FAILED: Final = 1
@@ -86,7 +86,7 @@ class AnswerFrame(NamedTuple):
         try:
             return self.body.decode()
         except UnicodeDecodeError:
-            raise FrameError("sent what is not text") from None
+            raise FrameError("sent something that is not text") from None
 
     def read_object(self, **members: type) -> dict[str, Any]:
         """Decode a body that must be a JSON object with these members.
@@ -99,7 +99,7 @@ class AnswerFrame(NamedTuple):
         document = _from_json(self.body)
         for name, kind in members.items():
             if not isinstance(document, dict) or not isinstance(document.get(name), kind):
-                raise FrameError(f"sent no JSON object with {name!r}")
+                raise FrameError(f"sent something that is not a JSON object with {name!r}")
         return cast("dict[str, Any]", document)
 
     def refused(self, problem: str) -> AnswerFrame:
@@ -156,7 +156,7 @@ def unpack_failure(frame: AnswerFrame) -> Failure:
     """
     told = frame.read_meta()
     if not isinstance(told, list) or [type(each) for each in told] != [str, str, str, str, dict]:
-        raise FrameError("sent a failure without what belongs to one")
+        raise FrameError("sent a failure that is incomplete or malformed")
     if not 400 <= frame.status <= 599:
         raise FrameError(f"sent a failure with the status {frame.status}")
     stage, error_type, message, log, detail = told
@@ -193,7 +193,7 @@ def unpack_own(frame: AnswerFrame) -> tuple[str, HeaderList]:
     content_type, headers = meta
     for pair in headers:
         if not isinstance(pair, list) or [type(each) for each in pair] != [str, str]:
-            raise FrameError("sent a response with a header that is no pair of texts")
+            raise FrameError("sent a response with a header that is not a pair of strings")
     return content_type, headers
 
 
@@ -247,11 +247,11 @@ def _from_json(data: bytes) -> Any:
     try:
         return orjson.loads(data)
     except ValueError as error:
-        raise FrameError(f"sent what is not JSON ({error})") from None
+        raise FrameError(f"sent something that is not JSON ({error})") from None
 
 
 def unreadable(problem: str, data: bytes) -> AnswerFrame:
-    """Make the frame that stands for bytes which are none, or not one that can be meant.
+    """Make the frame that stands for bytes which are not a valid frame.
 
     Parameters
     ----------
@@ -282,7 +282,7 @@ class AnswerReader:
     def stands(self) -> bool:
         """Return whether the rest of a frame does not come; to be called once a second.
 
-        The worker writes a frame without a pause, so a part that nothing follows is none of its.
+        The worker writes a frame without a pause, so a part without the rest is not the worker's.
         """
         begun = self._filled if self._large is not None else len(self._rest)
         self._looks = self._looks + 1 if begun and begun == self._seen else 0
@@ -350,7 +350,7 @@ class AnswerReader:
             # A bytearray would write zeros to all of it, here and now.
             self._large = memoryview(mmap.mmap(-1, needed))
         except (OSError, ValueError, OverflowError):
-            return [self.give_up(f"sent a frame of {needed} bytes, for which there is no memory")]
+            return [self.give_up(f"sent a frame of {needed} bytes, which do not fit into memory")]
         self._large[: len(rest)] = rest
         self._filled = len(rest)
         rest.clear()

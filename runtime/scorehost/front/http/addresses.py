@@ -134,8 +134,8 @@ def _why_not_replaced(path: Path) -> str:
             pass
         except OSError as error:  # of another user, or of another kind: somebody may listen on it
             return (
-                f"The UNIX socket {path} exists, and whether it is in use cannot be told "
-                f"({error.strerror}). Remove it if it is not, or use another path."
+                f"The UNIX socket {path} exists, and it is unclear whether it is in use "
+                f"({error.strerror}). Remove it if it is not in use, or use another path."
             )
     return (
         f"The UNIX socket {path} is in use. Stop the process that listens on it, or use another "

@@ -98,7 +98,7 @@ class ByteBudget:
         while (file := memory_file()) >= spare_descriptors():
             os.close(file)
             error = Overloaded(
-                f"No file descriptor is left for another body from {MEMORY_FILE_FROM} bytes. "
+                f"No file descriptor is left for another body of {MEMORY_FILE_FROM} bytes or more. "
                 "Try again later, or raise the limit on open files (ulimit -n).",
                 self._retry_after(),
             )
@@ -194,8 +194,8 @@ class UntakenAnswers:
         """Return the refusal of an answer for which there is no room."""
         limit = self._limit
         return Overloaded(
-            f"The answers that clients are still taking hold {self.held} bytes; at most {limit} "
-            "are allowed (SCOREHOST_MAX_UNTAKEN_BYTES). Try again later.",
+            f"Answers that clients have not read yet hold {self.held} bytes; at most {limit} are "
+            "allowed (SCOREHOST_MAX_UNTAKEN_BYTES). Try again later.",
             limit=limit, value=self.held, setting="SCOREHOST_MAX_UNTAKEN_BYTES",
         )  # fmt: skip
 

@@ -56,6 +56,8 @@ class _Places:
 
     def __init__(self, most: int) -> None:
         self._most = most
+        self.made_room = 0
+        """Connections that were closed for others, so far."""
         self.open: set[Member] = set()
         self.fresh: dict[Member, None] = {}
         """Those that have not sent a whole request yet; who went on longest ago comes first."""
@@ -75,6 +77,7 @@ class _Places:
         for each in dropped:
             self.leave(each)
             each.drop()
+        self.made_room += len(dropped)
         return bool(dropped)
 
     def _least_wanted(self, now: float) -> list[Member]:
@@ -142,6 +145,11 @@ class Connections:
     def make_room(self) -> bool:
         """Close connections of the port that scores, as the system can't open any more."""
         return self._scoring.make_room(self._now())
+
+    @property
+    def made_room(self) -> int:
+        """Connections that were closed for others, on both ports, so far."""
+        return self._scoring.made_room + self._health.made_room
 
     def closed(self, connection: Member) -> None:
         self._places(connection).leave(connection)

@@ -58,7 +58,8 @@ class Listening:
         self._names = [str(each) for each in sockets]
         self._tls: ssl.SSLContext | None = gunicorn.sock.ssl_context(cfg) if cfg.is_ssl else None
         self._health = self._listeners[-1].fileno() if has_health_port else -1
-        self._tell_again = 0.0
+        self._told = self._turned_away = 0
+        self._tells_again = False
         self._accepting: set[asyncio.Task[Any]] = set()
 
     @property
@@ -95,8 +96,12 @@ class Listening:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         health = listener.fileno() == self._health
         connection = Connection(self._context, health_only=health)
-        if not self._has_place(connection, client):
+        has_place = self._has_place(connection, client)
+        if self._context.connections.made_room > self._told:
+            self._tell_of_closed()
+        if not has_place:
             client.close()
+            self._turned_away += 1
             self._tell_of_closed()
             return True
         task = self._loop.create_task(self._connect(client, connection))
@@ -107,13 +112,28 @@ class Listening:
         return True
 
     def _tell_of_closed(self) -> None:
-        """Log that a newcomer was closed at once; not more often than anybody would read it."""
-        if self._loop.time() >= self._tell_again:
-            self._tell_again = self._loop.time() + _TELL_EVERY
+        """Log how many were closed for want of places, but not more often than anybody reads it."""
+        if self._tells_again:
+            return
+        made_room = self._context.connections.made_room
+        closed, self._told = made_room - self._told, made_room
+        turned_away, self._turned_away = self._turned_away, 0
+        if not closed + turned_away:
+            return
+        limits = "(SCOREHOST_MAX_CONNECTIONS, and the limit on open files)"
+        if closed:
+            self._log.warning(f"connections closed to make room for new ones: {closed} {limits}")
+        if turned_away:
             self._log.warning(
-                "a new connection was closed at once: all places are taken by requests that are "
-                "being served (SCOREHOST_MAX_CONNECTIONS, and the limit on open files)"
+                f"new connections closed at once: {turned_away}; all places are taken by requests "
+                f"that are waiting or being served {limits}"
             )
+        self._tells_again = True
+        self._loop.call_later(_TELL_EVERY, self._tell_what_followed)
+
+    def _tell_what_followed(self) -> None:
+        self._tells_again = False
+        self._tell_of_closed()
 
     def _has_place(self, connection: Connection, client: socket.socket) -> bool:
         """Find a place for a connection; where there is none, it is closed at once."""

@@ -47,6 +47,8 @@ _TURN: Final = 8 << 10
 _REQUEST_LINE: Final = re.compile(rb"[^\r\n]+ HTTP/\d\.\d[ \t]*\r\n")
 """The beginning of a head; llhttp also takes RTSP and ICE."""
 _EMPTY_LINES: Final = re.compile(rb"(?:\r?\n)*\r?")
+_TLS_HELLO: Final = b"\x16\x03"
+"""A handshake record, major version 3 (RFC 8446, 5.1)."""
 _HOST: Final = re.compile(
     rb"(?:(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*"
     rb"|\[(?:[0-9A-Fa-f:.]+|[vV][0-9A-Fa-f]+\.[\w.~!$&'()*+,;=:-]+)\])(?::\d*)?"
@@ -307,8 +309,16 @@ class Parser:
                 raise
             self._client.refuse_unread(error)
         except httptools.HttpParserError as error:
-            self._client.refuse_unread(MalformedRequest(f"This is not an HTTP request: {error}."))
+            self._client.refuse_unread(self._malformed(error))
         return b""
+
+    def _malformed(self, error: httptools.HttpParserError) -> MalformedRequest:
+        """Say what is wrong, and what it looks like where the parser does not know that."""
+        if self._head[:2] == _TLS_HELLO:
+            return MalformedRequest("This looks like TLS, but this port speaks plain HTTP.")
+        if self._head[:14] == b"PRI * HTTP/2.0":
+            return MalformedRequest("HTTP/2 is not supported; use HTTP/1.1.")
+        return MalformedRequest(f"HTTP/1.1 does not allow this request: {error}.")
 
     def _ignore_offer(self) -> None:
         """Go on in HTTP/1.1, where the client offers h2c or the like (RFC 9110, 7.8).
@@ -391,7 +401,7 @@ class Parser:
             self._check_coding(known[b"transfer-encoding"])
         if b"content-length" in known:
             length = int(known[b"content-length"].lstrip(b"0") or b"0")
-            self._check_size(length)
+            self._check_size(length, f"{length} bytes")
             past_parser = length >= MEMORY_FILE_FROM or parser.should_upgrade()
             self._counted = length if past_parser and not self._chunked else 0
             self._left = length
@@ -408,7 +418,8 @@ class Parser:
         assert exchange is not None  # noqa: S101
         self._extensions -= len(data)
         self.continue_owed = False
-        self._check_size(exchange.size + len(data))
+        size = exchange.size + len(data)
+        self._check_size(size, f"{size} bytes or more")
         self._keep(exchange, data)
 
     def on_chunk_header(self) -> None:
@@ -501,15 +512,16 @@ class Parser:
     def _headers_too_large(self) -> HeadersTooLarge:
         limit = self._context.limits.header_bytes
         return HeadersTooLarge(
-            f"The request line and headers exceed {limit} bytes "
-            "(SCOREHOST_MAX_HEADER_BYTES). Send fewer or shorter headers."
+            f"The request line and headers exceed {limit} bytes, where each header counts for "
+            f"{_FIELD_OVERHEAD} bytes more than its text (SCOREHOST_MAX_HEADER_BYTES). Send fewer "
+            "or shorter headers."
         )
 
-    def _check_size(self, size: int) -> None:
+    def _check_size(self, size: int, shown: str) -> None:
         limit = self._context.limits.body_bytes
         if size > limit:
             raise BodyTooLarge(
-                f"The body has {size} bytes or more; at most {limit} are accepted "
+                f"The body has {shown}; at most {limit} are accepted "
                 "(SCOREHOST_MAX_BODY_BYTES). Send less, or raise the limit."
             )
 

@@ -11,6 +11,8 @@ from scorehost.front.observe.log import Log
 from scorehost.front.observe.observer import Observer
 
 _LINE: Final = b"%b,%03d%b%b %b %d run=%.3fms total=%.3fms in=%d out=%d id=%b\n"
+_NOT_RETURNED: Final = _LINE.replace(b"%.3fms total", b"%b total")
+_NONE: Final = b"-"
 
 
 class AccessLog(Observer):
@@ -48,15 +50,15 @@ class AccessLog(Observer):
             if second != last:
                 last, text = second, log.second(second)
             lines.append(
-                _LINE
+                (_LINE if run_ns > 0 else _NOT_RETURNED)
                 % (
                     text,
                     (when - second) * 1000,
                     prefix,
-                    exchange.method,
-                    exchange.path,
+                    exchange.method or _NONE,
+                    exchange.path or _NONE,
                     exchange.status,
-                    run_ns * 1e-6 if run_ns > 0 else 0.0,
+                    run_ns * 1e-6 if run_ns > 0 else _NONE,
                     (ended - exchange.arrived) * 1e3,
                     exchange.size,
                     exchange.sent,

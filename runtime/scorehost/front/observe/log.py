@@ -68,6 +68,7 @@ class Log:
 
     def __init__(self, writer: LogWriter, level: str, form: str, style: str) -> None:
         self._writer = writer
+        writer.dropped = self._dropped
         number = logging.getLevelName(level)
         self._level = number if isinstance(number, int) else logging.INFO
         self.is_json = form == "json"
@@ -135,6 +136,11 @@ class Log:
     def _catch_up(self) -> None:
         if self.before_event is not None:
             self.before_event()
+
+    def _dropped(self, count: int) -> bytes:
+        """Make the line that tells that others were dropped; called in the writer's thread."""
+        text = f"{count} lines of the log were dropped, because nobody read it"
+        return self._line(logging.WARNING, SERVER, text, "", 0, {"dropped": count})
 
     # -- the access log -----------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import contextlib
 import os
 import queue
 import threading
+from collections.abc import Callable
 from typing import Final
 
 MOST_KEPT: Final = 8 << 20
@@ -24,7 +25,13 @@ class LogWriter:
     Parameters
     ----------
     descriptor : where the log goes.
+
+    Attributes
+    ----------
+    dropped : makes the line that tells how many lines were dropped.
     """
+
+    dropped: Callable[[int], bytes] = b"(%d lines of the log were dropped)\n".__mod__
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -62,9 +69,7 @@ class LogWriter:
                 self._put(data)
                 if self._dropped and self._kept <= MOST_KEPT // 2:
                     count, self._dropped = self._dropped, 0
-                    self._put(
-                        b"(%d log lines were dropped, because the log was not read)\n" % count
-                    )
+                    self._put(self.dropped(count))
             except OSError:  # noqa: PERF203 - the reader may be gone; later lines are tried again
                 self._kept -= len(data)
 

@@ -22,7 +22,7 @@ If the front is killed, the kernel ends its workers, and their processes come to
 asks for orphans too. In a container it is process 1 and gets everybody's; so it ends only those
 that have a mark of the front that has ended.
 
-What this cannot do: end a process of another user's, such as one that sudo has started; end
+What this cannot do: end another user's process, such as one that sudo has started; end
 anything when front and arbiter are killed in the same moment.
 """
 
@@ -144,7 +144,7 @@ class Adopted:
         self._ended: dict[int, str] = {}
         """Pids and marks of those that have ended."""
         self._since = _ticks(time.monotonic())
-        """What was started before (by whoever ran the front in a process of theirs) is not ours."""
+        """When this began; what other code in this process started before that is not ours."""
 
     def ended(self, member: Member) -> None:
         """Note that a worker has ended: what it has left is to end too."""

@@ -84,11 +84,12 @@ class Measure(NamedTuple):
 
 
 class Note(NamedTuple):
-    """Log something; ``reason`` is why a process ended."""
+    """Log something; of the end of a process, with its reason and what refers to it."""
 
     level: int
     text: str
     reason: str = ""
+    reference: str = ""
 
 
 class Died(NamedTuple):
@@ -618,7 +619,8 @@ class Lifecycle:
         """Say why a process has ended unasked, and have it replaced."""
         self._actions.append(Died(death.reason, death.text))
         if member.ready_at:
-            self._actions.append(Note(logging.ERROR, death.text, death.reason))
+            reference = death.report.get("reference", "")
+            self._actions.append(Note(logging.ERROR, death.text, death.reason, reference))
         elif not self.ever_ready:
             self._first_start_failed(death.report)
             return

@@ -54,7 +54,7 @@ def readable_report(frame: AnswerFrame) -> dict[str, Any]:
     Raises
     ------
     FrameError
-        It is none.
+        The frame does not hold a report.
     """
     from scorehost.diagnosis.report import Report  # late, as it imports much
 
@@ -73,7 +73,7 @@ class Pool:
     ----------
     lifecycle : decides which processes there are.
     description : what the newest serving worker reported of its script.
-    last_death : why the last process ended that ended unasked, as the log has it.
+    last_death : why the last process that ended unasked did so, as the log has it.
     last_death_outline : the same as anybody may be told, of the last one that was logged.
     on_empty : called when a stopping server has no process left.
     """
@@ -175,7 +175,7 @@ class Pool:
         """End the processes that stand in half a frame; called once a second."""
         for handle in list(self._handles.values()):
             if not self._dispatcher.suspended() and handle.stands_in_a_frame():
-                half = handle.reader.give_up("sent half a frame, and nothing more")
+                half = handle.reader.give_up("sent part of a frame, and then nothing more")
                 self._processes.take_answers(handle, [half])
 
     # -- carrying out -------------------------------------------------------------------------
@@ -216,8 +216,10 @@ class Pool:
                 self._loop.call_later(pause, self._fill)
             case life.Measure(newest):
                 self._measuring = self._loop.create_task(self._measure(newest))
-            case life.Note(level, text, reason):
+            case life.Note(level, text, reason, reference):
                 fields: dict[str, Any] = {"reason": reason} if reason else {}
+                if reference:
+                    fields["reference"] = reference
                 # Errors are what answers refer to: they are logged whatever the level is.
                 self._log.event(level, SERVER, text, always=level >= logging.ERROR, **fields)
             case life.Died(reason, text):
@@ -292,7 +294,7 @@ class Pool:
 
     def _understand(self, handle: WorkerHandle, frame: AnswerFrame) -> None:
         if (frame.kind in (answers.FORKED, answers.CHILD_ENDED)) > handle.member.is_loader:
-            raise FrameError("told of forks, and is no loader")
+            raise FrameError("reported a fork, although it is not a loader")
         if frame.kind == answers.STAGE:
             handle.stage = frame.read_text()
             level = logging.DEBUG if self.lifecycle.ever_ready else logging.INFO
@@ -300,7 +302,7 @@ class Pool:
             self._log.event(level, SCRIPT, text, pid=handle.pid)
         elif frame.kind == answers.READY:
             if handle.pid not in (0, frame.number):  # 0: its loader has not told us yet
-                raise FrameError(f"says that it is process {frame.number}")
+                raise FrameError(f"claims to be process {frame.number}")
             description = frame.read_object(style=str, warnings=list, documents=dict)
             handle.member.pid = frame.number
             self._ready(handle, description)

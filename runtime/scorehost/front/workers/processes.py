@@ -108,7 +108,7 @@ class Processes:
             Nothing was to be forked.
         """
         if not self._forking.get(loader):
-            raise FrameError("told of a fork that it was not asked for")
+            raise FrameError("reported a fork that it was not asked for")
         handle = self._forking[loader].popleft()
         handle.member.pid = pid
         if handle in self._watched:
