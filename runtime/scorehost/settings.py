@@ -164,7 +164,7 @@ class Settings:
     )
     tls_key: Path | None = setting(
         "SCOREHOST_TLS_KEY", path, section="Addresses", metavar="FILE",
-        help="Private key (PEM) of the certificate.",
+        help="Private key (PEM) of the certificate; unless set, it is in the certificate's file.",
     )
 
     # -- Workers --------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import resource
 import socket
 from contextlib import suppress
@@ -13,6 +14,7 @@ import pytest
 import uvloop
 from httptools import HttpRequestParser
 
+from scorehost.front.descriptors import most_connections
 from scorehost.front.http.connection import Connection
 from scorehost.front.http.connections import Connections
 from scorehost.front.http.exchange import Exchange
@@ -35,7 +37,8 @@ def test_the_health_port_answers_probes_only(tmp_path: Path) -> None:
         with loop_front(tmp_path, health_port=True) as served:
             served.listening.start()
             assert (await served.get("/livez", port=1))[0] == 200
-            assert (await served.get("/swagger.json", port=1))[0] == 404
+            status, body = await served.get("/swagger.json", port=1)
+            assert (status, b"This port answers only probes" in body) == (404, True)
             assert (await served.get("/swagger.json", port=0))[0] == 503
 
     asyncio.run(scene())
@@ -117,26 +120,27 @@ def test_a_client_that_left_in_the_backlog_does_no_harm(tmp_path: Path) -> None:
     asyncio.run(scene())
 
 
+HEAD = b"POST /score HTTP/1.1\r\nHost: a\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+SENT = {
+    "nothing": b"",
+    "half a head": HEAD[:30],
+    "half a body": HEAD + b"Content-Length: 9\r\n\r\n[1",
+    "a file": HEAD + b"Content-Length: 900000\r\n\r\n" + b" " * 300_000,
+    "chunks": CHUNKED + b"2\r\n[1\r\n",
+    "requests": b"GET /livez HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n"
+    * 3,
+    "nonsense": b"no request\r\n\r\n",
+    "two hosts": HEAD + b"Host: b\r\n\r\n",
+    "too large": HEAD + b"Content-Length: 99999999999999\r\n\r\n[",
+    "no chunk": CHUNKED + b"x\r\n",
+}
+
+
 @pytest.mark.parametrize("leaves", ["closes", "is dropped"])
-@pytest.mark.parametrize(
-    "sent",
-    [
-        b"",
-        b"POST /score HTTP/1.1\r\nHo",
-        b"POST /score HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n[1",
-        b"POST /score HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n" + b" " * 300_000,
-        b"POST /score HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[1\r\n",
-        b"GET /livez HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n" * 3,
-        b"no request\r\n\r\n",
-        b"POST /score HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-        b"POST /score HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999\r\n\r\n[",
-        b"POST /score HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
-    ],
-    ids="nothing,half a head,half a body,a file,chunks,requests,nonsense,two hosts,too large,"
-    "no chunk".split(","),
-)
+@pytest.mark.parametrize("sent", SENT)
 def test_connections_that_are_lost_leave_nothing_to_the_garbage_collection(
-    tmp_path: Path, sent: bytes, leaves: str
+    tmp_path: Path, sent: str, leaves: str
 ) -> None:
     """A collection stops the loop for tens of milliseconds after thousands of connections."""
 
@@ -153,7 +157,7 @@ def test_connections_that_are_lost_leave_nothing_to_the_garbage_collection(
                 for _ in range(5)
             ]
             for each in clients:
-                each.sendall(sent)
+                each.sendall(SENT[sent])
             while len(connections) < 5:  # noqa: ASYNC110
                 await asyncio.sleep(0)
             if leaves == "is dropped":
@@ -176,6 +180,34 @@ def test_connections_that_are_lost_leave_nothing_to_the_garbage_collection(
     finally:
         loop.close()
         gc.enable()
+
+
+def test_the_log_says_how_many_made_room(tmp_path: Path) -> None:
+    async def scene() -> None:
+        with loop_front(tmp_path, {"SCOREHOST_MAX_CONNECTIONS": "3"}) as served:
+            served.listening.start()
+            clients = [
+                await asyncio.open_connection("127.0.0.1", served.ports[0]) for _ in range(5)
+            ]
+            for reader, _ in clients[:2]:
+                assert await asyncio.wait_for(reader.read(), 10) == b""
+            for _, writer in clients:
+                writer.close()
+            log = served.read_log()
+            assert log.count("connections closed to make room for new ones: 1 (") == 1, log
+            assert "SCOREHOST_MAX_CONNECTIONS, and the limit on open files" in log
+
+    asyncio.run(scene())
+
+
+def test_the_log_says_how_many_places_the_limit_on_open_files_allows(tmp_path: Path) -> None:
+    async def scene() -> None:
+        with loop_front(tmp_path, {"SCOREHOST_MAX_CONNECTIONS": "1000000000"}) as served:
+            found = re.search(r"at most (\d+) connections are open at once", served.read_log())
+            assert found
+            assert int(found[1]) == most_connections()
+
+    asyncio.run(scene())
 
 
 def test_turning_away_lets_nobody_new_in_and_those_who_are_in_be_accepted() -> None:

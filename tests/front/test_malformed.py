@@ -95,6 +95,21 @@ def _is_refused(server: LiveServer, data: bytes) -> None:
         assert connection.at_end()
 
 
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (SHAPES["no request at all"], "This looks like TLS, but this port speaks plain HTTP."),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/2 is not supported; use HTTP/1.1."),
+        (SHAPES["two lengths"], "HTTP/1.1 does not allow this request: "),
+    ],
+    ids=["TLS", "HTTP/2", "two lengths"],
+)
+def test_the_answer_says_what_is_wrong(server: LiveServer, sent: bytes, said: str) -> None:
+    with server.connect() as connection:
+        connection.send(sent)
+        assert connection.read_response().message.startswith(said)
+
+
 @pytest.mark.parametrize("shape", CHUNKS)
 def test_a_bad_chunk_is_refused_and_its_connection_closed(server: LiveServer, shape: str) -> None:
     _is_refused(server, POST + b"Transfer-Encoding: chunked\r\n\r\n" + CHUNKS[shape])

@@ -70,6 +70,16 @@ def workers(server: LiveServer) -> list[int]:
     return [each.pid for each in tree(server.pid) if each.parent in fronts]
 
 
+def test_a_death_is_an_event_with_its_reference(own_server: StartServer) -> None:
+    """What `/readyz` refers to can be found in the log by the members of its JSON."""
+    server = own_server("dies.py", settings={"SCOREHOST_LOG_FORMAT": "json"})
+    assert server.post(json="kill").status == 500
+    server.wait_ready()
+
+    (death,) = [each for each in server.records() if each.get("reason") == "signal"]
+    assert death["reference"] in server.get("/readyz").json()["last_worker_end"]
+
+
 # -- a script that dies at every request --------------------------------------------------
 
 

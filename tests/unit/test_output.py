@@ -375,6 +375,7 @@ def test_a_reader_that_does_not_read_stops_nobody() -> None:
     """Beyond a bound lines are dropped, counted, and the count is logged when there is room."""
     reading, writing = os.pipe()
     writer = LogWriter(writing)
+    Log(writer, "ERROR", "json", "own")
     line = b"x" * (64 << 10) + b"\n"
     most = MOST_KEPT // len(line) + 2
     for _ in range(most + 10):
@@ -390,7 +391,9 @@ def test_a_reader_that_does_not_read_stops_nobody() -> None:
     os.close(reading)
 
     (said,) = [each for each in found.splitlines() if b"dropped" in each]
-    dropped = int(said.split()[0].lstrip(b"("))
+    event = orjson.loads(said)
+    assert "because nobody read it" in event["message"]
+    dropped = event["dropped"]
     assert found.count(line) + dropped == most + 10
     assert 0 < dropped <= 11
 

@@ -424,7 +424,8 @@ def total(results: Sequence[Mapping[str, Any]]) -> str:
     }
     words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     plural = "s" if len(results) != 1 else ""
-    return f"{len(results)} request{plural}: {words}"
+    hint = "; --json shows what has changed" if counts["changed"] else ""
+    return f"{len(results)} request{plural}: {words}{hint}"
 
 
 def _word(text: str) -> str:

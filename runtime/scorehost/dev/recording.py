@@ -288,8 +288,8 @@ def find_records(folder: Path, wanted: str) -> list[Path]:
     path = Path(wanted)
     # pathlib raises where a name is too long for a file, as an id may be; these say no.
     if os.path.isdir(wanted):  # noqa: PTH112
-        found = sorted(path.glob("*.json"))
-    elif os.path.lexists(wanted):
+        return all_records(path)
+    if os.path.lexists(wanted):
         found = [path]
     else:
         found = sorted(folder.glob(f"*-{file_part(wanted)}*.json"))[-1:]
@@ -311,8 +311,9 @@ def all_records(folder: Path) -> list[Path]:
     """
     found = sorted(folder.glob("*.json"))
     if not found:
+        problem = "has no recorded requests" if folder.is_dir() else "does not exist"
         raise UsageError(
-            f"There are no recorded requests in {folder}. A server records requests in debug mode "
+            f"The folder {folder} {problem}. A server records requests in debug mode "
             "(--debug), or with SCOREHOST_RECORD=errors or SCOREHOST_RECORD=all."
         )
     return found

@@ -27,7 +27,7 @@ def unreadable_script(case: Case) -> str:
     names = sorted(file.name for file in path.parent.glob("*.py"))
     near = nearest(path.name, names, like=0.6)
     mean = f"Did you mean {near}? " if near else ""
-    return f"{mean}{_how_to_name(path.with_name(near) if near else path)}"
+    return f"{mean}{_how_to_name(path.with_name(near or 'FILE.py'))}"
 
 
 def bad_syntax(case: Case) -> str:

@@ -96,7 +96,7 @@ class Front:
         if most < settings.max_connections:
             log.info(
                 f"at most {most} connections are open at once: the limit on open files (ulimit -n) "
-                f"allows no more, whatever SCOREHOST_MAX_CONNECTIONS is ({settings.max_connections})"
+                f"allows fewer than SCOREHOST_MAX_CONNECTIONS, which is {settings.max_connections}"
             )
         self.connections = Connections(most, clock.now, self._untaken.cut_one)
         self.metrics = metrics = Metrics()

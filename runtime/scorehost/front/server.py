@@ -64,7 +64,7 @@ def check_tls_files(settings: Settings) -> None:
     if settings.tls_certificate is None:
         return
     certificate, key = settings.tls_certificate, settings.tls_key or settings.tls_certificate
-    for name, file in (("SCOREHOST_TLS_KEY", key), ("SCOREHOST_TLS_CERTIFICATE", certificate)):
+    for name, file in (("SCOREHOST_TLS_CERTIFICATE", certificate), ("SCOREHOST_TLS_KEY", key)):
         if not file.is_file():
             raise SettingError(name, str(file), "an existing file in PEM format")
     try:

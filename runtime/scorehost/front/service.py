@@ -61,7 +61,8 @@ class Service:
 
     def nothing(self, exchange: Exchange) -> None:
         """Say that nothing is served under the path."""
-        self._replies.fail(exchange, no_such_route(exchange.path))
+        health_only = exchange.connection.health_only
+        self._replies.fail(exchange, no_such_route(exchange.path, health_only=health_only))
 
     def _other_method(self, exchange: Exchange) -> None:
         """Answer a method that the route does not list."""

@@ -105,6 +105,8 @@ def explain(error: OSError, host: str, port: int, flag: str) -> str:
 
 def _why_no_file(path: Path) -> str:
     """Say why there can be no UNIX socket here; one that nobody listens on is replaced."""
+    if path == Path():
+        return "unix: needs the path of a socket, as in --host unix:/run/scorehost.sock."
     if len(os.fsencode(path)) > _LONGEST_PATH:
         return f"{path} is too long for a UNIX socket: at most {_LONGEST_PATH} bytes (unix(7))."
     if not path.parent.is_dir():

@@ -137,7 +137,8 @@ class ByteBudget:
         if gives_way is None or gives_way is sender:
             return False
         self._arriving.forget(gives_way)
-        gives_way.give_way(error)
+        text = f"The body was dropped while it was arriving, to make room for others. {error}"
+        gives_way.give_way(Overloaded(text, error.retry_after, **error.numbers))
         return True
 
     def _too_many_bytes(self, more: int, size: int) -> Overloaded:

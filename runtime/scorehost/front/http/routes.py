@@ -96,9 +96,12 @@ class Routes:
         return self._otherwise, path
 
 
-def no_such_route(path: bytes) -> NoSuchRoute:
-    """Return the error for a path that leads nowhere."""
-    return NoSuchRoute(
-        f"There is nothing at {path[:200].decode('latin-1')}. Scoring is POST /score; see "
-        "also /, /livez, /readyz, /startupz, /swagger.json, /docs and /metrics."
+def no_such_route(path: bytes, *, health_only: bool = False) -> NoSuchRoute:
+    """Return the error for a path that leads nowhere on its port."""
+    there_is = (
+        "This port answers only probes: /, /livez, /readyz, /startupz and /metrics."
+        if health_only
+        else "Scoring is POST /score; see also /, /livez, /readyz, /startupz, /swagger.json, "
+        "/docs and /metrics."
     )
+    return NoSuchRoute(f"There is nothing at {path[:200].decode('latin-1')}. {there_is}")
