@@ -294,7 +294,8 @@ class Settings:
     log_level: str = setting(
         "AZUREML_LOG_LEVEL", log_level, "INFO", section="Logs", metavar="LEVEL",
         flag="--log-level",
-        help="Lowest level to log, for the server and for the script's loggers.",
+        help="Lowest level to log, for the server and for the script's loggers; the access log is "
+        "at INFO. What the script prints is logged at every level.",
     )
     log_format: str = setting(
         "SCOREHOST_LOG_FORMAT", choice("text", "json"), "text", section="Logs",

@@ -145,6 +145,7 @@ class Status:
 
 _STAGES: Final = {
     "starting": "starting a process",
+    "debugger": "starting the debugger",
     "read": "reading the entry script",
     "import": "importing the entry script",
     "signature": "checking init() and run()",
