@@ -225,7 +225,7 @@ class Settings:
     )
     max_header_bytes: int = setting(
         "SCOREHOST_MAX_HEADER_BYTES", size, 64 << 10, section="Limits", metavar="BYTES",
-        help="Largest request line plus headers.",
+        help="Largest request line plus headers, each of which counts for 32 bytes more.",
     )
     header_timeout: float = setting(
         "SCOREHOST_HEADER_TIMEOUT", seconds(0.1), 20.0, section="Limits", metavar="SECONDS",

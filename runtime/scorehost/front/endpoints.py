@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from functools import partial
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import orjson
 
 from scorehost.errors import RequestError
 from scorehost.front.background import Background
+from scorehost.front.clock import Clock
 from scorehost.front.http.exchange import DONE, Exchange
 from scorehost.front.http.responses import JSON, TEXT, Response
 from scorehost.front.http.routes import READ, Handler, Route
@@ -18,6 +18,9 @@ from scorehost.front.observe.log import Log
 from scorehost.front.observe.metrics import Metrics, exposition, load_prometheus_client
 from scorehost.front.replies import Replies
 from scorehost.front.status import Numbers, Status
+
+_METRICS_SHARE: Final = 10
+"""Showing the metrics takes a millisecond or two, and one in so many of the front's at most."""
 
 
 class Endpoints:
@@ -31,6 +34,7 @@ class Endpoints:
         numbers: Numbers,
         background: Background,
         log: Log,
+        clock: Clock,
     ) -> None:
         self._replies = replies
         self._status = status
@@ -38,7 +42,10 @@ class Endpoints:
         self._numbers = numbers
         self._background = background
         self._log = log
+        self._clock = clock
         self._can_show_metrics = False
+        self._shows_metrics_again = False
+        self._asked_for_metrics: list[Exchange] = []
 
     def routes(self) -> list[Route]:
         """Return the rows of the route table."""
@@ -86,29 +93,50 @@ class Endpoints:
     # -- what the server knows ----------------------------------------------------------------
 
     def metrics(self, exchange: Exchange) -> None:
-        """Show the metrics; the library for them is loaded in the background at first use."""
-        show = partial(self._show_metrics, exchange)
-        if self._can_show_metrics:
-            show()
-        else:
-            self._background.do(load_prometheus_client, then=show)
+        """Show the metrics, once for all who ask in a short while.
 
-    def _show_metrics(self, exchange: Exchange, loaded: Future[None] | None = None) -> None:
-        if exchange.state == DONE:
-            return
-        error = loaded.exception() if loaded is not None else None
+        The library for them is loaded in the background at first use.
+        """
+        self._asked_for_metrics.append(exchange)
+        if not self._can_show_metrics:
+            if len(self._asked_for_metrics) == 1:
+                self._background.do(load_prometheus_client, then=self._show_first_metrics)
+        elif not self._shows_metrics_again:
+            self._show_metrics()
+
+    def _show_first_metrics(self, loaded: Future[None]) -> None:
+        error = loaded.exception()
         if error is not None:
             self._log.error(
                 f"/metrics is unavailable because prometheus-client failed to load: {error!r}. "
                 "Reinstall it: pip install --force-reinstall prometheus-client"
             )
-            self._replies.fail(exchange, RequestError("The metrics are unavailable. See the log."))
+            problem = RequestError("The metrics are unavailable. See the log.")
+            for exchange in self._take_who_asked():
+                self._replies.fail(exchange, problem)
             return
         self._can_show_metrics = True
+        self._show_metrics()
+
+    def _show_metrics(self) -> None:
+        self._shows_metrics_again = False
+        asked = self._take_who_asked()
+        if not asked:
+            return
+        began = self._clock.now()
         self._replies.observe()
         read = self._numbers
         body, content_type = exposition(self._metrics, read.gauges(), read.build(), read.models())
-        self._replies.reply(exchange, Response(200, body, content_type))
+        for exchange in asked:
+            self._replies.reply(exchange, Response(200, body, content_type))
+        self._shows_metrics_again = True
+        pause = _METRICS_SHARE * (self._clock.now() - began)
+        self._clock.later(pause, self._show_metrics)
+
+    def _take_who_asked(self) -> list[Exchange]:
+        """Return the requests for metrics that still wait for an answer."""
+        asked, self._asked_for_metrics = self._asked_for_metrics, []
+        return [each for each in asked if each.state != DONE]
 
     def swagger(self, exchange: Exchange) -> None:
         """Answer with the service's description, in the version that is asked for."""

@@ -108,7 +108,7 @@ class Front:
             self._untaken,
             observers,
             clock,
-            lambda exchange: self.dispatcher.admit(exchange),
+            lambda exchange: service.score_after_all(exchange),
         )
         log.before_event = self.replies.observe
         deadlines = Deadlines(settings, log, clock.later)
@@ -133,7 +133,9 @@ class Front:
             self.replies, self.dispatcher, deadlines.came_out, take_answer, log, clock.now
         )
         self._background = Background(self._from_thread)
-        endpoints = Endpoints(self.replies, self._status, metrics, numbers, self._background, log)
+        endpoints = Endpoints(
+            self.replies, self._status, metrics, numbers, self._background, log, clock
+        )
         page_context = PageContext(
             settings=settings,
             documents=self._status.documents,

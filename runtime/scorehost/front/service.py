@@ -51,6 +51,13 @@ class Service:
         else:
             self._other_method(exchange)
 
+    def score_after_all(self, exchange: Exchange) -> bool:
+        """Serve a request that was to be refused for want of a worker, if there is room by now."""
+        if not (exchange.route.protocol and self._dispatcher.has_room):
+            return False
+        self.serve(exchange)  # its method may not be one that the script takes
+        return True
+
     def score(self, exchange: Exchange) -> None:
         """Have a worker score a request."""
         dispatcher = self._dispatcher

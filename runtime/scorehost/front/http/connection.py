@@ -57,6 +57,9 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _ENOUGH: Final = 16
 """Pipelined requests that may wait for their turn; what follows them is not parsed yet."""
+_ENOUGH_BYTES: Final = 16 << 10
+"""Bytes of their heads, counted as the limit on headers counts them, after which it is the same:
+a head of very many tiny headers takes thirty times its bytes."""
 
 HANDSHAKE, NEW, IDLE, HEAD, BODY, SERVED, TELLING, LINGERING, CLOSING = range(9)
 
@@ -115,9 +118,10 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_closing", "_context", "_large", "_parser", "_progress", "_reading", "_resting", "_unsent",
-        "_waiting", "active", "address", "deadline", "fresh", "give_up_handshake", "health_only",
-        "lost", "on_drain", "refused", "state", "transport", "writable",
+        "_ahead", "_closing", "_context", "_heard", "_large", "_parser", "_progress", "_reading",
+        "_resting", "_unsent", "_waiting", "active", "address", "deadline", "fresh",
+        "give_up_handshake", "health_only", "lost", "on_drain", "refused", "state", "transport",
+        "writable",
     )  # fmt: skip
 
     def __init__(self, context: Context, *, health_only: bool = False) -> None:
@@ -126,7 +130,8 @@ class Connection(asyncio.Protocol):
         self.give_up_handshake: Callable[[], object] = _nothing
         self._parser = Parser(context, self)
         self._waiting: deque[Exchange] = deque()
-        self._unsent = self._progress = self._large = 0
+        self._unsent = self._progress = self._large = self._ahead = 0
+        self._heard = 0.0
         self._reading = True
         self._closing = self._resting = False
         self.active: Exchange | None = None
@@ -197,17 +202,22 @@ class Connection(asyncio.Protocol):
             return math.inf
         return self.deadline - self._longest(self.state)
 
+    @property
+    def heard_from(self) -> float:
+        """When anything was last heard of the client, if only a byte of a body."""
+        return max(self.silent_since, self._heard)
+
     # -- the transport's calls ----------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; the time limit of the first request's headers counts from now."""
+        """Begin; the time limit of the first request's headers began with the connection."""
         self.transport = cast("asyncio.Transport", transport)
         if self.refused:  # it was dropped before this
             self.drop()
             return
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
-        self._enter(NEW, self._context.now())
+        self.state = NEW  # within the time limit that has begun with the connection
         if not self._context.connections.opened(self):
             self.drop()
 
@@ -216,6 +226,7 @@ class Connection(asyncio.Protocol):
         if self.refused:
             return
         if self.state == BODY:
+            self._heard = self._context.now()
             self._progress += len(data)
             if self._progress >= LEAST:
                 self._enter(BODY, self._context.now())
@@ -267,6 +278,7 @@ class Connection(asyncio.Protocol):
             if exchange is not None:
                 self._context.service.abandon(exchange)
         self.on_drain = None  # it may hold a large response, and this connection
+        self._context.budget.settled(self)
         self._context.untaken.release(self)
         self._context.connections.closed(self)
         # What knows each other stays until a garbage collection, which takes tens of milliseconds
@@ -293,6 +305,7 @@ class Connection(asyncio.Protocol):
             self._enter(SERVED, now)
         elif self._closing:
             self._unsent = sys.maxsize
+            self._hold_rest()
             self._enter(LINGERING if self.refused else CLOSING, now)
         else:
             self._wait_for_client(now)
@@ -305,7 +318,7 @@ class Connection(asyncio.Protocol):
     @property
     def has_enough(self) -> bool:
         """Whether so many requests wait for their turn that no more should be parsed."""
-        return len(self._waiting) >= _ENOUGH
+        return len(self._waiting) >= _ENOUGH or self._ahead >= _ENOUGH_BYTES
 
     def arrived(self, exchange: Exchange) -> None:
         """Serve a whole request at once, or in its turn."""
@@ -319,13 +332,16 @@ class Connection(asyncio.Protocol):
             self._context.service.serve(exchange)
         else:
             self._waiting.append(exchange)
+            self._ahead += exchange.head_size()
             if exchange.held:
                 self._context.budget.waits(self, exchange.size)
             self.regulate()
 
     def head_begins(self, now: float) -> None:
         """Note that the head of a request has begun to arrive."""
-        if self.active is None:
+        if self.state == NEW:
+            self.state = HEAD  # within the same time limit
+        elif self.active is None:
             self._enter(HEAD, now)
 
     def body_begins(self, since: float) -> None:
@@ -365,7 +381,11 @@ class Connection(asyncio.Protocol):
             return
         exchange = self._waiting.popleft()
         if not self._waiting:
+            self._ahead = 0
             self._context.budget.settled(self)
+            arriving = self._parser.exchange
+            if arriving is not None and arriving.held:
+                self._context.budget.waits(self, arriving.size)
             self._parser.go_on()
         self.regulate()
         if self._context.phase.now >= DRAINING and not self._waiting:
@@ -426,10 +446,17 @@ class Connection(asyncio.Protocol):
         """Close the transport; with TLS, wait only briefly for the client's close_notify."""
         if self.state != TELLING:
             self._unsent = sys.maxsize  # until it is looked at for the first time
+            self._hold_rest()
             self._enter(CLOSING, self._context.now())
         self.transport.close()
         if self._context.speaks_tls and not self.health_only:
             self._context.later(_GOODBYE, self._cut_when_taken)
+
+    def _hold_rest(self) -> None:
+        """Count what the client has not taken of its last answer: it may have to make room."""
+        left = self.transport.get_write_buffer_size()
+        if left:
+            self._context.untaken.hold(self, left)
 
     def _cut_when_taken(self) -> None:
         """Close without the close_notify of a client that has all it was sent."""
@@ -475,6 +502,8 @@ class Connection(asyncio.Protocol):
     def last_response_closes(self) -> None:
         """Close after what has been received is answered, if its head can still say so."""
         last = self._waiting[-1] if self._waiting else self.active
+        if self._parser.exchange is not None and self._parser.headers_done:
+            last = self._parser.exchange  # its body is still arriving
         if last is not None and not last.streaming:
             last.keep_alive = False
 

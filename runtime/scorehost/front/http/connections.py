@@ -29,6 +29,8 @@ _FEW: Final = 8
 """Newcomers that are no flood, however few places there are."""
 _AT_ONCE: Final = 32
 """One in so many is closed at a time, because finding them takes a look at all of them."""
+_NO_LOOK: Final = 0.1
+"""Seconds without another look after one that found none to close."""
 
 
 class Member(Protocol):
@@ -43,6 +45,8 @@ class Member(Protocol):
     def droppable(self) -> bool: ...
     @property
     def silent_since(self) -> float: ...
+    @property
+    def heard_from(self) -> float: ...
     def expire(self) -> None: ...
     def last_response_closes(self) -> None: ...
     def drop(self) -> None: ...
@@ -56,6 +60,7 @@ class _Places:
 
     def __init__(self, most: int) -> None:
         self._most = most
+        self._look_from = 0.0
         self.made_room = 0
         """Connections that were closed for others, so far."""
         self.open: set[Member] = set()
@@ -81,6 +86,9 @@ class _Places:
         return bool(dropped)
 
     def _least_wanted(self, now: float) -> list[Member]:
+        if now < self._look_from:
+            return []
+
         def rank(each: Member) -> tuple[int, float]:
             since = each.silent_since
             if each.idle:
@@ -89,6 +97,8 @@ class _Places:
 
         closable = (each for each in self.open if each.droppable and each not in self.fresh)
         found = sorted(closable, key=rank)
+        if not found:
+            self._look_from = now + _NO_LOOK
         return found[: max(1, self._most // _AT_ONCE)]
 
     def leave(self, connection: Member) -> None:
@@ -174,7 +184,7 @@ class Connections:
     def close_silent(self, now: float, since: float, linger: float) -> None:
         """Close those that have said nothing for ``linger`` seconds, counted from ``since``."""
         for each in self:
-            if now >= max(since, each.silent_since) + linger:
+            if now >= max(since, each.heard_from) + linger:
                 each.close()
 
     def end(self) -> None:

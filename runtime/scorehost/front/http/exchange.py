@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from scorehost.front.http.routes import NOWHERE, Route
 
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from scorehost.errors import RequestError
 
 ARRIVING, WAITING, WRITTEN, DONE = range(4)
+
+
+FIELD_OVERHEAD: Final = 32
+"""Bytes that a header counts for besides its name and value, as in HTTP/2 (RFC 9113, 6.5.2): a
+list of very many tiny headers takes far more memory than its text."""
 
 
 class Client(Protocol):
@@ -91,6 +96,10 @@ class Exchange:
     @property
     def gone(self) -> bool:
         return self.connection.lost
+
+    def head_size(self) -> int:
+        """The bytes of the headers, as the limit on them counts."""
+        return sum(len(name) + len(value) + FIELD_OVERHEAD for name, value in self.headers)
 
     def text_headers(self) -> list[tuple[str, str]]:
         """The headers as text; HTTP's bytes are latin-1 (RFC 9110, 5.5)."""

@@ -28,7 +28,7 @@ from scorehost.errors import (
 )
 from scorehost.front.http.body import Body
 from scorehost.front.http.context import Context
-from scorehost.front.http.exchange import Client, Exchange
+from scorehost.front.http.exchange import FIELD_OVERHEAD, Client, Exchange
 from scorehost.front.http.head_cache import HEAD_END, LONGEST_HEAD
 from scorehost.front.http.ids import identify
 from scorehost.front.phase import DRAINING
@@ -46,7 +46,6 @@ _TURN: Final = 8 << 10
 """Bytes of a chunked body that are parsed at once: of the smallest chunks, some milliseconds."""
 _REQUEST_LINE: Final = re.compile(rb"[^\r\n]+ HTTP/\d\.\d[ \t]*\r\n")
 """The beginning of a head; llhttp also takes RTSP and ICE."""
-_EMPTY_LINES: Final = re.compile(rb"(?:\r?\n)*\r?")
 _TLS_HELLO: Final = b"\x16\x03"
 """A handshake record, major version 3 (RFC 8446, 5.1)."""
 _HOST: Final = re.compile(
@@ -60,9 +59,6 @@ _CHUNK_LINES: Final = 20
 """Bytes round a chunk's data that are its size and line ends; more are extensions."""
 _AT_ONCE: Final = 16
 """Requests that are taken in one turn; a probe or an error is answered then and there."""
-_FIELD_OVERHEAD: Final = 32
-"""Bytes that a header counts for besides its name and value, as in HTTP/2 (RFC 9113, 6.5.2): a
-list of very many tiny headers takes far more memory than its text."""
 
 
 class Sender(Client, Protocol):
@@ -100,9 +96,9 @@ class Parser:
     """
 
     __slots__ = (
-        "_body", "_chunked", "_client", "_context", "_counted", "_extensions", "_has_turn",
-        "_head", "_header_bytes", "_headers", "_left", "_new_head", "_offered", "_parser",
-        "_tail", "continue_owed", "exchange", "headers_done", "unparsed",
+        "_body", "_chunked", "_client", "_context", "_counted", "_empty", "_extensions",
+        "_has_turn", "_head", "_header_bytes", "_headers", "_left", "_new_head", "_offered",
+        "_parser", "_tail", "continue_owed", "exchange", "headers_done", "unparsed",
     )  # fmt: skip
 
     def __init__(self, context: Context, client: Sender) -> None:
@@ -114,7 +110,7 @@ class Parser:
         self.continue_owed = False
         self.unparsed = self._new_head = self._head = self._tail = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._header_bytes = self._extensions = self._counted = self._left = 0
+        self._header_bytes = self._extensions = self._counted = self._left = self._empty = 0
         self._chunked = self._offered = self._has_turn = False
         self._body = Body(partial(context.budget.memory_file, client))
 
@@ -262,15 +258,22 @@ class Parser:
 
     def _pass_over_empty_lines(self, data: bytes) -> bytes:
         """Return what follows the empty lines before a request (RFC 9112, 2.2)."""
-        found = _EMPTY_LINES.match(data)
-        assert found is not None  # noqa: S101 - there may be none of them
         self._head = b""
-        if found.end() == len(data):
-            self._head = data[-1:] if data.endswith(b"\r") else b""  # its LF may follow
-        elif found[0].endswith(b"\r"):
+        rest = data.lstrip(b"\r\n")
+        passed = len(data) - len(rest)
+        if not passed:
+            return data
+        bare = data[:passed].replace(b"\r\n", b"").replace(b"\n", b"")
+        if bare == b"\r" and data.endswith(bare):
+            self._head = bare  # its LF may follow
+        elif bare:
             self._client.refuse_unread(MalformedRequest("A bare CR stands before the request."))
             return b""
-        return data[found.end() :]
+        self._empty += passed
+        if self._empty > self._context.limits.header_bytes:
+            self._client.refuse_unread(self._headers_too_large())
+            return b""
+        return rest
 
     def _take_chunks(self, data: bytes) -> bytes:
         """Feed the parser with a part of a body in chunks, up to where it may end."""
@@ -291,6 +294,7 @@ class Parser:
 
     def _check_extensions(self) -> None:
         """Refuse chunk extensions that are too long together (RFC 9112, 7.1.1)."""
+        self._extensions = max(0, self._extensions)  # what was spared pays for nothing that follows
         if self._extensions > self._context.limits.header_bytes:
             self._client.refuse_unread(self._headers_too_large())
 
@@ -340,7 +344,7 @@ class Parser:
         self.exchange = exchange = Exchange(self._client, now, {})
         exchange.headers = self._headers = []
         self.headers_done = self._chunked = self.continue_owed = False
-        self._header_bytes = self._extensions = self._left = 0
+        self._header_bytes = self._extensions = self._left = self._empty = 0
         self._client.head_begins(now)
 
     def on_url(self, url: bytes) -> None:
@@ -354,7 +358,7 @@ class Parser:
         """Take one header, or a trailer, of which only the size matters."""
         if self._offered:
             return
-        self._header_bytes += len(name) + len(value) + _FIELD_OVERHEAD
+        self._header_bytes += len(name) + len(value) + FIELD_OVERHEAD
         if self._header_bytes > self._context.limits.header_bytes:
             raise self._headers_too_large()
         exchange = self.exchange
@@ -513,7 +517,7 @@ class Parser:
         limit = self._context.limits.header_bytes
         return HeadersTooLarge(
             f"The request line and headers exceed {limit} bytes, where each header counts for "
-            f"{_FIELD_OVERHEAD} bytes more than its text (SCOREHOST_MAX_HEADER_BYTES). Send fewer "
+            f"{FIELD_OVERHEAD} bytes more than its text (SCOREHOST_MAX_HEADER_BYTES). Send fewer "
             "or shorter headers."
         )
 

@@ -62,7 +62,7 @@ class AccessLog(Observer):
                     (ended - exchange.arrived) * 1e3,
                     exchange.size,
                     exchange.sent,
-                    exchange.logged_id or exchange.request_id,
+                    exchange.logged_id or exchange.request_id or _NONE,
                 )
             )
         return lines

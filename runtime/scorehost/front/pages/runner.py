@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, Final
 
-from scorehost.errors import RequestError
+from scorehost.errors import Overloaded, RequestError
 from scorehost.front.background import Background
 from scorehost.front.http.exchange import DONE, Exchange
 from scorehost.front.http.responses import Response
@@ -19,6 +19,8 @@ from scorehost.wire.messages import HeaderList
 
 _ANY_METHOD: Final[frozenset[bytes]] = frozenset()
 """Flask refuses the methods that a page does not take."""
+_AT_ONCE: Final = 16
+"""Pages that may wait to be made, one after the other."""
 
 
 class PagesRunner:
@@ -40,6 +42,7 @@ class PagesRunner:
         self._background = background
         self._log = log
         self._app: Any = None
+        self._under_way = 0
 
     def route(self, path: str) -> Route:
         """The route table's row for a page, or for all pages below a path."""
@@ -47,6 +50,11 @@ class PagesRunner:
 
     def serve(self, exchange: Exchange) -> None:
         """Have a page made; the response is sent from the event loop."""
+        if self._under_way == _AT_ONCE:
+            problem = f"{_AT_ONCE} other pages are being made. Try again."
+            self._replies.fail(exchange, Overloaded(problem, 1.0))
+            return
+        self._under_way += 1
         self._background.do(
             self._make,
             exchange.method.decode("latin-1"),
@@ -66,6 +74,7 @@ class PagesRunner:
         return serve_page(self._app, method, target, headers, body)
 
     def _send(self, exchange: Exchange, done: Future[tuple[int, HeaderList, bytes]]) -> None:
+        self._under_way -= 1
         if exchange.state == DONE:
             return
         error = done.exception()

@@ -102,12 +102,10 @@ class Dispatcher:
         if self._wait is not None:
             self._watch_waiting()
 
-    def admit(self, exchange: Exchange) -> bool:
-        """Take in a request that could not be taken before, if there is room now."""
-        if not self.serving or self.waiting >= self._limits.queue_limit(self.allowed):
-            return False
-        self.submit(exchange)
-        return True
+    @property
+    def has_room(self) -> bool:
+        """Whether another request would be taken now."""
+        return bool(self.serving) and self.waiting < self._limits.queue_limit(self.allowed)
 
     def _is_full(self, exchange: Exchange) -> bool:
         """Refuse the request if the queue is full."""
