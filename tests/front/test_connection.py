@@ -79,6 +79,14 @@ def test_headers_have_one_time_limit(server: MemoryServer):
     assert "headers" in refusal(slow_head).message
 
 
+def test_the_first_headers_have_their_time_from_the_connection(server: MemoryServer):
+    late = server.connect()
+    server.pass_by(6)
+    late.send(HEAD[:10])
+    server.pass_by(5.5)
+    assert "headers" in refusal(late).message
+
+
 def test_a_body_has_its_time_limit_for_every_eight_kilobytes(server: MemoryServer):
     value = b'"' + b"x" * 20_000 + b'"'
     steady, trickling = server.connect(), server.connect()
@@ -244,6 +252,32 @@ def test_draining_ends_each_connection_with_its_next_answer(server: MemoryServer
         answer = client.read_response() if client is asked else client.request("GET", "/livez")
         assert (answer.status, answer.header("Connection")) == (200, "close")
         assert client.at_end()
+
+
+def test_a_body_that_ends_while_the_server_drains_gets_the_last_answer(server: MemoryServer):
+    client = server.connect()
+    client.send(HEAD + BODY[:1])
+    server.front.drain()
+    client.send(BODY[1:])
+
+    answer = client.read_response()
+    assert (answer.status, answer.header("Connection")) == (200, "close")
+    assert client.at_end()
+
+
+def test_a_body_that_goes_on_arriving_is_not_silent(server: MemoryServer):
+    """What is closed at the end is who says nothing; eight kilobytes are another limit."""
+    slow, silent = server.connect(), server.connect()
+    for each in (slow, silent):
+        each.send(HEAD)
+    for _ in range(4):
+        server.pass_by(0.5)
+        slow.send(b" ")
+        server.front.connections.close_silent(server.loop.time(), 0.0, 1.0)
+        server.run()
+
+    assert silent.at_end()
+    assert not slow.connection.lost
 
 
 def test_who_still_waits_at_the_end_is_told(server: MemoryServer):

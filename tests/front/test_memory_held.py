@@ -160,6 +160,70 @@ def test_what_gave_way_is_let_go_of_at_once(own_server):
     assert newcomer.read_response().json() == [2]
 
 
+def test_a_body_behind_two_answers_gives_way_too(own_server):
+    """The answer to a request before it is no progress of the body's."""
+    server = own_server("echo.py", settings=SMALL)
+    for _ in range(26):
+        server.pass_by(0.01)
+        server.connect().send(SCORE * 2 + head(900_000) + b" " * 40_000)
+    server.pass_by(3)
+
+    body = b" " * 200_000 + b"[2]"
+    assert server.post(body=body).json() == [2]
+
+
+def test_clients_that_leave_while_a_body_waits_leave_nothing(own_server):
+    server = own_server("echo.py", settings=SMALL)
+    (worker,) = server.workers
+    worker.paused = True
+    for _ in range(3):
+        client = server.connect()
+        client.send(SCORE * 3)
+        client.reset()
+    server.run()
+
+    server.pass_by(10)
+    assert server.front.context.budget._arriving.next_to_give_way() is None
+    assert held(server) == 0
+
+
+def test_heads_that_are_parsed_ahead_are_bounded(own_server):
+    """One of very many tiny headers takes thirty times its bytes."""
+    server = own_server("echo.py")
+    (worker,) = server.workers
+    worker.paused = True
+    many = b"".join(b"%x:\r\n" % number for number in range(1700))
+    request = b"GET /score HTTP/1.1\r\nHost: a\r\n" + many + b"\r\n"
+    client = server.connect()
+    client.send(SCORE + request * 16)
+
+    assert len(client.connection._waiting) == 1
+    worker.paused = False
+    assert [client.read_response().status for _ in range(17)] == [200] * 17
+
+
+def test_empty_lines_count_before_a_request_and_not_after_it(own_server):
+    server = own_server("echo.py", settings={"SCOREHOST_MAX_HEADER_BYTES": "1000"})
+    client = server.connect()
+    for _ in range(3):
+        client.send(b"\r\n" * 400 + SCORE)
+        assert client.read_response().status == 200
+    client.send(b"\r\n" * 300)
+    client.send(b"\n" * 401)
+
+    assert client.read_response().status == 431
+
+
+def test_short_chunks_pay_for_no_trailer(own_server):
+    server = own_server("echo.py", settings={"SCOREHOST_MAX_HEADER_BYTES": "1000"})
+    client = server.connect()
+    client.send(b"POST /score HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    client.send(b"1\r\n \r\n" * 5000 + b"1\r\n1\r\n0\r\nX-A: ")
+    client.send(b"a" * 2000)
+
+    assert client.read_response().status == 431
+
+
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_a_client_that_leaves_in_the_middle_leaves_nothing(own_server, how: str):
     server = own_server("echo.py", settings=SMALL)

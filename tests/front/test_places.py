@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -143,6 +145,45 @@ def test_a_refused_client_that_goes_on_sending_makes_room(server: MemoryServer):
     client(server, SCORE)
 
     assert sum(are_open(refused)) <= 7
+
+
+def test_who_does_not_take_the_end_of_a_last_answer_makes_room(server: MemoryServer):
+    """Less than the transport keeps before it pauses: no other bound would see it."""
+    last = request_bytes("POST", "/score", headers=[("Connection", "close")], body=b"[1]")
+    rude = [server.connect() for _ in range(8)]
+    for each in rude:
+        each.transport.room = 0
+        each.send(last)
+    server.pass_by(3)
+
+    for _ in range(8):
+        client(server, SCORE)
+
+
+def test_where_all_are_served_nobody_is_looked_for_at_each_newcomer(server: MemoryServer):
+    (worker,) = server.workers
+    worker.paused = True
+    served = [server.connect() for _ in range(8)]
+    for each in served:
+        each.send(SCORE)
+    looked = 0
+
+    class Counted(set[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            nonlocal looked
+            looked += 1
+            return super().__iter__()
+
+    places = server.front.connections._scoring
+    places.open = Counted(places.open)
+    newcomers = [server.connect() for _ in range(50)]
+    server.run()
+
+    assert looked == 1
+    assert are_open(newcomers) == [False] * 50
+    worker.paused = False
+    server.pass_by(0.2)
+    client(server, SCORE)
 
 
 def test_the_health_port_has_places_of_its_own(server: MemoryServer):

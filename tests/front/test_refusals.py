@@ -231,6 +231,28 @@ def test_what_waited_too_long_in_the_queue_is_refused_in_turn(own_server):
     assert {client.read_response().status for client in waiting[:-1]} <= {200, 503}
 
 
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (request_bytes("GET", "/swagger.json"), 503),
+        (request_bytes("DELETE", "/score"), 405),
+        (request_bytes("POST", "/score", body=b"[1]"), 200),
+    ],
+    ids=["another route", "another method", "a request to score"],
+)
+def test_only_requests_to_score_are_scored_after_all(own_server, request_: bytes, status: int):
+    server = own_server("echo.py", workers=0)
+    refused_at_once(server, EACH_TICK)
+    late = server.connect()
+    late.send(request_)
+    server.add_worker(script=server._load())
+    server.pass_by(2 * TICK)
+
+    answer = late.read_response()
+    assert answer.status == status
+    assert server.workers[0].handle.scored == (status == 200)
+
+
 def test_a_server_that_is_not_ready_refuses_in_turn_too(own_server):
     server = own_server("echo.py", workers=0)
     server.front.pool.lifecycle.failed = True
