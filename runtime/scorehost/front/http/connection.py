@@ -232,7 +232,7 @@ class Connection(asyncio.Protocol):
                 self._enter(BODY, self._context.now())
                 self._context.connections.goes_on(self)
         self._parser.take(data)
-        if len(data) >= _LARGE_READ and not self.refused:
+        if self.state == BODY and len(data) >= _LARGE_READ and not self.refused:
             self._resting = True  # or the loop would read much more before it looks at others
             self.regulate()
             self._context.turns.add(self._read_on)

@@ -150,7 +150,8 @@ class Parser:
         """
         context = self._context
         budget = context.budget
-        for _ in range(_AT_ONCE):
+        taken = 0
+        while True:
             end = data.find(HEAD_END, 0, LONGEST_HEAD) + 4
             if end < 4:
                 return data
@@ -172,9 +173,9 @@ class Parser:
             if last == len(data) or self._client.refused:
                 return b""
             data = data[last:]
-            if self._client.has_enough:
-                break
-        return data
+            taken += 1
+            if taken == _AT_ONCE or self._client.has_enough:
+                return data
 
     def _take_by_turns(self, data: bytes) -> None:
         """Parse, long pieces by turns with whatever else the loop has to do."""

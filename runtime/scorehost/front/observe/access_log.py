@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from scorehost.front.http.exchange import Exchange
 from scorehost.front.observe.log import Log
@@ -49,26 +49,31 @@ class AccessLog(Observer):
             second = int(when)
             if second != last:
                 last, text = second, log.second(second)
-            lines.append(
-                (_LINE if run_ns > 0 else _NOT_RETURNED)
-                % (
-                    text,
-                    (when - second) * 1000,
-                    prefix,
-                    exchange.method or _NONE,
-                    exchange.path or _NONE,
-                    exchange.status,
-                    run_ns * 1e-6 if run_ns > 0 else _NONE,
-                    (ended - exchange.arrived) * 1e3,
-                    exchange.size,
-                    exchange.sent,
-                    exchange.logged_id or exchange.request_id or _NONE,
-                )
+            parts = (
+                text,
+                (when - second) * 1000,
+                prefix,
+                exchange.method,
+                exchange.path,
+                exchange.status,
+                run_ns * 1e-6,
+                (ended - exchange.arrived) * 1e3,
+                exchange.size,
+                exchange.sent,
+                exchange.logged_id or exchange.request_id,
             )
+            lines.append(_LINE % parts if run_ns > 0 else _NOT_RETURNED % _without_gaps(parts))
         return lines
 
     def _records(self, exchanges: Sequence[Exchange], offset: float) -> list[bytes]:
         return [self._log.access_record(each.ended + offset, _fields(each)) for each in exchanges]
+
+
+def _without_gaps(parts: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Put a word where nothing is known: a client may have left before its request was whole."""
+    when, ms, prefix, method, path, status, _run, *rest, request_id = parts
+    known = method or _NONE, path or _NONE, status, _NONE, *rest, request_id or _NONE
+    return when, ms, prefix, *known
 
 
 def _fields(exchange: Exchange) -> dict[str, object]:
