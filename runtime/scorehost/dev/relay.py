@@ -314,7 +314,7 @@ class Messages:
             if found is None or not _HEADER.fullmatch(head):
                 raise NoMessage(_FOREIGN)
             if length > self.largest:
-                raise NoMessage(f"a message of {length} bytes (at most {self.largest} are taken)")
+                raise NoMessage(f"a message of {length} bytes, of at most {self.largest}")
         end = len(head) + len(separator) + length
         return end if len(self.rest) >= end else 0
 

@@ -232,7 +232,7 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc]
 
 
 def umask() -> int:
-    """Return this process's umask, which is only told by setting another."""
+    """Return this process's umask, which can be read only by setting another."""
     current = os.umask(0o077)
     os.umask(current)
     return current

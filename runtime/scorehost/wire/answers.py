@@ -16,8 +16,8 @@ import orjson
 from scorehost.errors import FrameError
 from scorehost.wire.messages import Answer, Failure, HeaderList, Outcome, OwnAnswer, Stream
 
-# None is below ANSWER, so that what is no kind is above all others: the path of answers, which is
-# the hot one, need not ask.
+# ANSWER is the lowest kind, so an unknown kind is above all of them, and the hot path (an answer)
+# needs no check of its own.
 ANSWER: Final = 0
 FAILURE: Final = 1
 STREAM_BEGIN: Final = 2

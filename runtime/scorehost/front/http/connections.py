@@ -2,13 +2,13 @@
 
 When there are as many as there may be, a new one takes another's place:
 
-1. that of one that has not sent a whole request yet, where it stands still, or where a quarter of
-   the places are taken by such: then the server is being flooded;
+1. that of a connection that has not sent a whole request yet, if it stands still, or if such
+   connections hold a quarter of the places: then the server is being flooded;
 2. else that of a few that stand still in a later request, or have been idle longest;
 3. else that of the client that takes its answer slowest, if it stands still;
 4. where all are being served, the new one is closed.
 
-Of the first kind the one that went on longest ago is closed: a client that means it goes on.
+Of the first kind, the one that was heard of longest ago is closed: a real client goes on.
 
 The health port has places of its own, so that no client of the other port takes a probe's.
 """

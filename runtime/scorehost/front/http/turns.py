@@ -1,7 +1,7 @@
-"""Work that takes its time, one piece in each of the event loop's turns.
+"""Long work in pieces, one in each turn of the event loop.
 
-However many clients have such work done, every turn of the loop has one piece of it, and whatever
-else is there is done between two pieces.
+However many clients ask for such work, a turn of the loop does one piece of it, and everything else
+that is ready goes on between two pieces.
 """
 
 from __future__ import annotations

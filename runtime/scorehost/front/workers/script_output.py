@@ -4,8 +4,8 @@ Theory of operation. Standard output and error of a process are one pipe, and so
 processes that its script starts. Python's own streams in the worker put marks into it
 (``wire/marks.py``): BEGIN before the first thing a request prints, END after its last, PAUSE and
 RESUME around what another thread writes, RECORD for a log record with its level, after a PART for
-each piece of a long one. A mark opens with the secret of its process, so none that a script or a
-client of it made up is taken for one; and it comes in one piece, wherever it is:
+each piece of a long one. A mark opens with the secret of its process, so none that a
+script or its client makes up is taken for one. A mark is written in one piece:
 
 * Bytes before a mark belong to the request that was writing until then. A mark in the middle of a
   line ends that line, except for a record, after which an unfinished line continues.
