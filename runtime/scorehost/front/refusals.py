@@ -2,8 +2,8 @@
 
 Telling a client that there is no room costs about as much as answering it. A few hundred clients
 that try again at once keep a server busy with nothing but refusals. So only so many are sent in a
-second. The others wait for their turn, and their clients ask for nothing meanwhile; if there is room
-by then, a request is scored after all. While few are refused, each is refused at once: a load
+second. The others wait for their turn, and their clients ask for nothing meanwhile; if there is
+room by then, a request is scored after all. While few are refused, each is refused at once: a load
 balancer that tries another server then loses no time.
 """
 
