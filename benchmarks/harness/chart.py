@@ -1,4 +1,4 @@
-"""A bar chart as SVG, readable on light and on dark pages, without any library. Pure."""
+"""Bar and line charts as SVG, readable on light and on dark pages, without any library. Pure."""
 
 from __future__ import annotations
 
@@ -59,17 +59,7 @@ def bar_chart(title: str, subtitle: str, note: str, bars: Sequence[Bar]) -> str:
     scale = (_WIDTH - _LABELS - _VALUES) / max(bar.high for bar in bars)
     rows = "\n".join(_row(bar, _TOP + _ROW * at, scale) for at, bar in enumerate(bars))
     spoken = escape("; ".join(f"{bar.label}: {bar.value:,.0f}" for bar in bars))
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
-        f'width="{_WIDTH}" height="{height}" role="img" aria-labelledby="title desc">\n'
-        f'<title id="title">{escape(title)}</title>\n<desc id="desc">{spoken}</desc>\n'
-        f"<style>{_STYLE}</style>\n"
-        f'<rect class="page" width="{_WIDTH}" height="{height}" rx="6"/>\n'
-        f'<text class="title" x="16" y="26">{escape(title)}</text>\n'
-        f'<text class="note" x="16" y="46">{escape(subtitle)}</text>\n'
-        f"{rows}\n"
-        f'<text class="note" x="16" y="{height - 12}">{escape(note)}</text>\n</svg>\n'
-    )
+    return _picture(title, subtitle, note, height, spoken, rows)
 
 
 def _row(bar: Bar, top: float, scale: float) -> str:
@@ -138,7 +128,11 @@ def line_chart(
         )
     height = bottom + 54
     spoken = escape("; ".join(f"{line.label}: {list(line.values)}" for line in lines))
-    inside = "\n".join(parts)
+    return _picture(title, subtitle, note, height, spoken, "\n".join(parts))
+
+
+def _picture(title: str, subtitle: str, note: str, height: float, spoken: str, inside: str) -> str:
+    """Put a chart into its frame, with its texts; ``spoken`` is for screen readers."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
         f'width="{_WIDTH}" height="{height}" role="img" aria-labelledby="title desc">\n'
@@ -146,9 +140,9 @@ def line_chart(
         f"<style>{_STYLE}</style>\n"
         f'<rect class="page" width="{_WIDTH}" height="{height}" rx="6"/>\n'
         f'<text class="title" x="16" y="26">{escape(title)}</text>\n'
-        f'<text class="note" x="16" y="44">{escape(subtitle)}</text>\n'
+        f'<text class="note" x="16" y="45">{escape(subtitle)}</text>\n'
         f"{inside}\n"
-        f'<text class="note" x="16" y="{height - 10}">{escape(note)}</text>\n</svg>\n'
+        f'<text class="note" x="16" y="{height - 12}">{escape(note)}</text>\n</svg>\n'
     )
 
 
