@@ -253,7 +253,7 @@ def test_plain_http_on_the_tls_port_is_not_served(secure: LiveServer) -> None:
     ("given", "said"),
     [
         (("--tls-certificate", "nowhere.pem", "--tls-key", "nowhere.key"), "nowhere"),
-        (("--tls-certificate", "only.pem"), "SCOREHOST_TLS_KEY"),
+        (("--tls-certificate", "only.pem"), "SCOREHOST_TLS_CERTIFICATE is 'only.pem'"),
     ],
 )
 def test_tls_files_that_cannot_be_used_are_one_clear_message(
@@ -262,7 +262,7 @@ def test_tls_files_that_cannot_be_used_are_one_clear_message(
     server = own_server("raw_text.py", wait="", arguments=given)
 
     assert server.wait_exit() == 2
-    assert said in server.err or said.replace("SCOREHOST_TLS_KEY", "--tls-key") in server.err
+    assert said in server.err
     assert "Traceback" not in server.log
 
 
