@@ -19,7 +19,7 @@ from scorehost.front.observe.metrics import Metrics, exposition, load_prometheus
 from scorehost.front.replies import Replies
 from scorehost.front.status import Numbers, Status
 
-_METRICS_SHARE: Final = 10
+_METRICS_SHARE: Final = 4
 """Showing the metrics takes a millisecond or two, and one in so many of the front's at most."""
 
 
