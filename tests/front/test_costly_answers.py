@@ -44,7 +44,7 @@ def test_metrics_take_a_share_of_the_time_and_no_more(
     seconds = server.loop.now - began
     answers = [[client.read_response() for _ in range(16)] for client in clients]
     assert {each.status for few in answers for each in few} == {200}
-    assert 16 <= made <= seconds / (COST * endpoints._METRICS_SHARE) + 2
+    assert 16 <= made <= seconds / (COST * endpoints._METRICS_PAUSE) + 2
     assert b'route="score",status="200"} 1.0' in answers[-1][-1].body
 
 

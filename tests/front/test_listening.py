@@ -71,8 +71,8 @@ def test_nobody_is_turned_away_while_another_process_goes_on(tmp_path: Path) -> 
             served.others_hold_the_sockets = True
             served.listening.start()
             await served.listening.close()
-            newcomer = socket.create_connection(("127.0.0.1", served.ports[0]), timeout=5)
-            held.settimeout(5)
+            newcomer = socket.create_connection(("127.0.0.1", served.ports[0]), timeout=30)
+            held.settimeout(30)
             accepted, _ = held.accept()
             for each in (accepted, newcomer, held):
                 each.close()
@@ -153,7 +153,7 @@ def test_connections_that_are_lost_leave_nothing_to_the_garbage_collection(
             served.listening.start()
             connections = served.front.connections
             clients = [
-                socket.create_connection(("127.0.0.1", served.ports[0]), timeout=5)
+                socket.create_connection(("127.0.0.1", served.ports[0]), timeout=30)
                 for _ in range(5)
             ]
             for each in clients:

@@ -92,7 +92,7 @@ def test_half_a_request_does_not_hold_the_server(server: LiveServer) -> None:
 
     server.send_signal(signal.SIGTERM)
 
-    assert server.wait_exit(6) == 0
+    assert server.wait_exit(15) == 0
 
 
 def test_the_grace_time_bounds_the_end(own_server: StartServer) -> None:
@@ -103,7 +103,7 @@ def test_the_grace_time_bounds_the_end(own_server: StartServer) -> None:
 
         server.send_signal(signal.SIGTERM)
 
-        assert server.wait_exit(8) == 0
+        assert server.wait_exit(15) == 0
         answer = connection.read_response_or_end()
         assert answer is None or answer.status in (500, 503)
     assert in_session(server.pid) == []
@@ -330,9 +330,8 @@ def test_a_child_that_stays_does_not_hide_its_workers_end(own_server: StartServe
 
     server.wait_for_line("SIGKILL")
     assert server.wait_ready().score()["pid"] != killed
-    for child in children:
-        os.kill(child, signal.SIGKILL)
-    assert len(children) == 1
+    [child] = children
+    wait_until(lambda: not alive(child), what="the server has ended it too")
 
 
 @pytest.mark.parametrize("way", ["fork", "spawn", "asyncio", "subprocess", "thread"])

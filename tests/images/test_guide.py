@@ -156,7 +156,7 @@ def attached(container: Container, folder: Path) -> DapClient:
             client.close()
             return None
 
-    client = wait_until(attach, timeout=25, what="a debugger listens")
+    client = wait_until(attach, what="a debugger listens")
     assert client is not None
     return client
 

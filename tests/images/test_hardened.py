@@ -73,6 +73,7 @@ def with_tests(inference: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     return tag
 
 
+@pytest.mark.timeout(2000)  # beside all others, on a slow machine
 def test_the_whole_http_suite(with_tests: str, tmp_path: Path):
     """Every HTTP test passes in there; none is skipped."""
     command = ["python", "-m", "pytest", "tests/http", "-q", "-p", "no:cacheprovider"]
@@ -84,7 +85,7 @@ def test_the_whole_http_suite(with_tests: str, tmp_path: Path):
         ports=(),
     )
     try:
-        status = docker("wait", container.id, timeout=580).out.strip()
+        status = docker("wait", container.id, timeout=1800).out.strip()
         log = container.log
     finally:
         container.remove()

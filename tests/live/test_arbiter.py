@@ -61,7 +61,7 @@ def test_a_killed_front_takes_its_workers_along(own_server: StartServer, preload
     os.kill(front_of(server).pid, signal.SIGKILL)
 
     wait_until(lambda: not any(alive(pid) for pid in below), what="none of them is left")
-    wait_until(lambda: scores(server), timeout=20, what="it scores again")
+    wait_until(lambda: scores(server), what="it scores again")
     assert "restarting the HTTP process" in server.log
 
 
@@ -73,7 +73,7 @@ def test_a_front_that_is_told_to_end_alone_hands_over(own_server: StartServer) -
     with SteadyLoad(lambda: server.address.open(5.0), b'"1"', kept=4, fresh=2) as clients:
         clients.answers(100)
         os.kill(first, signal.SIGTERM)
-        wait_until(lambda: not alive(first), timeout=10, what="the first front has ended")
+        wait_until(lambda: not alive(first), what="the first front has ended")
         clients.answers(100)
 
     assert clients.tally.lost == []
@@ -167,7 +167,7 @@ if _can_unshare():
         os.kill(front.pid, signal.SIGKILL)
 
         wait_until(lambda: not alive(front.pid), what="it is gone")
-        wait_until(lambda: _scores_nothing(server), timeout=20, what="it scores again")
+        wait_until(lambda: _scores_nothing(server), what="it scores again")
         assert _zombies(server) == 0
         assert end(server) == 0
 

@@ -331,7 +331,7 @@ def test_an_exit_in_run_fails_the_sample_only(check: Check) -> None:
 
 
 def test_an_init_that_never_ends(check: Check) -> None:
-    report = failed(check("never_ready.py", "--json", "--worker-timeout", "0.5"))["report"]
+    report = failed(check("never_ready.py", "--json", "--worker-timeout", "3"))["report"]
 
     assert report["stage"] == "init()"
     assert "WORKER_TIMEOUT" in report["message"]
@@ -398,8 +398,8 @@ def test_what_has_no_end_ends_the_check(tmp_path: Path, what: str) -> None:
     fill(tmp_path, {"score.py": ENDLESS[what], "sample.json": "{}"})
 
     ended = run(
-        tmp_path, "check", "score.py", "--sample", "sample.json", "--worker-timeout", "1",
-        "--scoring-timeout-ms", "500", timeout=30,
+        tmp_path, "check", "score.py", "--sample", "sample.json", "--worker-timeout", "5",
+        "--scoring-timeout-ms", "500",
     )  # fmt: skip
 
     assert ended.status == (0 if what == "streams" else 3)

@@ -39,7 +39,7 @@ def flood(server: LiveServer, count: int, sent: bytes = b"") -> list[socket.sock
     """Open connections as fast as it goes, and send the beginning of something on each."""
     opened = []
     for _ in range(count):
-        sock = socket.create_connection(("127.0.0.1", server.address.port), timeout=10)
+        sock = socket.create_connection(("127.0.0.1", server.address.port), timeout=30)
         opened.append(sock)
         if sent:
             with contextlib.suppress(OSError):  # it may have been closed for another already
@@ -87,7 +87,7 @@ def test_a_thousand_silent_clients_and_few_descriptors(
 
     probes = Address(port=port) if health_port else server.address
     for _ in range(20):
-        with Connection(probes, timeout=5) as probe:
+        with Connection(probes, timeout=30) as probe:
             assert probe.request("GET", "/livez").status == 200
     assert server.score("x" * 100_000) == "x" * 100_000
     workers = [each for each in tree(server.pid) if each.parent == front_of(server)]

@@ -124,8 +124,8 @@ def run(data):
     forked.start()
     program.terminate()
     forked.terminate()
-    forked.join(5)
-    return [program.wait(5), forked.exitcode]
+    forked.join(30)
+    return [program.wait(30), forked.exitcode]
 """
     server = own_server(files={"main.py": source}, settings={"WORKER_PRELOAD": preload})
 

@@ -128,7 +128,7 @@ def test_a_child_that_ends_at_once_is_noticed(own_server: StartServer) -> None:
     server.wait_for_line("status 9")
     (server.folder / "die").unlink()
 
-    wait_until(lambda: _ready(server) == 3, timeout=20, what="all three serve again")
+    wait_until(lambda: _ready(server) == 3, what="all three serve again")
     assert len(inits(server)) == 1
 
 
@@ -148,7 +148,7 @@ os.fork = refused"""
     assert server.score("1")["value"] == 1
     (server.folder / "full").unlink()
 
-    wait_until(lambda: _ready(server) == 3, timeout=20, what="all three serve again")
+    wait_until(lambda: _ready(server) == 3, what="all three serve again")
 
 
 def test_a_killed_loader_is_started_anew(own_server: StartServer) -> None:
@@ -159,7 +159,7 @@ def test_a_killed_loader_is_started_anew(own_server: StartServer) -> None:
     os.kill(loader, signal.SIGKILL)
 
     wait_until(lambda: not any(alive(pid) for pid in children), what="its children end with it")
-    wait_until(lambda: _ready(server) == 3, timeout=20, what="all three serve again")
+    wait_until(lambda: _ready(server) == 3, what="all three serve again")
     assert len(inits(server)) == 2
     assert server.lines("the next one starts") == []  # one end, not four
 

@@ -456,7 +456,7 @@ def test_a_record_that_is_unlike_any_request(own_server: StartServer):
     os.mkfifo(folder / "pipe.json")
     (folder / "folder.json").mkdir()
 
-    done = scorehost(server, "replay", "--all", timeout=25)
+    done = scorehost(server, "replay", "--all")
 
     assert (done.returncode, done.stdout.splitlines()[-1]) == (3, "2 requests: 2 same"), done
     assert "same     %1B[2Jx%20y  P%85T /score?%1B]0;t%07%20z  200 -> 200" in done.stdout
@@ -544,6 +544,6 @@ def test_no_editor_is_waited_for_where_nobody_serves(
     records(server, 1)
     (server.folder / "main.py").write_text(snippet + BROKEN)
 
-    done = scorehost(server, command, *(["--all"] if command == "replay" else []), timeout=25)
+    done = scorehost(server, command, *(["--all"] if command == "replay" else []))
 
     assert done.returncode == 0, done

@@ -216,7 +216,7 @@ def test_an_old_worker_that_dies_during_a_failing_reload_is_replaced(server: Liv
     server.make("go")
 
     server.wait_for_line("the reload failed")
-    wait_until(lambda: counts(server)["ready"] == 2, timeout=20, what="two workers again")
+    wait_until(lambda: counts(server)["ready"] == 2, what="two workers again")
     assert version_of(server) == 1
 
 

@@ -77,7 +77,7 @@ def be_rude(server: LiveServer, seed: int) -> None:
     clients: list[tuple[socket.socket, bytearray]] = []
     for _ in range(STEPS):
         if len(clients) < AT_ONCE:
-            sock = socket.create_connection(("127.0.0.1", server.address.port), timeout=10)
+            sock = socket.create_connection(("127.0.0.1", server.address.port), timeout=30)
             sock.setblocking(False)
             script = bytearray(b"".join(anything(dice) for _ in range(dice.randint(1, 6))))
             clients.append((sock, script))

@@ -61,7 +61,7 @@ def test_a_client_that_takes_nothing_of_a_large_answer_is_cut(own_server: StartS
         connection.send_request("POST", "/score", body=LARGE)
         assert connection.read_head().status == 200
 
-        wait_until(lambda: _connections(server) == 1, timeout=8, what="only the scrape is left")
+        wait_until(lambda: _connections(server) == 1, timeout=60, what="only the scrape is left")
 
         with pytest.raises(ConnectionEnded):
             connection._take(20_000_002)
@@ -155,7 +155,7 @@ def test_a_pipelined_request_is_not_too_slow_while_the_one_before_runs(
 def test_half_a_pipelined_request_is_given_up_in_time(own_server: StartServer) -> None:
     """Its headers have their own limit, not that of an idle connection."""
     server = own_server("echo.py", settings={"SCOREHOST_HEADER_TIMEOUT": "0.5"})
-    with server.connect(timeout=5.0) as connection:
+    with server.connect() as connection:
         connection.send_request("POST", "/score", body=b"1")
         connection.send(b"POST /score HTTP/1.1\r\nHo")
 

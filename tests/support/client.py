@@ -122,7 +122,7 @@ def _connect_to_file(path: Path, timeout: float) -> socket.socket:
 class Connection:
     """One connection: write bytes, read answers."""
 
-    def __init__(self, address: Address, timeout: float = 20.0) -> None:
+    def __init__(self, address: Address, timeout: float = 60.0) -> None:
         self.address = address
         self.socket = address.open(timeout)
         self._buffer = b""

@@ -199,7 +199,7 @@ class Container:
 
     # -- asking it ------------------------------------------------------------------------
 
-    def connect(self, timeout: float = 20.0) -> Connection:
+    def connect(self, timeout: float = 60.0) -> Connection:
         """A connection to its scoring port."""
         return Connection(Address(port=self.port()), timeout)
 
@@ -210,7 +210,7 @@ class Container:
         *,
         headers: Headers = (),
         body: bytes | None = None,
-        timeout: float = 20.0,
+        timeout: float = 60.0,
     ) -> Response:
         """One request on a connection of its own."""
         with self.connect(timeout) as connection:

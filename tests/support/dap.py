@@ -21,7 +21,7 @@ class DapClient:
     timeout : seconds that any answer or event may take.
     """
 
-    def __init__(self, port: int, timeout: float = 30.0) -> None:
+    def __init__(self, port: int, timeout: float = 60.0) -> None:
         deadline = time.monotonic() + timeout
         while True:
             try:

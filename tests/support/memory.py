@@ -533,7 +533,7 @@ class MemoryServer(Requests):
 
     # -- requests, as LiveServer has them -------------------------------------------------
 
-    def connect(self, timeout: float = 20.0, *, health_only: bool = False) -> MemoryConnection:
+    def connect(self, timeout: float = 60.0, *, health_only: bool = False) -> MemoryConnection:
         del timeout
         connection = MemoryConnection(self, health_only=health_only)
         self._transports.append(connection.transport)

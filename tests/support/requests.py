@@ -16,7 +16,7 @@ class Requests(Protocol):
     def log(self) -> str:
         """Everything the server has said so far."""
 
-    def connect(self, timeout: float = 20.0) -> Connection:
+    def connect(self, timeout: float = 60.0) -> Connection:
         """Make a new connection."""
 
     def request(
@@ -26,7 +26,7 @@ class Requests(Protocol):
         *,
         headers: Headers | Mapping[str, str] = (),
         body: bytes | None = None,
-        timeout: float = 20.0,
+        timeout: float = 60.0,
     ) -> Response:
         """One request on a connection of its own."""
         pairs = list(headers.items() if isinstance(headers, Mapping) else headers)

@@ -193,7 +193,7 @@ class LiveServer(Requests):
         self._listened = True
         return self
 
-    def wait_ready(self, timeout: float = 30.0) -> LiveServer:
+    def wait_ready(self, timeout: float = 60.0) -> LiveServer:
         """Wait until a worker can score."""
 
         def ready() -> bool:
@@ -257,7 +257,7 @@ class LiveServer(Requests):
             self.process.send_signal(signal.SIGTERM)
         try:
             status = self.process.wait(STOP_WITHIN)
-            wait_until(lambda: not in_session(self.pid), timeout=5, what=self._left())
+            wait_until(lambda: not in_session(self.pid), timeout=30, what=self._left())
             return status
         except subprocess.TimeoutExpired:
             text = f"still there {STOP_WITHIN:g} s after SIGTERM: {self._left()}"

@@ -12,13 +12,13 @@ PAUSE = 0.01
 """Seconds between two looks: short against anything a server does, long against a look."""
 
 
-def wait_until(condition: Callable[[], T], *, timeout: float = 15.0, what: str = "") -> T:
+def wait_until(condition: Callable[[], T], *, timeout: float = 60.0, what: str = "") -> T:
     """Look again and again until the condition is truthy, and hand that value back.
 
     Parameters
     ----------
     condition : looked at until it is truthy; what it raises ends the waiting.
-    timeout : seconds after which the test has failed.
+    timeout : seconds after which the test has failed; by default more than a busy machine needs.
     what : the condition in words, for the message.
     """
     deadline = time.monotonic() + timeout

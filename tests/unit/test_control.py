@@ -48,7 +48,7 @@ def with_control(test: Callable[[int], T]) -> T:
 
 def connect(port: int, user: int = ME) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX)
-    sock.settimeout(20)
+    sock.settimeout(60)
     sock.connect(address(port, user))
     return sock
 
@@ -239,7 +239,7 @@ def test_a_command_that_there_is_not(sent: bytes):
 
 def test_a_thousand_clients_at_once(monkeypatch: pytest.MonkeyPatch):
     """A few are waited for; the others are told at once, and none costs a descriptor for long."""
-    monkeypatch.setattr(control, "_ASKS_WITHIN", 1.0)
+    monkeypatch.setattr(control, "_ASKS_WITHIN", 300.0)
 
     def crowd(port: int) -> tuple[int, Answer]:
         refused = 0
@@ -255,7 +255,7 @@ def test_a_thousand_clients_at_once(monkeypatch: pytest.MonkeyPatch):
 
     refused, answer = with_control(crowd)
 
-    assert refused > 0
+    assert refused == 1000
     assert answer == ANSWER
 
 

@@ -138,7 +138,7 @@ SURROUNDINGS = [
         ),
         ['torch.load(path, map_location="cpu")'],
     ),
-    (AssertionError("Torch not compiled with CUDA enabled"), ["no usable GPU", "--gpus all"]),
+    (AssertionError("Torch not compiled with CUDA enabled"), ["has no usable GPU", "--gpus all"]),
     (RuntimeError("Cannot re-initialize CUDA in forked subprocess."), ["without --preload"]),
     (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), ["GPU's memory is full"]),
     (MemoryError(), ["more memory than is available.", "--preload true"]),
@@ -202,7 +202,7 @@ PYTHON = [
         RuntimeError("asyncio.run() cannot be called from a running event loop"),
         ["Declare init() or run() with async def"],
     ),
-    (json.JSONDecodeError("Expecting value", "", 0), ["no JSON to read"]),
+    (json.JSONDecodeError("Expecting value", "", 0), ["response is empty"]),
     (json.JSONDecodeError("Expecting value", "<html>", 0), ["a web page, not JSON"]),
     (
         json.JSONDecodeError("Unexpected UTF-8 BOM (decode using utf-8-sig)", "\ufeff{}", 0),

@@ -39,10 +39,10 @@ class Replayed:
         done()
 
     def finished(self, exchange: Exchange, now: float) -> None:
-        """Do nothing: the history has the request already."""
+        """Do nothing, because the history already has the request."""
 
     def reset(self) -> None:
-        """Do nothing: there is no connection to reset."""
+        """Do nothing, because a replayed request has no connection that could be reset."""
 
 
 def replay(context: Context, document: Mapping[str, Any]) -> None:

@@ -27,7 +27,7 @@ from scorehost.diagnosis.module_names import (
 
 
 def missing_module(case: Case) -> str:
-    """There is no module of that name."""
+    """An imported module cannot be found."""
     error = case.error
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         return ""

@@ -31,7 +31,7 @@ def model_not_found(case: Case) -> str:
 
 
 def no_model_dir(case: Case) -> str:
-    """``AZUREML_MODEL_DIR`` is not set, so that there is no path to join."""
+    """The script builds a path from ``AZUREML_MODEL_DIR``, which is not set."""
     if _VARIABLE not in case.failing_lines:
         return ""
     missing = isinstance(case.error, KeyError) and case.error.args == (_VARIABLE,)
@@ -39,8 +39,8 @@ def no_model_dir(case: Case) -> str:
     if not missing and not joined:
         return ""
     return (
-        f"{_VARIABLE} is not set, because there are no models below {case.app_root}. Put them in "
-        f"{MODELS_FOLDER}/<name>/<version>/ there, or name their folder:\n"
+        f"{_VARIABLE} is not set, because {case.app_root} contains no models. Put them in "
+        f"{MODELS_FOLDER}/<name>/<version>/ in that folder, or name the folder they are in:\n"
         f"    scorehost serve {case.script.name} --model-dir PATH"
     )
 

@@ -166,7 +166,7 @@ def bad_json(case: Case) -> str:
     if "UTF-8 BOM" in case.message:
         return "The file begins with a byte order mark. Open it with encoding='utf-8-sig'."
     if not document:
-        return "There is no JSON to read: the file or response is empty."
+        return "The JSON file or response is empty."
     start = document[:40].splitlines()[0]
     if document.startswith("<"):
         return f"The text is a web page, not JSON. It begins with: {start}"

@@ -27,7 +27,7 @@ _GPU_FULL: Final = (
     "workers, a smaller batch, or half precision."
 )
 _NO_GPU: Final = (
-    "There is no usable GPU here. Choose the device that is available:\n"
+    "This machine or container has no usable GPU. Let the script choose a device that it has:\n"
     '    device = "cuda" if torch.cuda.is_available() else "cpu"\n'
     "or start the container on a GPU machine with --gpus all and a CUDA build of the package."
 )

@@ -19,8 +19,9 @@ from scorehost.front.observe.metrics import Metrics, exposition, load_prometheus
 from scorehost.front.replies import Replies
 from scorehost.front.status import Numbers, Status
 
-_METRICS_SHARE: Final = 4
-"""Showing the metrics takes a millisecond or two, and one in so many of the front's at most."""
+_METRICS_PAUSE: Final = 4
+"""The metrics are shown again after four times as long as showing them took, which is a millisecond
+or two. So they take at most a fifth of the front's time, however many clients ask."""
 
 
 class Endpoints:
@@ -130,7 +131,7 @@ class Endpoints:
         for exchange in asked:
             self._replies.reply(exchange, Response(200, body, content_type))
         self._shows_metrics_again = True
-        pause = _METRICS_SHARE * (self._clock.now() - began)
+        pause = _METRICS_PAUSE * (self._clock.now() - began)
         self._clock.later(pause, self._show_metrics)
 
     def _take_who_asked(self) -> list[Exchange]:
