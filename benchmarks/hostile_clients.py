@@ -180,11 +180,21 @@ async def reads_no_small_ones(port: int) -> None:
     await until_closed(streams)
 
 
+async def pipelines(port: int) -> None:
+    """Pipeline requests with heads of 60 kB, and read the answers."""
+    reader, writer = await connect(port)
+    one = f"GET /livez?{'a' * 60_000} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+    while not reader.at_eof():
+        writer.write(one * 8)
+        await writer.drain()
+        await reader.read(1 << 20)
+
+
 KINDS: dict[str, Hostile] = {
     each.__name__.replace("_", " "): each
     for each in (
         announces, stands_still, trickles, tiny_chunks, connects, half_heads, reads_nothing,
-        reads_little, reads_no_small_ones,
+        reads_little, reads_no_small_ones, pipelines,
     )
 }  # fmt: skip
 

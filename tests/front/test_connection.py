@@ -239,6 +239,23 @@ def test_leaving_fails_readiness_alone(server: MemoryServer):
         assert (answer.status, answer.header("Connection")) == (200, None)
 
 
+@pytest.mark.parametrize("first", ["/livez", "/nowhere"])
+def test_what_follows_the_last_answer_is_not_served(server: MemoryServer, first: str):
+    """RFC 9112, 9.6: not even what has come in the same packet."""
+    client = server.connect()
+    assert server.score([0]) == [0]
+    (worker,) = server.workers
+    scored = worker.handle.scored
+    server.front.drain()
+    client.send(request_bytes("GET", first) + request_bytes("POST", "/score", body=b"[42]"))
+    server.pass_by(0.5)
+
+    assert client.read_response().header("Connection") == "close"
+    assert worker.handle.scored == scored
+    assert not server.lines("POST /score 499")
+    assert server.front.context.budget.held == 0
+
+
 def test_draining_ends_each_connection_with_its_next_answer(server: MemoryServer):
     (worker,) = server.workers
     idle, asked = server.connect(), server.connect()

@@ -63,6 +63,41 @@ def test_who_asked_for_metrics_and_left_is_forgotten(own_server) -> None:
     assert client.read_response().status == 200
 
 
+def test_metrics_that_cannot_be_shown_are_an_error(
+    own_server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server: MemoryServer = own_server("echo.py")
+    assert server.get("/metrics").status == 200
+    server.pass_by(1)
+    with monkeypatch.context() as broken:
+        broken.setattr(endpoints, "exposition", lambda *_: 1 / 0)
+        assert server.get("/metrics").status == 500
+    assert server.lines("/metrics cannot be shown: ZeroDivisionError")
+
+    assert server.get("/metrics").status == 200
+
+
+@pytest.mark.parametrize(("length", "status"), [(1000, 200), (1001, 414), (60_000, 414)])
+def test_a_query_is_parsed_up_to_a_bound(own_server, length: int, status: int) -> None:
+    """One of 64 KiB takes thirty milliseconds, a hundred times as long as its head."""
+    server: MemoryServer = own_server("echo.py")
+    query = "version=3&" + "a&" * length
+    answer = server.get(f"/swagger.json?{query[:length]}")
+
+    assert answer.status == status
+    if status == 414:
+        assert answer.message == f"The query has {length} bytes; at most 1000 are accepted here."
+
+
+def test_a_path_is_decoded_up_to_a_bound(own_server) -> None:
+    server: MemoryServer = own_server("echo.py")
+
+    assert server.get("/" + "%6C%69%76%65%7A").status == 200
+    assert server.get("/" * 900 + "%6C%69%76%65%7A").status == 200
+    assert server.get("/" * 1000 + "%6C%69%76%65%7A").status == 404
+    assert server.get("/" * 1000 + "livez").status == 200
+
+
 def test_pages_wait_in_a_bounded_number(own_server) -> None:
     server: MemoryServer = own_server("echo.py")
     held = _hold_background(server)

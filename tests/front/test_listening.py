@@ -15,7 +15,7 @@ import uvloop
 from httptools import HttpRequestParser
 
 from scorehost.front.descriptors import most_connections
-from scorehost.front.http.connection import Connection
+from scorehost.front.http.connection import IDLE, SERVED, Connection
 from scorehost.front.http.connections import Connections
 from scorehost.front.http.exchange import Exchange
 from scorehost.front.http.parser import Parser
@@ -177,6 +177,88 @@ def test_connections_that_are_lost_leave_nothing_to_the_garbage_collection(
     loop = uvloop.new_event_loop()
     try:
         loop.run_until_complete(scene())
+    finally:
+        loop.close()
+        gc.enable()
+
+
+@pytest.mark.parametrize("target", ["/livez", "/nowhere"])
+@pytest.mark.parametrize("length", [200, 17_000, 60_000])
+def test_one_client_that_sends_much_is_read_by_turns(
+    tmp_path: Path, target: str, length: int
+) -> None:
+    """The loop would read megabytes of one client before it looks at others."""
+    served_in: list[int] = []
+
+    async def scene() -> None:
+        with loop_front(tmp_path) as served:
+            served.listening.start()
+            turn = 0
+
+            def count_turns() -> None:
+                nonlocal turn
+                turn += 1
+                loop.call_soon(count_turns)
+
+            def serve(request: Exchange) -> None:
+                served_in.append(turn)
+                real(request)
+
+            loop = asyncio.get_running_loop()
+            service = served.front.context.service
+            real, service.serve = service.serve, serve  # type: ignore[method-assign]
+            reader, writer = await asyncio.open_connection("127.0.0.1", served.ports[0])
+            line = f"GET {target}?{'a' * length} HTTP/1.1\r\n"
+            one = f"{line}Host: a\r\n\r\n".encode()
+            last = f"{line}Host: a\r\nConnection: close\r\n\r\n".encode()
+            many = max(16, (1 << 20) // len(one))
+            loop.call_soon(count_turns)
+            writer.write(one * (many - 1) + last)
+            await asyncio.wait_for(reader.read(), 60)
+            writer.close()
+            await writer.wait_closed()
+            assert len(served_in) == many
+
+    loop = uvloop.new_event_loop()
+    try:
+        loop.run_until_complete(scene())
+    finally:
+        loop.close()
+    most = max(served_in.count(turn) for turn in set(served_in))
+    assert most <= (64 if length < 1000 else 4)
+
+
+def test_who_is_turned_away_leaves_nothing_to_the_garbage_collection(tmp_path: Path) -> None:
+    def left() -> list[object]:
+        kinds = (Connection, Parser, HttpRequestParser)
+        return [each for each in gc.get_objects() if isinstance(each, kinds)]
+
+    async def scene() -> None:
+        settings = {"SCOREHOST_MAX_CONNECTIONS": "1"}
+        with loop_front(tmp_path, settings) as served:
+            served.listening.start()
+            _, writer = await asyncio.open_connection("127.0.0.1", served.ports[0])
+            connections = served.front.connections
+            while not len(connections):  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            (busy,) = connections
+            connections.has_arrived(busy)
+            busy.state = SERVED  # type: ignore[attr-defined]
+            before = len(left())
+            for _ in range(20):
+                _, turned_away = await asyncio.open_connection("127.0.0.1", served.ports[0])
+                turned_away.close()
+            assert list(connections) == [busy]
+            while len(left()) > before:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            busy.state = IDLE  # type: ignore[attr-defined]
+            writer.close()
+
+    gc.collect()
+    gc.disable()
+    loop = uvloop.new_event_loop()
+    try:
+        loop.run_until_complete(asyncio.wait_for(scene(), 30))
     finally:
         loop.close()
         gc.enable()

@@ -172,6 +172,56 @@ def test_a_body_behind_two_answers_gives_way_too(own_server):
     assert server.post(body=body).json() == [2]
 
 
+@pytest.mark.parametrize(
+    "behind",
+    [b"", SCORE, head(1, "/nowhere") + b"x", head(9, "/nowhere") + b"x", b"garbage\r\n\r\n",
+     head(10**12)],
+    ids=["nothing", "a request", "a body for nobody", "half of one", "nonsense", "too large"],
+)  # fmt: skip
+def test_a_body_that_waits_gives_way_whatever_follows_it(own_server, behind: bytes):
+    server = own_server("echo.py", settings={"SCOREHOST_MAX_QUEUE_BYTES": "8M"})
+    (worker,) = server.workers
+    worker.paused = True
+    for _ in range(4):
+        server.connect().send(SCORE + head(1_700_000) + b" " * 1_699_999 + b"1" + behind)
+    server.pass_by(3)
+    other = server.connect()
+    other.send(head(1_000_000) + b" " * 999_999 + b"2")
+    worker.paused = False
+
+    assert other.read_response().json() == 2
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_body_for_nobody_takes_no_room_while_it_waits(own_server, known: bool):
+    server = own_server("echo.py")
+    one = head(5000, "/nowhere") + b" " * 5000
+    if known:
+        server.connect().send(one * 2)
+    (worker,) = server.workers
+    worker.paused = True
+    client = server.connect()
+    client.send(SCORE)
+    client.send(one)
+
+    assert held(server) == 3
+    worker.paused = False
+    assert [client.read_response().status for _ in range(2)] == [200, 404]
+
+
+def test_heads_of_very_many_headers_are_not_kept(own_server):
+    """They take thirty times their bytes, and 512 of them would be tens of megabytes."""
+    server = own_server("echo.py")
+    kept = server.front.context.head_cache._kept
+    for number in range(10):
+        many = b"".join(b"%02x:\r\n" % each for each in range(256))
+        server.connect().send(b"GET /livez?%d HTTP/1.1\r\nHost: a\r\n%b\r\n" % (number, many))
+        server.connect().send(request_bytes("GET", f"/livez?few{number}"))
+
+    assert len(kept) == 10
+    assert all(b"few" in text for text in kept)
+
+
 def test_clients_that_leave_while_a_body_waits_leave_nothing(own_server):
     server = own_server("echo.py", settings=SMALL)
     (worker,) = server.workers

@@ -18,6 +18,7 @@ from scorehost.errors import NotReady, RequestError, WorkerLost
 from scorehost.front.http.error_responses import ErrorResponses, client_message, failure_response
 from scorehost.front.http.exchange import Exchange
 from scorehost.front.http.responses import JSON, Response
+from scorehost.front.http.routes import LONGEST_DECODED
 from scorehost.wire.messages import Failure
 
 DOCS: Final = "docs/debugging.md#a-request-that-fails"
@@ -94,7 +95,7 @@ class DebugErrors(ErrorResponses):
         if problem := self._hosts.problem(exchange):
             withheld = {"id": identity, "hint": f"The details are in the log only. {problem}"}
             return orjson.dumps({"message": message, "error": withheld}), JSON
-        query = parse_qs(exchange.target.partition(b"?")[2].decode("latin-1"))
+        query = parse_qs(exchange.target.partition(b"?")[2][:LONGEST_DECODED].decode("latin-1"))
         frames = "all_frames" if query.get("frames") == ["all"] else "frames"
         error = {
             "id": identity,

@@ -13,7 +13,7 @@ from scorehost.front.background import Background
 from scorehost.front.clock import Clock
 from scorehost.front.http.exchange import DONE, Exchange
 from scorehost.front.http.responses import JSON, TEXT, Response
-from scorehost.front.http.routes import READ, Handler, Route
+from scorehost.front.http.routes import LONGEST_DECODED, READ, Handler, Route
 from scorehost.front.observe.log import Log
 from scorehost.front.observe.metrics import Metrics, exposition, load_prometheus_client
 from scorehost.front.replies import Replies
@@ -112,9 +112,7 @@ class Endpoints:
                 f"/metrics is unavailable because prometheus-client failed to load: {error!r}. "
                 "Reinstall it: pip install --force-reinstall prometheus-client"
             )
-            problem = RequestError("The metrics are unavailable. See the log.")
-            for exchange in self._take_who_asked():
-                self._replies.fail(exchange, problem)
+            self._refuse_metrics(self._take_who_asked())
             return
         self._can_show_metrics = True
         self._show_metrics()
@@ -127,12 +125,22 @@ class Endpoints:
         began = self._clock.now()
         self._replies.observe()
         read = self._numbers
-        body, content_type = exposition(self._metrics, read.gauges(), read.build(), read.models())
+        try:
+            text, kind = exposition(self._metrics, read.gauges(), read.build(), read.models())
+        except Exception as error:
+            self._log.error(f"/metrics cannot be shown: {error!r}")
+            self._refuse_metrics(asked)
+            return
         for exchange in asked:
-            self._replies.reply(exchange, Response(200, body, content_type))
+            self._replies.reply(exchange, Response(200, text, kind))
         self._shows_metrics_again = True
         pause = _METRICS_PAUSE * (self._clock.now() - began)
         self._clock.later(pause, self._show_metrics)
+
+    def _refuse_metrics(self, asked: list[Exchange]) -> None:
+        problem = RequestError("The metrics are unavailable. See the log.")
+        for exchange in asked:
+            self._replies.fail(exchange, problem)
 
     def _take_who_asked(self) -> list[Exchange]:
         """Return the requests for metrics that still wait for an answer."""
@@ -146,6 +154,10 @@ class Endpoints:
             self._replies.fail(exchange, self._status.refusal())
             return
         query = exchange.target.partition(b"?")[2].decode("latin-1")
+        if len(query) > LONGEST_DECODED:
+            text = f"The query has {len(query)} bytes; at most {LONGEST_DECODED} are accepted here."
+            self.json(exchange, 414, {"message": text})
+            return
         given = dict(parse_qsl(query, keep_blank_values=True))
         version = given.get("version", next(iter(documents))).removesuffix(".0")
         if version in documents:

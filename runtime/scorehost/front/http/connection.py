@@ -232,7 +232,7 @@ class Connection(asyncio.Protocol):
                 self._enter(BODY, self._context.now())
                 self._context.connections.goes_on(self)
         self._parser.take(data)
-        if self.state == BODY and len(data) >= _LARGE_READ and not self.refused:
+        if len(data) >= _LARGE_READ and not self.refused:
             self._resting = True  # or the loop would read much more before it looks at others
             self.regulate()
             self._context.turns.add(self._read_on)
@@ -321,7 +321,10 @@ class Connection(asyncio.Protocol):
         return len(self._waiting) >= _ENOUGH or self._ahead >= _ENOUGH_BYTES
 
     def arrived(self, exchange: Exchange) -> None:
-        """Serve a whole request at once, or in its turn."""
+        """Serve a whole request at once, or in its turn; after the last answer, not at all."""
+        if self._closing:  # RFC 9112, 9.6
+            self._context.budget.release(exchange)
+            return
         if self.fresh:
             self.fresh = False
             self._context.connections.has_arrived(self)
@@ -336,6 +339,11 @@ class Connection(asyncio.Protocol):
             if exchange.held:
                 self._context.budget.waits(self, exchange.size)
             self.regulate()
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether whole requests wait here for their turn."""
+        return bool(self._waiting)
 
     def head_begins(self, now: float) -> None:
         """Note that the head of a request has begun to arrive."""

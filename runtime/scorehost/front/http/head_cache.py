@@ -15,6 +15,8 @@ from scorehost.wire.requests import MEMORY_FILE_FROM
 MOST_HEADS: Final = 512
 LONGEST_HEAD: Final = 4096
 """Bytes; longer heads mostly carry something that changes each time."""
+_MOST_HEADERS: Final = 40
+"""A head of very many tiny headers takes thirty times its bytes."""
 HEAD_END: Final = b"\r\n\r\n"
 _ONCE_ONLY: Final = frozenset({
     b"x-request-id", b"x-ms-client-request-id", b"x-ms-request-id", b"traceid", b"traceparent",
@@ -73,14 +75,15 @@ class HeadCache:
             not head[:1].isalpha()  # something stands before the request line
             or lines != len(exchange.headers) + 2
             or lines != head.count(b"\r\n")
+            or len(exchange.headers) > _MOST_HEADERS
             or exchange.http10
             or not exchange.keep_alive
             or any(name.lower() in _NOT_KEPT for name, _ in exchange.headers)
         ):
             return
         length = int(exchange.known.get(b"content-length", b"0"))
-        if length >= MEMORY_FILE_FROM:
-            return
+        if length >= MEMORY_FILE_FROM or (length and not exchange.route.protocol):
+            return  # the body passes by the parser, or is not kept
         if len(self._kept) >= MOST_HEADS:
             self._kept.clear()
         self._kept[head] = Head(exchange, length)

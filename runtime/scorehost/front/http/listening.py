@@ -102,6 +102,7 @@ class Listening:
         if self._context.connections.made_room > self._told:
             self._tell_of_closed()
         if not has_place:
+            connection.connection_lost(None)
             client.close()
             self._turned_away += 1
             self._tell_of_closed()

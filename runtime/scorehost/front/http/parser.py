@@ -43,7 +43,8 @@ _KNOWN: Final = frozenset({
 _LISTS: Final = frozenset({b"transfer-encoding", b"connection", b"expect"})
 _CHUNKS_FOLLOW: Final = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 _TURN: Final = 8 << 10
-"""Bytes of a chunked body that are parsed at once: of the smallest chunks, some milliseconds."""
+"""Bytes of heads, or of a chunked body, that are parsed at once; of the smallest chunks they take
+some milliseconds. A longer head is parsed at once too, but not two of them."""
 _REQUEST_LINE: Final = re.compile(rb"[^\r\n]+ HTTP/\d\.\d[ \t]*\r\n")
 """The beginning of a head; llhttp also takes RTSP and ICE."""
 _TLS_HELLO: Final = b"\x16\x03"
@@ -70,6 +71,10 @@ class Sender(Client, Protocol):
     @property
     def has_enough(self) -> bool:
         """Whether so many requests wait for their turn that no more should be parsed."""
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether whole requests wait for their turn."""
 
     def arrived(self, exchange: Exchange) -> None: ...
     def refuse_unread(self, error: RequestError) -> None: ...
@@ -135,7 +140,7 @@ class Parser:
             if not exchange.method and exchange.target:
                 exchange.method = self._parser.get_method()
                 exchange.head_only = exchange.method == b"HEAD"
-            self._context.budget.settled(self._client)
+            self._settle()
             self._context.budget.release(exchange)
         return exchange
 
@@ -180,10 +185,12 @@ class Parser:
     def _take_by_turns(self, data: bytes) -> None:
         """Parse, long pieces by turns with whatever else the loop has to do."""
         client, turns = self._client, self._context.turns
-        heads = 0
+        heads, size = 0, len(data)
+        others_first = size > _TURN and turns and not self._has_turn
         while data and not client.refused:
             if self.exchange is None or not self.headers_done:
-                if self.exchange is None and (heads == _AT_ONCE or client.has_enough):
+                enough = others_first or heads == _AT_ONCE or size - len(data) >= _TURN
+                if self.exchange is None and (enough or client.has_enough):
                     self.unparsed = data + self.unparsed
                     client.regulate()
                     if not client.has_enough:
@@ -452,8 +459,13 @@ class Parser:
         self._counted = 0
         if exchange.size:
             self._body.end(exchange)
-            self._context.budget.settled(self._client)
+            self._settle()
         self._client.arrived(exchange)
+
+    def _settle(self) -> None:
+        """Note that no body arrives any more; those that wait here may still have to give way."""
+        if not self._client.has_waiting:
+            self._context.budget.settled(self._client)
 
     # -- limits -------------------------------------------------------------------------------
 

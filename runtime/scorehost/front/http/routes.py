@@ -16,6 +16,9 @@ Handler = Callable[[Any], None]
 """Takes the exchange, which it answers now or later."""
 READ: Final = frozenset({b"GET", b"HEAD"})
 SCORE_METHODS: Final = frozenset({b"GET", b"HEAD", b"POST"})
+LONGEST_DECODED: Final = 1000
+"""Bytes of a path or a query that the front decodes. Those that lead somewhere are shorter, and
+64 KiB can take thirty milliseconds."""
 
 
 class Route(NamedTuple):
@@ -85,7 +88,8 @@ class Routes:
             # Absolute form, as for a proxy, must be understood too: RFC 9112, 3.2.2.
             _, _, rest = path.partition(b"://")
             path = b"/" + rest.partition(b"/")[2] if rest else path
-        plain = unquote_to_bytes(path) if b"%" in path else path
+        is_encoded = b"%" in path and len(path) <= LONGEST_DECODED
+        plain = unquote_to_bytes(path) if is_encoded else path
         if plain.startswith(b"//"):  # clients join "http://host/" and "/score"
             plain = b"/" + plain.lstrip(b"/")
         if plain in self._exact:

@@ -65,16 +65,17 @@ class LogWriter:
 
     def _run(self) -> None:
         while (data := self._queue.get()) is not None:
-            try:
+            with contextlib.suppress(
+                OSError
+            ):  # the reader may be gone; later lines are tried again
                 self._put(data)
-                if self._dropped and self._kept <= MOST_KEPT // 2:
-                    count, self._dropped = self._dropped, 0
+            self._kept -= len(data)
+            if self._dropped and self._kept <= MOST_KEPT // 2:
+                count, self._dropped = self._dropped, 0
+                with contextlib.suppress(OSError):
                     self._put(self.dropped(count))
-            except OSError:  # noqa: PERF203 - the reader may be gone; later lines are tried again
-                self._kept -= len(data)
 
     def _put(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
             view = view[os.write(self._descriptor, view) :]
-        self._kept -= len(data)

@@ -54,7 +54,6 @@ class PagesRunner:
             problem = f"{_AT_ONCE} other pages are being made. Try again."
             self._replies.fail(exchange, Overloaded(problem, 1.0))
             return
-        self._under_way += 1
         self._background.do(
             self._make,
             exchange.method.decode("latin-1"),
@@ -63,6 +62,7 @@ class PagesRunner:
             exchange.body,
             then=partial(self._send, exchange),
         )
+        self._under_way += 1
 
     def _make(
         self, method: str, target: str, headers: list[tuple[str, str]], body: bytes
