@@ -45,8 +45,8 @@ _CHUNKS_FOLLOW: Final = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 _TURN: Final = 8 << 10
 """Bytes of heads, or of a chunked body, that are parsed at once; of the smallest chunks they take
 some milliseconds. A longer head is parsed at once too, but not two of them."""
-_REQUEST_LINE: Final = re.compile(rb"[^\r\n]+ HTTP/\d\.\d[ \t]*\r\n")
-"""The beginning of a head; llhttp also takes RTSP and ICE."""
+_VERSION: Final = re.compile(rb"\d\.\d[ \t]*")
+"""What follows HTTP/ in a request line."""
 _TLS_HELLO: Final = b"\x16\x03"
 """A handshake record, major version 3 (RFC 8446, 5.1)."""
 _HOST: Final = re.compile(
@@ -477,8 +477,11 @@ class Parser:
         return before + b", " + value if name in _LISTS else value
 
     def _check_request_line(self) -> None:
-        """Refuse request lines of other protocols, which llhttp accepts too."""
-        if not _REQUEST_LINE.match(self._head):
+        """Refuse request lines of other protocols: llhttp also accepts RTSP and ICE."""
+        line = self._head[: self._head.find(b"\r\n")]
+        target, _, version = line.rpartition(b" HTTP/")
+        is_one_line = b"\r" not in line and b"\n" not in line
+        if not (target and is_one_line and _VERSION.fullmatch(version)):
             raise MalformedRequest("The request line is not valid in HTTP/1.1 or 1.0.")
 
     @staticmethod
