@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from scorehost.front.workers.leftovers import MARK, marked_orphans
 from support.commands import run
 from support.processes import alive, tree
 from support.server import LiveServer, StartServer, fill
@@ -152,6 +154,20 @@ def test_they_end_when_the_front_is_killed(own_server: StartServer, way: str) ->
     gone(pids)
     server.wait_for_line("left by a scoring process that has ended", f"(pid {pids[0]})")
     server.wait_ready()
+
+
+def test_they_are_found_while_their_worker_is_ending() -> None:
+    """Then the worker has no environment any more, and its children are not yet given away."""
+    command = f"{MARK}=77-0 sleep 600 & wait"
+    with subprocess.Popen(["/bin/sh", "-c", command], env={}) as worker:
+        try:
+            wait_until(lambda: marked_orphans(77), what="what it has started is found")
+
+            assert [each.name for each in marked_orphans(77)] == ["sleep"]
+            assert marked_orphans(78) == []
+        finally:
+            for process in tree(worker.pid):
+                os.kill(process.pid, signal.SIGKILL)
 
 
 def test_they_end_when_a_deadline_kills_the_worker(own_server: StartServer) -> None:

@@ -125,10 +125,13 @@ def with_descendants(roots: Iterable[Process], everything: Iterable[Process]) ->
     children: dict[int, list[Process]] = {}
     for each in everything:
         children.setdefault(each.parent, []).append(each)
-    found = list(roots)
-    for process in found:
-        found += children.get(process.pid, [])
-    return [each for each in found if each.state not in "ZX"]
+    found = {each.pid: each for each in roots}
+    waiting = list(found.values())
+    for process in waiting:
+        new = [each for each in children.get(process.pid, []) if each.pid not in found]
+        found.update((each.pid, each) for each in new)
+        waiting += new
+    return [each for each in found.values() if each.state not in "ZX"]
 
 
 class Adopted:
@@ -161,7 +164,10 @@ class Adopted:
             for each in everything
             if each.parent == front and each.pid not in workers and each.started >= self._since
         ]
-        roots = [each for each in adopted if self._is_left(each, living, born)]
+        # Each is told by itself: one that is ending has no environment any more, and for a moment
+        # still has its children.
+        below = with_descendants(adopted, everything)
+        roots = [each for each in below if self._is_left(each, living, born)]
         left = with_descendants(roots, everything)
         if not left:
             self._ended.clear()
@@ -208,11 +214,22 @@ def _ticks(moment: float) -> int:
 
 
 def marked_orphans(front: int) -> list[Process]:
-    """Return this process's children that a script of one front has started, and all below."""
-    everything = all_processes()
-    own, prefix = os.getpid(), f"{front}-"
-    children = (each for each in everything if each.parent == own and each.pid != front)
-    return with_descendants((each for each in children if each.mark.startswith(prefix)), everything)
+    """Return what the scripts of one front have started, below this process, and all below that.
+
+    A worker that is ending has lost its environment before the kernel gives its children away. So
+    each process is told by its own mark, whatever its parent is like in that moment.
+    """
+    everything, prefix = all_processes(), f"{front}-"
+    parents = {each.pid: each.parent for each in everything}
+    below = (each for each in everything if _may_be_below(os.getpid(), each.parent, parents))
+    return with_descendants((each for each in below if each.mark.startswith(prefix)), everything)
+
+
+def _may_be_below(ancestor: int, parent: int, parents: dict[int, int]) -> bool:
+    """Whether a line of parents leads to a process, or to one that ended as they were looked at."""
+    while parent != ancestor and parent in parents:
+        parent = parents[parent]
+    return parent != 0
 
 
 def ending(
