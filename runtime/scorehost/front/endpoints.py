@@ -164,7 +164,7 @@ class Endpoints:
             self.json(exchange, 200, documents[version])
         else:
             supported = ", ".join(documents)
-            text = f"There is no swagger version {version!r}. Supported: {supported}."
+            text = f"Swagger version {version!r} does not exist. Supported: {supported}."
             self.json(exchange, 404, {"message": text})
 
 

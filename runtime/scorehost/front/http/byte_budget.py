@@ -192,7 +192,7 @@ class UntakenAnswers:
         return still is not None
 
     def no_room(self) -> Overloaded:
-        """Return the refusal of an answer for which there is no room."""
+        """Return the refusal of an answer that does not fit into the budget."""
         limit = self._limit
         return Overloaded(
             f"Answers that clients have not read yet hold {self.held} bytes; at most {limit} are "

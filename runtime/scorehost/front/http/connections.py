@@ -24,11 +24,12 @@ HEALTH_CONNECTIONS: Final = 64
 _STANDS_STILL: Final = 2.0
 """Seconds of silence in the middle of a request before it counts less than an idle connection."""
 _FLOODED: Final = 4
-"""One in so many places may be taken by newcomers at the cost of idle connections."""
+"""The server is being flooded when more than a quarter of all places are taken by connections that
+have not sent a whole request yet."""
 _FEW: Final = 8
-"""Newcomers that are no flood, however few places there are."""
+"""Up to this many such connections are never a flood, even with few places."""
 _AT_ONCE: Final = 32
-"""One in so many is closed at a time, because finding them takes a look at all of them."""
+"""One place in 32 is freed at a time, because finding whom to close takes a look at all."""
 _NO_LOOK: Final = 0.1
 """Seconds without another look after one that found none to close."""
 
@@ -133,7 +134,7 @@ class Connections:
         return self._health if connection.health_only else self._scoring
 
     def opened(self, connection: Member) -> bool:
-        """Take in a connection that was accepted; return False where there is no place."""
+        """Take in a connection that was accepted; return False when all places are taken."""
         places = self._places(connection)
         return (
             connection in places.open

@@ -139,7 +139,7 @@ class Listening:
         self._tell_of_closed()
 
     def _has_place(self, connection: Connection, client: socket.socket) -> bool:
-        """Find a place for a connection; where there is none, it is closed at once."""
+        """Find a place for a connection; it is to be closed at once when all are taken."""
         connections = self._context.connections
         if not connection.health_only and client.fileno() >= spare_descriptors():
             return connections.make_room() and connections.opened(connection)

@@ -65,9 +65,7 @@ class LogWriter:
 
     def _run(self) -> None:
         while (data := self._queue.get()) is not None:
-            with contextlib.suppress(
-                OSError
-            ):  # the reader may be gone; later lines are tried again
+            with contextlib.suppress(OSError):  # the reader is gone; later lines are tried again
                 self._put(data)
             self._kept -= len(data)
             if self._dropped and self._kept <= MOST_KEPT // 2:

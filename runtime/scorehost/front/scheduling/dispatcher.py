@@ -128,7 +128,7 @@ class Dispatcher:
                 return
 
     def _pick(self) -> WorkerHandle | None:
-        """Return an idle worker, else the one with the most room; None when there is no room."""
+        """Return an idle worker, else the one with the most room; None when all are full."""
         serving = self.serving
         if len(serving) == 1:
             worker = serving[0]

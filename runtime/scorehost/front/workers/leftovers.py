@@ -219,17 +219,12 @@ def marked_orphans(front: int) -> list[Process]:
     A worker that is ending has lost its environment before the kernel gives its children away. So
     each process is told by its own mark, whatever its parent is like in that moment.
     """
-    everything, prefix = all_processes(), f"{front}-"
-    parents = {each.pid: each.parent for each in everything}
-    below = (each for each in everything if _may_be_below(os.getpid(), each.parent, parents))
+    everything, prefix, own = all_processes(), f"{front}-", os.getpid()
+    # They are looked at one by one, and the parent of one may have ended before its own turn.
+    pids = {0, *(each.pid for each in everything)}  # 0 is the kernel
+    roots = [each for each in everything if each.parent == own or each.parent not in pids]
+    below = with_descendants(roots, everything)
     return with_descendants((each for each in below if each.mark.startswith(prefix)), everything)
-
-
-def _may_be_below(ancestor: int, parent: int, parents: dict[int, int]) -> bool:
-    """Whether a line of parents leads to a process, or to one that ended as they were looked at."""
-    while parent != ancestor and parent in parents:
-        parent = parents[parent]
-    return parent != 0
 
 
 def ending(

@@ -43,7 +43,7 @@ _TURN: Final = 1 << 10
 """Bytes that are read in one turn of the event loop: five hundred of the shortest lines, which take
 two milliseconds."""
 _AT_ONCE: Final = 64 << 10
-"""Bytes that are read at once where there are no turns."""
+"""Most bytes of one read when everything that is in the pipe is wanted now (``catch_up``)."""
 _LONGEST_LINE: Final = 64 << 10
 """Bytes; a longer line is logged in pieces."""
 
