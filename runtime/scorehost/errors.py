@@ -336,16 +336,16 @@ class Overloaded(RequestError):
     Parameters
     ----------
     message : what happened, with the limit and its setting.
-    retry_after : seconds until the queue as it is now will have been worked off.
+    retry_after : seconds until there may be room again.
     numbers : the limit, the value and the setting, for the response's document.
     """
 
     status = 503
     is_refusal = True
 
-    def __init__(self, message: str, retry_after: float | None = None, **numbers: Any) -> None:
+    def __init__(self, message: str, retry_after: float, **numbers: Any) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        self.retry_after: float = retry_after
         self.numbers = numbers
 
     def document(self) -> dict[str, Any]:

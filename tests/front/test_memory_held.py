@@ -384,6 +384,17 @@ def test_answers_that_nobody_takes_are_bounded(own_server):
     assert untaken(server) == 0
 
 
+@pytest.mark.parametrize(
+    ("together", "one", "warned"), [("1M", "1M", True), ("1M", "896K", False), ("8M", "1M", False)]
+)
+def test_the_log_warns_of_bodies_for_which_there_is_never_room(own_server, together, one, warned):
+    settings = {"SCOREHOST_MAX_QUEUE_BYTES": together, "SCOREHOST_MAX_BODY_BYTES": one}
+
+    server = own_server("echo.py", settings=settings)
+
+    assert bool(server.lines("may be refused with 503")) is warned
+
+
 def test_while_all_take_theirs_another_large_one_is_refused(own_server):
     server = own_server(files={"main.py": LARGE_ANSWER}, settings=SETTINGS)
     clients = [ask(server, 3 * MIB) for _ in range(2)]
@@ -392,6 +403,7 @@ def test_while_all_take_theirs_another_large_one_is_refused(own_server):
     answer = refused.read_response()
     assert answer.status == 503
     assert "SCOREHOST_MAX_UNTAKEN_BYTES" in answer.message
+    assert answer.header("Retry-After") == "2"
     assert [len(client.read_response().body) for client in clients] == [3 * MIB + 2] * 2
 
 

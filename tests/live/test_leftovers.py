@@ -5,12 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from scorehost.front.workers.leftovers import MARK, marked_orphans
+from scorehost.front.workers.leftovers import (
+    MARK,
+    STEP,
+    Process,
+    ending,
+    look_at,
+    marked_orphans,
+)
 from support.commands import run
 from support.processes import alive, tree
 from support.server import LiveServer, StartServer, fill
@@ -157,17 +165,79 @@ def test_they_end_when_the_front_is_killed(own_server: StartServer, way: str) ->
 
 
 def test_they_are_found_while_their_worker_is_ending() -> None:
-    """Then the worker has no environment any more, and its children are not yet given away."""
-    command = f"{MARK}=77-0 sleep 600 & wait"
-    with subprocess.Popen(["/bin/sh", "-c", command], env={}) as worker:
+    """Then the worker has no environment any more, and still has its children."""
+    started = f"{MARK}=77-0 sleep 600 & wait"
+    with (
+        subprocess.Popen(["/bin/sh", "-c", started], env={}, start_new_session=True) as worker,
+        subprocess.Popen(["sleep", "600"], env={MARK: "7-0"}) as other,
+    ):
         try:
             wait_until(lambda: marked_orphans(77), what="what it has started is found")
 
             assert [each.name for each in marked_orphans(77)] == ["sleep"]
-            assert marked_orphans(78) == []
+            wait_until(lambda: [each.pid for each in marked_orphans(7)] == [other.pid])
         finally:
-            for process in tree(worker.pid):
-                os.kill(process.pid, signal.SIGKILL)
+            os.killpg(worker.pid, signal.SIGKILL)
+            other.kill()
+
+
+def test_one_look_that_finds_nothing_is_not_the_end() -> None:
+    """A process is missed in the moment in which it starts another program."""
+    said: list[str] = []
+    with subprocess.Popen(["sleep", "600"]) as process:
+        looks = iter([False])
+
+        def find() -> list[Process]:
+            found = look_at(process.pid)
+            can_see = next(looks, True)
+            return [found] if can_see and found is not None and found.state != "Z" else []
+
+        try:
+            for _ in ending(find, said.append, time.monotonic):
+                time.sleep(STEP)
+        finally:
+            process.kill()
+
+        assert process.wait() == -signal.SIGTERM
+    assert len(said) == 1
+
+
+def test_what_a_living_helper_starts_stays(own_server: StartServer) -> None:
+    """A daemon of the loader's starts others when it likes; they are no worker's."""
+    script = """
+import os, subprocess, time
+from pathlib import Path
+HERE = Path(__file__).parent
+def init():
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            while not (HERE / "go").exists():
+                time.sleep(0.01)
+            child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+            (HERE / "started").write_text(f"{os.getpid()} {child.pid}")
+            child.wait()
+        os._exit(0)
+    os.wait()
+def run(data):
+    subprocess.Popen(["sleep", "600"])
+    return os.getpid()
+"""
+    server = own_server(files={"main.py": script}, settings=PRELOAD | {"WORKER_COUNT": "1"})
+    server.make("go")
+    pids = started(server, 2)
+
+    for deaths in (1, 2):
+        os.kill(server.score(""), signal.SIGKILL)
+        wait_until(
+            lambda deaths=deaths: len(server.lines("left by a scoring process")) == deaths,
+            what="what the worker itself has started is ended",
+        )
+        server.wait_ready()
+        assert all(alive(pid) for pid in pids)
+
+    server.check_stopped()
+    gone(pids)
 
 
 def test_they_end_when_a_deadline_kills_the_worker(own_server: StartServer) -> None:

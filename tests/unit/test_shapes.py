@@ -33,7 +33,7 @@ class Hostile:
         (1.5, "float"),
         ([], "list of 0"),
         ([[1, 2], [3, 4]], "list of 2: list of 2: int"),
-        ([{"a": "x"}, {"a": "y"}], [2, {"a": "text of 1 characters"}]),
+        ([{"a": "x"}, {"a": "y"}], [2, {"a": "text of 1 character"}]),
         ({"a": {"b": {"c": {"d": {"e": 1}}}}}, {"a": {"b": {"c": {"d": "object of 1 names"}}}}),
         (dict.fromkeys(range(21), 0), {**{str(n): "int" for n in range(20)}, "…": "1 more"}),
         (np.zeros((2, 3)), "ndarray of float64, shape (2, 3)"),

@@ -38,9 +38,9 @@ is a warning with the nearest one that is known.
 
 One JSON object with the names of the variables: `{"WORKER_COUNT": 2, "SERVICE_NAME": "prices"}`.
 It is the file that `AZUREML_CONFIG_FILE` or `--config-file` names, else `config.json` in the app
-root, else `config.json` beside the entry script. A file that was named must be there and be
-right. A `config.json` that merely lies there may belong to a model: unless one of its keys is a
-setting it is ignored, and the log says so.
+root, else `config.json` beside the entry script. A file that was named must exist and be
+valid. A `config.json` that just happens to be there may belong to a model: unless one of its keys
+is a setting it is ignored, and the log says so.
 
 ## What one setting decides about another
 

@@ -91,6 +91,13 @@ class Front:
         budget = ByteBudget(
             settings.max_queue_bytes, lambda: self.dispatcher.retry_after(), clock.now
         )
+        if settings.max_body_bytes > budget.largest:
+            log.warning(
+                f"bodies of more than {budget.largest} bytes may be refused with 503: one may have "
+                f"{settings.max_body_bytes} (SCOREHOST_MAX_BODY_BYTES), but all together "
+                f"{settings.max_queue_bytes} (SCOREHOST_MAX_QUEUE_BYTES), an eighth of which is "
+                "kept for small ones"
+            )
         self._untaken = UntakenAnswers(settings.max_untaken_bytes, clock.now)
         most = min(settings.max_connections, most_connections())
         if most < settings.max_connections:

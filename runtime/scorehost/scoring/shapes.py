@@ -39,7 +39,7 @@ def _shape(value: Any, depth: int) -> Any:
 
 
 def _of_text(text: str, depth: int) -> Any:
-    kind = f"text of {len(text)} characters"
+    kind = f"text of {len(text)} character{'s' * (len(text) != 1)}"
     if depth < _DEEPEST or len(text) > _LONGEST_JSON or text.lstrip()[:1] not in set('{["'):
         return kind
     try:

@@ -10,7 +10,7 @@ from scorehost.errors import Overloaded, RequestError
 from scorehost.front.descriptors import spare_descriptors
 from scorehost.front.http.body import memory_file
 from scorehost.front.http.exchange import Exchange
-from scorehost.front.http.progress import Progress
+from scorehost.front.http.progress import PATIENCE, Progress
 from scorehost.wire.requests import MEMORY_FILE_FROM
 
 SMALL_BODY: Final = 64 << 10
@@ -57,6 +57,11 @@ class ByteBudget:
         self._retry_after = retry_after
         self._arriving: Progress[Sender] = Progress(now)
         self.held = 0
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest body for which there can be room."""
+        return max(self._limit_for(SMALL_BODY + 1), min(SMALL_BODY, self._limit))
 
     def has_room(self, size: int) -> bool:
         """Whether a body of this size may be held, without anyone giving way."""
@@ -197,6 +202,7 @@ class UntakenAnswers:
         return Overloaded(
             f"Answers that clients have not read yet hold {self.held} bytes; at most {limit} are "
             "allowed (SCOREHOST_MAX_UNTAKEN_BYTES). Try again later.",
+            PATIENCE,  # then a client that stands still makes room
             limit=limit, value=self.held, setting="SCOREHOST_MAX_UNTAKEN_BYTES",
         )  # fmt: skip
 

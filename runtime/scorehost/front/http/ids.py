@@ -16,7 +16,7 @@ from scorehost.front.http.exchange import Exchange
 from scorehost.front.observe.log import as_word
 
 LONGEST_ID: Final = 100
-"""Characters; the retired service's limit, which its clients know."""
+"""Bytes; the retired service's limit, which its clients know."""
 
 _COUNTED: Final = 1 << 16
 
@@ -68,7 +68,7 @@ def identify(exchange: Exchange, make_id: Callable[[], bytes]) -> None:
         if len(value) > LONGEST_ID:
             exchange.request_id = exchange.legacy_id = make_id()
             raise HeadersTooLarge(
-                f"The header {name} has {len(value)} characters; "
+                f"The header {name} has {len(value)} bytes; "
                 f"at most {LONGEST_ID} are accepted. Send a shorter id."
             )
     exchange.request_id = request_id or make_id()

@@ -17,7 +17,7 @@ LEAST: Final = 8 << 10
 SCOREHOST_BODY_TIMEOUT."""
 _SHARE: Final = 16
 """Who holds much must be fast: going on means a sixteenth of what is held."""
-_PATIENCE: Final = 2.0
+PATIENCE: Final = 2.0
 """Seconds without going on after which a holder counts as standing still."""
 
 Holder = TypeVar("Holder")
@@ -58,5 +58,5 @@ class Progress(Generic[Holder]):
     def standing_still(self) -> Holder | None:
         """Return who stands still longest; None where all go on."""
         for holder, mark in self._marks.items():
-            return holder if mark.last < self._now() - _PATIENCE else None
+            return holder if mark.last < self._now() - PATIENCE else None
         return None

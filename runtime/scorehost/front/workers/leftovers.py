@@ -20,7 +20,7 @@ so what it waits for is left to it.
 
 If the front is killed, the kernel ends its workers, and their processes come to the arbiter, which
 asks for orphans too. In a container it is process 1 and gets everybody's; so it ends only those
-that have a mark of the front that has ended.
+that have a mark of the front that has ended, and what is below them.
 
 What this cannot do: end another user's process, such as one that sudo has started; end
 anything when front and arbiter are killed in the same moment.
@@ -51,6 +51,9 @@ STEP: Final = 0.05
 """Seconds between two looks while something is being ended."""
 _GIVE_UP: Final = 5.0
 """Seconds after SIGKILL in which even a process in a system call should have ended."""
+_EMPTY_LOOKS: Final = 2
+"""Looks in a row that must find nothing. One is not enough: a process that starts another program
+has no environment for a moment, and one that forks while they are looked at may be missed."""
 _MOST_NAMED: Final = 10
 _PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2)
 
@@ -164,14 +167,12 @@ class Adopted:
             for each in everything
             if each.parent == front and each.pid not in workers and each.started >= self._since
         ]
-        # Each is told by itself: one that is ending has no environment any more, and for a moment
-        # still has its children.
-        below = with_descendants(adopted, everything)
-        roots = [each for each in below if self._is_left(each, living, born)]
-        left = with_descendants(roots, everything)
-        if not left:
-            self._ended.clear()
-        return left
+        roots = [each for each in adopted if self._is_left(each, living, born)]
+        return with_descendants(roots, everything)
+
+    def settled(self) -> None:
+        """Note that what ended workers have left is gone; other processes may get their pids."""
+        self._ended.clear()
 
     def _is_left(self, process: Process, living: list[Member], born: dict[int, int]) -> bool:
         """Whether nothing lives any more that may have started this process."""
@@ -216,14 +217,11 @@ def _ticks(moment: float) -> int:
 def marked_orphans(front: int) -> list[Process]:
     """Return what the scripts of one front have started, below this process, and all below that.
 
-    A worker that is ending has lost its environment before the kernel gives its children away. So
-    each process is told by its own mark, whatever its parent is like in that moment.
+    Their worker need not have a mark: while it is ending it still has children, but has no
+    environment any more.
     """
-    everything, prefix, own = all_processes(), f"{front}-", os.getpid()
-    # They are looked at one by one, and the parent of one may have ended before its own turn.
-    pids = {0, *(each.pid for each in everything)}  # 0 is the kernel
-    roots = [each for each in everything if each.parent == own or each.parent not in pids]
-    below = with_descendants(roots, everything)
+    everything, own, prefix = all_processes(), os.getpid(), f"{front}-"
+    below = with_descendants((each for each in everything if each.parent == own), everything)
     return with_descendants((each for each in below if each.mark.startswith(prefix)), everything)
 
 
@@ -241,9 +239,11 @@ def ending(
     began = now()
     asked: dict[tuple[int, int], float] = {}
     killed: dict[tuple[int, int], float] = {}
-    while left := find():
-        time_now = now()
-        if time_now - began >= MOMENT:
+    empty_looks = 0
+    while empty_looks < _EMPTY_LOOKS:
+        left, time_now = find(), now()
+        empty_looks = 0 if left else empty_looks + 1
+        if left and time_now - began >= MOMENT:
             fresh = [each for each in left if each.identity not in asked]
             late = [
                 each

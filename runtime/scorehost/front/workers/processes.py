@@ -187,6 +187,7 @@ class Processes:
         """End the processes that a script has started and that its worker has left."""
         for _ in ending(self._adopted.find, self._log.warning, self._loop.time):
             await asyncio.sleep(STEP)
+        self._adopted.settled()
 
     async def leftovers_ended(self) -> None:
         """Return when the processes that ended workers have left have ended, within a bound."""
