@@ -311,6 +311,11 @@ class Connection(asyncio.Protocol):
             self._wait_for_client(now)
             self._context.soon(self._next)
         if self.on_drain is not None:
+            # Later: asyncio's transport may close itself twice when it is written to in here.
+            self._context.soon(self._drained)
+
+    def _drained(self) -> None:
+        if self.on_drain is not None and self.writable:
             self.on_drain()
 
     # -- requests -----------------------------------------------------------------------------

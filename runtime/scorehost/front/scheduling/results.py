@@ -195,6 +195,7 @@ class Results:
     ) -> None:
         del worker.in_flight[exchange.number]
         worker.stream = None
+        worker.go_on()  # others' answers don't wait for the client of this one
         self._dispatcher.answered(worker, 1, -1, self._now())
         failure = frame.body.decode("utf-8", "replace")
         if exchange.state == DONE:
