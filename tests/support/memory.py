@@ -126,7 +126,7 @@ class MemoryTransport:
         self._socket = socket.socket()  # only asked for its family and options
         self._incoming: deque[bytes | None] = deque()
         self._reading = True
-        self._closing = self._lost = self._resets = False
+        self._closing = self._lost = self._resets = self._telling = False
         self._unsent = bytearray()
         self.room = KERNEL_BUFFER
         self.sent = bytearray()
@@ -157,7 +157,9 @@ class MemoryTransport:
         full = len(self._unsent) > HIGH_WATER
         self._move_up()
         if full and len(self._unsent) <= HIGH_WATER:
+            self._telling = True
             self._protocol.resume_writing()
+            self._telling = False
         if self._closing and not self._unsent:
             self._loop.call_soon(self._lose, None)
         return data
@@ -196,6 +198,7 @@ class MemoryTransport:
         self._resets = self._resets or option == socket.SO_LINGER
 
     def write(self, data: bytes | memoryview) -> None:
+        assert not self._telling, "if this failed now, asyncio would close twice"
         if self._lost:
             return
         before = len(self._unsent)

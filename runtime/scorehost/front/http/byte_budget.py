@@ -209,8 +209,12 @@ class UntakenAnswers:
     def hold(self, reader: Reader, size: int) -> None:
         """Count an answer of which ``size`` bytes are held; whoever stands still is cut off."""
         self.release(reader)
+        self.grow(reader, size)
+
+    def grow(self, reader: Reader, size: int) -> None:
+        """Count an answer that may have become longer; its client has as much time as before."""
+        self.held += size - self._held.get(reader, 0)
         self._held[reader] = size
-        self.held += size
         self._readers.note(reader, 0, size)
         while self.held > self._limit and len(self._held) > 1:
             gives_way = self._readers.next_to_give_way()

@@ -311,7 +311,7 @@ class Connection(asyncio.Protocol):
             self._wait_for_client(now)
             self._context.soon(self._next)
         if self.on_drain is not None:
-            # Later: asyncio's transport may close itself twice when it is written to in here.
+            # Not now: a write that fails during this call makes asyncio's transport close twice.
             self._context.soon(self._drained)
 
     def _drained(self) -> None:
@@ -376,6 +376,8 @@ class Connection(asyncio.Protocol):
         self.active = None
         if self.lost:
             return
+        if not self.writable:  # more may have been written since the transport called a halt
+            self._context.untaken.grow(self, self.transport.get_write_buffer_size())
         if not exchange.keep_alive:
             self.close()
         elif self._waiting:

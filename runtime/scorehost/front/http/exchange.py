@@ -30,7 +30,7 @@ class Client(Protocol):
     ----------
     address : the peer's. lost : it is gone. writable : it takes its answers as fast as they come.
     health_only : it came in on the health port, which answers probes only.
-    on_drain : called when it is writable again.
+    on_drain : called soon after it is writable again, if it still is.
     """
 
     address: str

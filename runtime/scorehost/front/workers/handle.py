@@ -207,7 +207,7 @@ class WorkerHandle:
         return self._paused_stream is None and self.reader.stands()
 
     def wait_for_client(self, exchange: Exchange) -> None:
-        """Read no answers until the client of this stream has taken what it was sent.
+        """Read no answers until the client of a stream has taken what it was sent, or has left.
 
         The socket fills up, and the generator waits with it.
         """
@@ -222,6 +222,15 @@ class WorkerHandle:
         if exchange is not None:
             exchange.connection.on_drain = None
             self.hear(True)
+
+    def go_on_after_stream(self) -> None:
+        """Read answers again if the worker has left the stream; called once a second.
+
+        What is still to be read of it fits into the socket, and the worker is free for others.
+        """
+        paused = self._paused_stream
+        if paused is not None and self.shared.begun != paused.number:
+            self.go_on()
 
     def learn(self, run_ns: int) -> None:
         """Take a request's time into account: up at once, down slowly."""

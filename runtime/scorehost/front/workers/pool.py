@@ -172,8 +172,12 @@ class Pool:
         await self._processes.leftovers_ended()
 
     def check_frames(self) -> None:
-        """End the processes that stand in half a frame; called once a second."""
+        """End the processes that stand in half a frame, and hear those that were left waiting.
+
+        Called once a second.
+        """
         for handle in list(self._handles.values()):
+            handle.go_on_after_stream()
             if not self._dispatcher.suspended() and handle.stands_in_a_frame():
                 half = handle.reader.give_up("sent part of a frame, and then nothing more")
                 self._processes.take_answers(handle, [half])
