@@ -26,6 +26,10 @@ OLDEST ?= tests/unit tests/front tests/hostile tests/http tests/live/test_debugg
 TEST_PROGRAMS  := curl chromium
 BENCH_PROGRAMS := wrk
 
+# The oldest Python of scripts, and the last mypy that knows it.
+SCRIPTS_OLDEST := 3.8
+MYPY_FOR_IT    := mypy==1.14.1
+
 # Where every measured process leaves its data; named in pyproject.toml too.
 COVERAGE := build/coverage
 
@@ -46,8 +50,10 @@ lint: $(VENV)/.made-dev ## Style and likely mistakes (ruff)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-type: $(VENV)/.made-dev ## Types (mypy, strict)
+type: $(VENV)/.made-dev $(VENV)-mypy/.made ## Types (mypy, strict); what runs beside scripts also for their oldest Python
 	$(BIN)/mypy
+	@$(VENV)-mypy/bin/mypy --config-file= --python-version $(SCRIPTS_OLDEST) --no-site-packages \
+	  --ignore-missing-imports --follow-imports=silent $$($(BIN)/python tools/worker_side.py)
 
 test: $(VENV)/.made-dev ## Every test; installs what they need, names what it can't (TESTS= for some)
 	@.ci/needs $(TEST_PROGRAMS)
@@ -127,6 +133,11 @@ $(VENV)-oldest/.made-test: $(PACKAGE) $(NEEDED) | $(VENV)/.made-dev
 	  --extra all --output-file $(@D)/oldest.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(@D)/bin/python --constraints $(@D)/oldest.txt \
 	  '.[test]' $(addprefix --requirements ,$(NEEDED))
+	@touch $@
+
+$(VENV)-mypy/.made: | $(VENV)/.made-venv
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet '$(MYPY_FOR_IT)'
 	@touch $@
 
 $(VENV)/.made-load: $(VENV)/.made-dev

@@ -37,7 +37,7 @@ _RESPONSE: Final = {"AMLResponse": _API}
 EXPORTS: Final[dict[str, dict[str, str]]] = {
     "azureml": {},
     "azureml.core": {"Model": _SDK},
-    "azureml.core.model": {"Model": _SDK} | dict.fromkeys(_CATCHABLE, _EXCEPTIONS),
+    "azureml.core.model": {"Model": _SDK, **dict.fromkeys(_CATCHABLE, _EXCEPTIONS)},
     "azureml.exceptions": dict.fromkeys(
         (
             *_CATCHABLE,

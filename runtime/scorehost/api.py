@@ -17,7 +17,7 @@ __all__ = ["AMLRequest", "AMLResponse", "rawhttp"]
 RAW_MARK: Final = "__scorehost_raw__"
 """Attribute of a function that :func:`rawhttp` marked."""
 
-Function = TypeVar("Function", bound=Callable[..., object])
+Function = TypeVar("Function", bound="Callable[..., object]")
 
 
 def rawhttp(function: Function) -> Function:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from scorehost.errors import (
     BadSignature,
@@ -32,9 +32,13 @@ from scorehost.errors import (
     ScriptUnreadable,
 )
 from scorehost.event_loop import EventLoop
+from scorehost.older_python import standard_modules
 from scorehost.signatures import calling_style, check_init
 
-Progress: TypeAlias = Callable[[str], None]
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
+
+Progress: TypeAlias = "Callable[[str], None]"
 
 _RAW_MODULES: Final = (
     "azureml.contrib.services.aml_request",
@@ -214,7 +218,7 @@ def _module_name(path: Path) -> str:
     there = sys.modules.get(name)
     if there is not None and getattr(there, "__file__", None) == str(path):
         return name
-    if there is not None or name in sys.stdlib_module_names:
+    if there is not None or name in standard_modules():
         return f"{name}_entry_script"
     return name
 

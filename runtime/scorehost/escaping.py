@@ -33,7 +33,7 @@ def harmless_json(document: str) -> str:
     return _MISLEADING.sub(_escape_in_json, document)
 
 
-@functools.cache  # of some hundred characters, and surrogates
+@functools.lru_cache(maxsize=None)  # of some hundred characters, and surrogates
 def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode()
 

@@ -72,7 +72,10 @@ def _settle(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
 
 
 async def _next(generator: AsyncGenerator[Any, Any]) -> Any:
-    return await anext(generator, _END)
+    try:
+        return await generator.__anext__()
+    except StopAsyncIteration:
+        return _END
 
 
 async def _close(generator: AsyncGenerator[Any, Any]) -> None:

@@ -128,7 +128,7 @@ def _drawn(entry: os.DirEntry[str]) -> _Folder | str:
     try:
         if entry.is_symlink():
             there = Path(entry.path).exists()
-            target = printable(str(Path(entry.path).readlink()))
+            target = printable(os.readlink(entry.path))
             return f"{name} -> {target}" + ("" if there else "  (does not exist)")
         if entry.is_dir():
             return _Folder(name, Path(entry.path))

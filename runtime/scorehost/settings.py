@@ -108,7 +108,7 @@ def without_prefix(variable: str) -> str:
     """The part of a variable's name that says what it sets."""
     for prefix in PREFIXES:
         if variable.startswith(prefix):
-            return variable.removeprefix(prefix)
+            return variable[len(prefix) :]
     return variable
 
 
@@ -135,6 +135,10 @@ class Settings:
         "AZUREML_ENTRY_SCRIPT", text, "main.py", section="Places", metavar="SCRIPT",
         positional=True, flag="--entry-script",
         help="The entry script, relative to the app root or to the source directory.",
+    )
+    python: str | None = setting(
+        "SCOREHOST_PYTHON", text, section="Places", metavar="PATH",
+        help="The script's own Python, or its environment's folder; the server's when unset.",
     )
     model_dir: Path | None = setting(
         "AZUREML_MODEL_DIR", path, section="Places", metavar="DIR", flag="--model-dir",

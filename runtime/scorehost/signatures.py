@@ -21,7 +21,7 @@ HEADERS_PARAMETER: Final = "request_headers"
 SCHEMA_MODULE: Final = "inference_schema.schema_decorators"
 
 _REMEDY: Final = "Write 'def run(data):', with 'request_headers' as a second parameter if needed"
-_REFUSED: Final = {
+_REFUSED: Final[dict[Any, str]] = {
     Parameter.VAR_POSITIONAL: "*{} cannot be given a value by name",
     Parameter.VAR_KEYWORD: "**{} cannot be given a value by name",
     Parameter.POSITIONAL_ONLY: "{} is positional-only, but values are given by name",

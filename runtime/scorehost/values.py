@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scorehost.older_python import without_prefix, without_suffix
+
 
 class Refusal(ValueError):
     """A kind's refusal; its text says what would have been accepted."""
@@ -197,7 +199,7 @@ comma_list = Kind(_comma_list, ",".join, ",".join, from_json=tuple)
 
 
 def _host_names(value: str) -> tuple[str, ...]:
-    names = tuple(name.lower().removesuffix(".") for name in _comma_list(value))
+    names = tuple(without_suffix(name.lower(), ".") for name in _comma_list(value))
     if not all(re.fullmatch(r"[a-z0-9_.-]+|\*", name) for name in names):
         raise Refusal("host names without scheme or port, separated by commas, or * for any")
     return names
@@ -208,7 +210,7 @@ host_names = Kind(_host_names, ",".join, ",".join, from_json=tuple)
 
 
 def _address(value: str) -> str:
-    plain = value.strip().removeprefix("[").removesuffix("]")
+    plain = without_suffix(without_prefix(value.strip(), "["), "]")
     if plain.lower() == "localhost":
         return "127.0.0.1"
     try:

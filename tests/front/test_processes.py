@@ -188,8 +188,8 @@ def test_without_room_for_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """The system refuses: whoever asked is told, and the handle is closed."""
 
     async def scene() -> None:
-        stage, handle = Stage(tmp_path, "echo.py"), WorkerHandle(Member(1, 1))
         monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
+        stage, handle = Stage(tmp_path, "echo.py"), WorkerHandle(Member(1, 1))
         ours = [handle.requests.fileno(), handle.answers.fileno(), handle.output]
         files = [*ours, *handle.their_files()]
 

@@ -7,11 +7,14 @@ it. A shape may also stand beside the type: ``Annotated[NDArray[np.float32], (No
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from scorehost.describing.schema import Schema
 
-Shape: TypeAlias = Sequence[int | None]
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
+
+Shape: TypeAlias = "Sequence[int | None]"
 
 _ELEMENTS: dict[str, Schema] = {
     # numpy's own class tree, from the particular to the general; the first match counts.
@@ -77,7 +80,7 @@ def nested(element: Schema, shape: Shape | None) -> Schema:
     for length in reversed(shape):
         schema = {"type": "array", "items": schema}
         if length is not None:
-            schema |= {"minItems": length, "maxItems": length}
+            schema.update(minItems=length, maxItems=length)
     return schema
 
 

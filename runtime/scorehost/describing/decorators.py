@@ -128,7 +128,7 @@ def _widened_object(schema: Schema, sample: dict[str, Any]) -> Schema:
         name: _widened(known[name], sample[name]) if name in sample else known[name]
         for name in known
     }
-    properties |= {name: infer(item) for name, item in sample.items() if name not in known}
+    properties.update((name, infer(item)) for name, item in sample.items() if name not in known)
     required = [name for name in schema.get("required", ()) if name in sample]
     widened = {key: value for key, value in schema.items() if key != "required"}
     return {**widened, "properties": properties, **({"required": required} if required else {})}

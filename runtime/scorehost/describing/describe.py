@@ -13,9 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-import orjson
-
 import scorehost
+from scorehost import fast_json
 from scorehost.describing.decorators import Declared, declared, typed_input
 from scorehost.describing.fields import hints_of
 from scorehost.describing.older_versions import openapi_30, swagger_20, tidy_31
@@ -23,6 +22,7 @@ from scorehost.describing.openapi import BINARY, JSON, NAMES, TEXT, Service, doc
 from scorehost.describing.schema import REF, Definitions, Schema, any_of, plain
 from scorehost.describing.type_hints import HintReader
 from scorehost.entry_script import EntryScript
+from scorehost.older_python import without_prefix, without_suffix
 from scorehost.references import new_reference, see_log
 from scorehost.settings import Settings
 
@@ -68,7 +68,7 @@ def describe(script: EntryScript, settings: Settings) -> Description:
         from scorehost.diagnosis.report import message_of, type_name  # rarely needed
 
         name, reference = type_name(error), new_reference()
-        problem = f"{name}: {message_of(error)}".removesuffix(": ")
+        problem = without_suffix(f"{name}: {message_of(error)}", ": ")
         warnings.append(f"describing run() failed (reference {reference}): {problem}")
         reason = f"{see_log(f'describing run() failed with {name}', reference)} {_REMEDY}"
         service = replace(generic, reason=reason)
@@ -198,7 +198,7 @@ def _chunks(chunk: Any, reader: HintReader) -> tuple[Schema, str]:
 def _in_place(schema: Schema, definitions: Definitions) -> Schema:
     """The body's schema itself rather than its name: simple clients look no further."""
     if set(schema) == {"$ref"}:
-        return definitions.schemas[schema["$ref"].removeprefix(REF)]
+        return definitions.schemas[without_prefix(schema["$ref"], REF)]
     return schema
 
 
@@ -226,7 +226,7 @@ def _own_documents(root: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        content = orjson.loads(file.read_text("utf-8-sig"))
+        content = fast_json.loads(file.read_text("utf-8-sig"))
     except OSError as error:
         raise ValueError(f"it cannot be read ({error.strerror})") from error
     except ValueError as error:

@@ -76,6 +76,13 @@ def _of_typed_dict(found: Any) -> Iterator[Field]:
         yield Field(name, hint, MISSING, required)
 
 
+def _get_type_hints(found: Any) -> dict[str, Any]:
+    """Return the hints with what ``Annotated`` adds to them; Python 3.8 does not know it."""
+    if sys.version_info >= (3, 9):
+        return typing.get_type_hints(found, include_extras=True)
+    return typing.get_type_hints(found)
+
+
 def hints_of(found: Any) -> dict[str, Any]:
     """The hints of a class or function; those that do not resolve are left out.
 
@@ -84,7 +91,7 @@ def hints_of(found: Any) -> dict[str, Any]:
     if not isinstance(found, type) and not inspect.isroutine(found):  # partial(run), an object
         found = getattr(found, "func", None) or type(found).__call__
     try:
-        return typing.get_type_hints(found, include_extras=True)
+        return _get_type_hints(found)
     except Exception:  # any expression of the user's may stand in a hint
         try:
             raw = dict(found.__annotations__)

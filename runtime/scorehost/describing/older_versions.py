@@ -7,16 +7,20 @@ never narrowed: a value that the 3.1 document admits is admitted by all three.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from scorehost.describing.schema import REF, Schema, any_of, fits, types_of
+from scorehost.older_python import without_prefix
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
 
 _SUBSCHEMAS = ("items", "additionalProperties", "not", "contains", "propertyNames")
 _SUBSCHEMA_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 _SUBSCHEMA_MAPS = ("properties", "patternProperties")
 
-Document: TypeAlias = dict[str, Any]
-Step: TypeAlias = Callable[[Any], Schema]
+Document: TypeAlias = "dict[str, Any]"
+Step: TypeAlias = "Callable[[Any], Schema]"
 
 BODY_NAME = "serviceInputPayload"
 
@@ -43,7 +47,7 @@ def tidy_31(schema: Any) -> Schema:
     if isinstance(made.get("items"), list):  # a tuple, before 2020-12
         made["prefixItems"] = [tidy_31(item) for item in made.pop("items")]
     if isinstance(made.get("items"), bool) and "prefixItems" not in made:
-        made |= {"items": {}} if made["items"] else {"items": {}, "maxItems": 0}
+        made.update({"items": {}} if made["items"] else {"items": {}, "maxItems": 0})
     if "required" in made and "properties" in made:
         made["required"] = [name for name in made["required"] if name in made["properties"]]
     if not made.get("required", True):
@@ -71,7 +75,7 @@ def schema_30(schema: Schema) -> Schema:
         made = rewrite(made)
     kept = {key: value for key, value in made.items() if key in _30 or key.startswith("x-")}
     structure = ("items", "additionalProperties", "not", "properties", "allOf", "anyOf", "oneOf")
-    kept |= {key: made[key] for key in structure if key in made}
+    kept.update({key: made[key] for key in structure if key in made})
     if kept.get("type") == "array":
         kept.setdefault("items", {})
     return kept
@@ -213,7 +217,7 @@ def _parameter_20(parameter: Mapping[str, Any]) -> dict[str, Any]:
         said = "Encoded as JSON." if "content" in parameter else ""
         return {**made, "type": "string", "description": " ".join(filter(None, (text, said)))}
     known = _BOTH - {"title", "description", "example", "required", "readOnly"}
-    made |= {key: value for key, value in described.items() if key in known}
+    made.update({key: value for key, value in described.items() if key in known})
     return {**made, "description": text} if text else made
 
 
@@ -221,10 +225,10 @@ def schema_20(schema: Schema) -> Schema:
     """One schema of OpenAPI 3.0's dialect in Swagger 2.0's."""
     made = _inside(schema, schema_20)
     if "$ref" in made:
-        return {"$ref": "#/definitions/" + made["$ref"].removeprefix(REF)}
+        return {"$ref": "#/definitions/" + without_prefix(made["$ref"], REF)}
     kept = {key: value for key, value in made.items() if key in _BOTH or key.startswith("x-")}
     structure = ("items", "additionalProperties", "properties", "allOf")
-    kept |= {key: made[key] for key in structure if key in made}
+    kept.update({key: made[key] for key in structure if key in made})
     if made.get("nullable"):
         kept["x-nullable"] = True
     for key in ("anyOf", "oneOf"):

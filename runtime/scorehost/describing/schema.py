@@ -9,9 +9,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-Schema: TypeAlias = dict[str, Any]
+from scorehost.older_python import without_prefix
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
+
+Schema: TypeAlias = "dict[str, Any]"
 
 REF = "#/components/schemas/"
 
@@ -128,7 +133,7 @@ def references(node: Any) -> set[str]:
     """Names of all schemas that something refers to."""
     if isinstance(node, Mapping):
         target = node.get("$ref")
-        own = {target.removeprefix(REF)} if isinstance(target, str) else set()
+        own = {without_prefix(target, REF)} if isinstance(target, str) else set()
         return own.union(*(references(item) for item in node.values()))
     if isinstance(node, list):
         return set().union(*(references(item) for item in node))

@@ -16,11 +16,15 @@ import types
 import typing
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from scorehost.describing.arrays import array_schema, is_array, scalar_schema
 from scorehost.describing.fields import docstring, fields_of, hints_of, with_default
 from scorehost.describing.schema import REF, Definitions, Schema, any_of, json_type, plain, ref
+from scorehost.older_python import without_prefix
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
 
 _ANY_ARRAY: Schema = {"type": "array", "items": {}}
 _BASE64: Schema = {"type": "string", "contentEncoding": "base64"}
@@ -55,6 +59,8 @@ _SEQUENCES = (
     collections.abc.Sequence,
     collections.abc.Set,
 )
+_UNION = getattr(types, "UnionType", typing.Union)
+"""Of ``A | B``, from Python 3.10 on."""
 _QUALIFIERS = frozenset({"Required", "NotRequired", "ReadOnly", "Final", "ClassVar"})
 _OF_TYPING = frozenset({"typing", "typing_extensions", "types", "collections.abc"})
 _FOREIGN: dict[tuple[str, str], Schema] = {
@@ -75,7 +81,7 @@ _CONSTRAINTS = {
     "description": "description",
 }
 
-Maker: TypeAlias = Callable[[Any, str], Schema]
+Maker: TypeAlias = "Callable[[Any, str], Schema]"
 
 
 class HintReader:
@@ -106,7 +112,7 @@ class HintReader:
         origin, arguments = get_origin(hint), get_args(hint)
         if hasattr(hint, "__metadata__"):
             return self._annotated(hint.__origin__, hint.__metadata__)
-        if origin is typing.Union or origin is types.UnionType:
+        if origin is typing.Union or origin is _UNION:
             return any_of([self.read(argument) for argument in arguments])
         if origin is typing.Literal:
             return enumeration(arguments)
@@ -127,7 +133,7 @@ class HintReader:
             return {"type": "array", "items": self.read(arguments[0]) if arguments else {}}
         if _is_mapping(origin):
             values = self.read(arguments[1]) if len(arguments) == 2 else {}
-            return {"type": "object"} | ({"additionalProperties": values} if values else {})
+            return {"type": "object", **({"additionalProperties": values} if values else {})}
         return None
 
     def _tuple(self, arguments: tuple[Any, ...]) -> Schema:
@@ -142,7 +148,7 @@ class HintReader:
             return array_schema(inner, beside)
         schema = self.read(inner)
         extra = constraints(beside, array=schema.get("type") == "array")
-        return {"allOf": [schema], **extra} if extra and "$ref" in schema else schema | extra
+        return {"allOf": [schema], **extra} if extra and "$ref" in schema else {**schema, **extra}
 
     # -- classes --------------------------------------------------------------------------
     def _class(self, found: Any) -> Schema:
@@ -206,7 +212,7 @@ class HintReader:
             schema["properties"][field.name] = with_default(self.read(field.hint), field.default)
             if field.required:
                 schema.setdefault("required", []).append(field.name)
-        return schema | docstring(found)
+        return {**schema, **docstring(found)}
 
     def _pydantic(self, found: Any, name: str) -> Schema:
         mode = "serialization" if self.output else "validation"
@@ -221,7 +227,7 @@ class HintReader:
         schema: Schema = plain(made)
         inner = {**schema.pop("definitions", {}), **schema.pop("$defs", {})}
         if set(schema) == {"$ref"}:  # a model that refers to itself is among its own
-            schema = inner[schema["$ref"].removeprefix(REF)]
+            schema = inner[without_prefix(schema["$ref"], REF)]
         inner.pop(old_name, None)
         self.definitions.also(name, _identity(old_name, schema))
         new = [key for key, item in inner.items() if not self._adopted(key, item)]
@@ -282,6 +288,6 @@ def _renamed(node: Any, names: Mapping[str, str]) -> Any:
     if isinstance(node, dict):
         return {key: _renamed(item, names) for key, item in node.items()}
     if isinstance(node, str) and node.startswith(REF):
-        name = node.removeprefix(REF)
+        name = without_prefix(node, REF)
         return REF + names.get(name, name)
     return node

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import importlib.util
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from scorehost.front.features import Parts
 from scorehost.front.observe.log import Log
 from scorehost.front.phase import STOPPED
 from scorehost.front.workers.handle import WorkerHandle
+from scorehost.front.workers.handover import debugpy_folder
 from scorehost.front.workers.roster import SERVING, STARTING
 from scorehost.settings import Settings
 from scorehost.wire.signals import DEBUG_SIGNAL
@@ -72,7 +72,9 @@ class DebugPort:
             document["debugger"] = self.relay.state()
 
     async def _open_debugger(self) -> None:
-        if problem := _missing() or await self._listen("Choose another port with --debug-port."):
+        if problem := self._missing() or await self._listen(
+            "Choose another port with --debug-port."
+        ):
             self._log.error(problem)
 
     async def _listen(self, cure: str) -> str:
@@ -128,7 +130,7 @@ class DebugPort:
 
     async def _demand(self) -> Answer:
         """Have a worker open its debugger, and open the port to it."""
-        if problem := _missing():
+        if problem := self._missing():
             return {"error": problem}
         serving = self._parts.dispatcher.serving
         if not serving:
@@ -160,8 +162,7 @@ class DebugPort:
         relay = self.relay
         return {"listening": relay.listening} | relay.state()
 
-
-def _missing() -> str:
-    if importlib.util.find_spec("debugpy") is None:
+    def _missing(self) -> str:
+        if debugpy_folder() or self._parts.launcher.interpreter.has("debugpy"):
+            return ""
         return str(MissingExtra("The debugger", "debugpy", "debug"))
-    return ""

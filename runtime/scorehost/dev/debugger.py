@@ -7,13 +7,15 @@ listen where no client can reach them.
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
-from types import FrameType
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from types import FrameType, ModuleType
 from typing import Any
 
 from scorehost.dev import ptvsd_calls
@@ -23,7 +25,30 @@ from scorehost.wire.shared import SharedState
 from scorehost.wire.signals import DEBUG_SIGNAL
 
 _PRIVATE_HOST = "127.0.0.1"
+_OLDEST = (1, 6, 3)
+"""The first debugpy that does all that is asked of it here; pyproject.toml says the same."""
 _log = logging.getLogger("scorehost")
+
+
+def _fits() -> bool:
+    """Whether the script's environment has a debugpy that is new enough."""
+    try:
+        version = importlib.metadata.version("debugpy")
+        return tuple(int(part) for part in version.split(".")[:3]) >= _OLDEST
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return False
+
+
+class _Lent:
+    """Finds debugpy in a folder of the server's, and nothing else there."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def find_spec(
+        self, name: str, _path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return PathFinder.find_spec(name, [self._folder], target) if name == "debugpy" else None
 
 
 class Debugger:
@@ -33,12 +58,15 @@ class Debugger:
     ----------
     settings : debug mode, the public address and port, how long to wait.
     shared : tells the front the private port.
+    lent_from : folder of the server's debugpy, for an environment that has none that fits.
     """
 
-    def __init__(self, settings: Settings, shared: SharedState) -> None:
+    def __init__(self, settings: Settings, shared: SharedState, *, lent_from: str = "") -> None:
         self._settings = settings
         self.shared = shared
         self._debugpy: Any = None
+        if lent_from and not _fits():
+            sys.meta_path.insert(0, _Lent(lent_from))
 
     def set_up(self, tell_stage: Callable[[str], None], *, wait: bool) -> None:
         """Open now, in debug mode; otherwise wait for the signal to open later.

@@ -1,8 +1,9 @@
 """The lines of the user's own code that an error came through.
 
 A frame is the user's when its file is neither ours, nor Python's, nor that of an installed
-package. Where an installed package raised, one line says so (:func:`beneath`); its frames are
-not listed.
+package. Python's are those of any Python: the server also reads the stacks of scripts that have
+another. Where an installed package raised, one line says so (:func:`beneath`); its frames are not
+listed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import functools
 import linecache
 import os
+import re
 import sysconfig
 import traceback
 from collections.abc import Iterator, Sequence
@@ -20,6 +22,9 @@ from types import TracebackType
 _PACKAGE = Path(__file__).resolve().parent.parent
 _OURS = (str(_PACKAGE), str(_PACKAGE.parent / "azureml_stand_ins"))
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
+_IMPORT_SYSTEM = frozenset({"importlib", "runpy.py"})
+_STANDARD_NAME = re.compile(r"python3\.\d+t?")
+"""How a folder is called that holds a standard library, on every POSIX system."""
 
 MOST_FRAMES = 16
 """Frames kept of one error: enough for any honest call path, few enough for recursion."""
@@ -120,11 +125,14 @@ def kind_of(file: str) -> str:
     if file.startswith("<") or not file:
         return "hidden"
     path = os.path.realpath(file)
-    if any(_inside(path, place) for place in (*_OURS, *_import_system())):
+    if any(_inside(path, place) for place in _OURS):
         return "hidden"
     if _INSTALLED.intersection(Path(path).parts):
         return "library"
-    return "standard" if any(_inside(path, folder) for folder in _standard_folders()) else "user"
+    standard = _within_standard(path)
+    if not standard:
+        return "user"
+    return "hidden" if Path(standard).parts[0] in _IMPORT_SYSTEM else "standard"
 
 
 def frame_at(place: Place, app_root: Path) -> Frame:
@@ -146,10 +154,7 @@ def short_library_path(file: str) -> str:
     for index in range(len(parts) - 1, -1, -1):
         if parts[index] in _INSTALLED:
             return "/".join(parts[index + 1 :])
-    for folder in _standard_folders():
-        if _inside(os.path.realpath(file), folder):
-            return os.path.relpath(os.path.realpath(file), folder)
-    return file
+    return _within_standard(os.path.realpath(file)) or file
 
 
 def format_frames(frames: Sequence[Frame]) -> list[str]:
@@ -233,17 +238,23 @@ def _syntax_place(error: BaseException, app_root: Path) -> Frame | None:
     return Frame(name, error.lineno, "", source, column, width)
 
 
+def _within_standard(path: str) -> str:
+    """Return where in a standard library a file is; "" where it is in none."""
+    for folder in _standard_folders():
+        if _inside(path, folder):
+            return os.path.relpath(path, folder)
+    for parent in Path(path).parents:
+        if _STANDARD_NAME.fullmatch(parent.name) and (parent / "os.py").is_file():
+            return os.path.relpath(path, parent)
+    return ""
+
+
 @functools.lru_cache(maxsize=1)
 def _standard_folders() -> tuple[str, ...]:
+    """Return the folders of this very interpreter, wherever its standard library is."""
     paths = sysconfig.get_paths()
     found = (paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
     return tuple(dict.fromkeys(os.path.realpath(folder) for folder in found))
-
-
-@functools.lru_cache(maxsize=1)
-def _import_system() -> tuple[str, ...]:
-    names = ("importlib", "runpy.py")
-    return tuple(str(Path(folder) / name) for folder in _standard_folders() for name in names)
 
 
 def _inside(path: str, folder: str) -> bool:

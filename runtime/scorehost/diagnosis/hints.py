@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from scorehost.diagnosis import (
     missing_modules,
@@ -23,7 +23,10 @@ from scorehost.diagnosis import (
 )
 from scorehost.diagnosis.case import Case
 
-Rule = Callable[[Case], str]
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
+
+Rule: TypeAlias = "Callable[[Case], str]"
 
 RULES: Final[tuple[Rule, ...]] = (
     # the script

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import importlib.metadata
 import importlib.util
+import inspect
 import pkgutil
 import sys
 from collections.abc import Iterable
@@ -25,8 +26,23 @@ def installed_modules() -> set[str]:
 @functools.lru_cache(maxsize=1)
 def _packages() -> dict[str, list[str]]:
     """Top-level modules and the packages that say they brought them."""
-    found = importlib.metadata.packages_distributions()
-    return {name: list(packages) for name, packages in found.items()}
+    found: dict[str, list[str]] = {}
+    for package in importlib.metadata.distributions():
+        for top in _brought_by(package):
+            found.setdefault(top, []).append(package.metadata["Name"])
+    return found
+
+
+def _brought_by(package: importlib.metadata.Distribution) -> set[str]:
+    """Top-level modules that a package says it brought, or that its files are."""
+    listed = package.read_text("top_level.txt")
+    if listed:
+        return set(listed.split())
+    files = package.files or ()
+    names = (
+        file.parts[0] if len(file.parts) > 1 else inspect.getmodulename(file) for file in files
+    )
+    return {name for name in names if name and name.isidentifier()}
 
 
 def is_known(top: str) -> bool:

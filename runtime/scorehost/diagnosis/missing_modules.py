@@ -24,6 +24,7 @@ from scorehost.diagnosis.module_names import (
     PYTHON_2,
     distribution_of,
 )
+from scorehost.older_python import standard_modules
 
 
 def missing_module(case: Case) -> str:
@@ -138,7 +139,7 @@ def _in_a_subfolder(case: Case, path: Path, folder: Path) -> str:
 def _near_installed(top: str) -> str:
     if distribution_of(top) != top:
         return ""
-    near = closest(top, [*installed_modules(), *sys.stdlib_module_names])
+    near = closest(top, [*installed_modules(), *standard_modules()])
     return f"Did you mean {near}? That module is installed." if near and near != top else ""
 
 
@@ -199,7 +200,7 @@ def _hides_installed(case: Case, module: str) -> str:
     """A file of the user's that has the name of an installed or standard module."""
     top = module.partition(".")[0]
     loaded = getattr(sys.modules.get(top), "__file__", None) or ""
-    if top not in sys.stdlib_module_names and top not in installed_modules():
+    if top not in standard_modules() and top not in installed_modules():
         return ""
     own = Path(loaded) if loaded else own_files.own_file(case, top)
     if own is None or kind_of(str(own)) != "user":

@@ -72,5 +72,5 @@ def listed_in(case: Case, package: str) -> str:
 
 def relative(path: Path, case: Case) -> Path:
     """A path as the user knows it: from the script's folder or the app root."""
-    folder = next((folder for folder in case.folders() if path.is_relative_to(folder)), None)
+    folder = next((folder for folder in case.folders() if folder in [path, *path.parents]), None)
     return path.relative_to(folder) if folder else path

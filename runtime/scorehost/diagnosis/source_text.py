@@ -12,6 +12,7 @@ from scorehost.errors import ScriptUnreadable
 from scorehost.names import nearest
 
 _MAGIC = re.compile(r"^\s*(%%?[a-z]\w*|![a-z]\w+)", re.IGNORECASE)
+_UNDEFINED = re.compile(r"name '(null|true|false)' is not defined")
 _QUOTES = "“”‘’«»„"
 
 
@@ -69,7 +70,8 @@ def unreadable_text(case: Case) -> str:
 
 def notebook_as_script(case: Case) -> str:
     """A notebook is JSON; read as Python it stumbles over null and true."""
-    if not isinstance(case.error, NameError) or case.error.name not in {"null", "true", "false"}:
+    found = _UNDEFINED.search(case.message)  # Python 3.8 and 3.9 have the name in the text alone
+    if not isinstance(case.error, NameError) or found is None:
         return ""
     with case.script.open("rb") as stream:
         start = stream.read(200).lstrip()
@@ -78,7 +80,7 @@ def notebook_as_script(case: Case) -> str:
             "The file is a notebook, not a script. Export its code:\n"
             f"    jupyter nbconvert --to script {case.script.name}"
         )
-    return f"{case.error.name} is JSON; in Python write None, True and False."
+    return f"{found[1]} is JSON; in Python write None, True and False."
 
 
 def _not_a_script(line: str) -> str:

@@ -11,17 +11,19 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
-import orjson
-
+from scorehost import fast_json
 from scorehost.entry_script import EntryScript
 from scorehost.errors import UnusableBody, UnusableParameter, WrongContentType
 from scorehost.signatures import HEADERS_PARAMETER, data_parameters
 from scorehost.wire.messages import HeaderList, ScoringRequest
 
-Decoder: TypeAlias = Callable[[ScoringRequest], dict[str, Any]]
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
+
+Decoder: TypeAlias = "Callable[[ScoringRequest], dict[str, Any]]"
 
 _QUERY_METHODS: Final = frozenset({"GET", "HEAD"})
 
@@ -159,7 +161,7 @@ def parse_json(body: bytes) -> Any:
     if _LONG_INTEGER in shape or shape.startswith(_LONG_INTEGER[1:]):
         return _parse_exactly(body)
     try:
-        return orjson.loads(body)
+        return fast_json.loads(body)
     except ValueError:
         return _parse_exactly(body)
 

@@ -26,14 +26,13 @@ import functools
 from collections.abc import Callable
 from typing import Any, Final
 
-import orjson
-
+from scorehost import fast_json
 from scorehost.scoring.json_writer import JsonWriter
 from scorehost.scoring.simplify import number_writer, orjson_default, simpler
 
-_PLAIN: Final = orjson.OPT_PASSTHROUGH_DATACLASS
-_NUMPY: Final = _PLAIN | orjson.OPT_SERIALIZE_NUMPY
-_KEYS: Final = orjson.OPT_NON_STR_KEYS
+_PLAIN: Final = fast_json.OPT_PASSTHROUGH_DATACLASS
+_NUMPY: Final = _PLAIN | fast_json.OPT_SERIALIZE_NUMPY
+_KEYS: Final = fast_json.OPT_NON_STR_KEYS
 
 ORDINARY: Final = frozenset({dict, list, str, int, float, bool, tuple})
 """The commonest types of results, which need no closer look."""
@@ -75,7 +74,7 @@ class Encoder:
         self._left = _FEW
         options = _PLAIN if type(value) in ORDINARY else _options_for_one(value)
         try:
-            encoded = orjson.dumps(value, self._hook, options)
+            encoded = fast_json.dumps(value, self._hook, options)
         except TypeError as error:
             refusal = error
         else:
@@ -90,7 +89,7 @@ class Encoder:
         if self._left < 0:
             raise _Many
         written = write(value)
-        return simpler(value) if written is None else orjson.Fragment(written)
+        return simpler(value) if written is None else fast_json.Fragment(written)
 
     def _checked(self, value: Any, encoded: bytes) -> bytes:
         if b"null" not in encoded:
@@ -99,7 +98,7 @@ class Encoder:
 
     def _again(self, value: Any, step: Callable[[Any], Any], options: int) -> bytes:
         try:
-            encoded = orjson.dumps(value, step, options)
+            encoded = fast_json.dumps(value, step, options)
         except TypeError as error:
             refusal = error
         else:

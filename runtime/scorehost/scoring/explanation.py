@@ -14,6 +14,7 @@ from typing import Any, Final
 from scorehost.diagnosis.case import Case, own_error
 from scorehost.diagnosis.frames import kind_of, short_library_path, shown_path, user_frames, walk
 from scorehost.diagnosis.hints import known_hint
+from scorehost.older_python import without_prefix
 
 _PACKAGE: Final = f"{Path(__file__).parents[2]}/"
 _MOST_FRAMES: Final = 100
@@ -76,4 +77,4 @@ def _whose(file: str, kind: str) -> str:
 
 
 def _library(file: str) -> str:
-    return file.removeprefix(_PACKAGE) if file.startswith(_PACKAGE) else short_library_path(file)
+    return without_prefix(file, _PACKAGE) if file.startswith(_PACKAGE) else short_library_path(file)

@@ -79,7 +79,7 @@ def _described(
     if explained_for is not None:
         from scorehost.scoring.explanation import explain
 
-        detail |= explain(error, stage, explained_for, app_root)
+        detail.update(explain(error, stage, explained_for, app_root))
     return Failure(status, stage, message, log, type(error).__name__, run_ns, detail)
 
 

@@ -10,7 +10,7 @@ import contextvars
 import io
 import re
 from collections.abc import Callable, Generator, Iterator
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
 from flask import Flask, Request
@@ -24,8 +24,9 @@ from scorehost.wire.messages import HeaderList, Outcome, OwnAnswer, ScoringReque
 
 if TYPE_CHECKING:
     from flask.ctx import RequestContext
+    from typing_extensions import TypeAlias
 
-Score: TypeAlias = Callable[[ScoringRequest], Outcome]
+Score: TypeAlias = "Callable[[ScoringRequest], Outcome]"
 
 _FRAMING: Final = frozenset({
     "connection", "content-length", "content-type", "keep-alive", "proxy-authenticate",

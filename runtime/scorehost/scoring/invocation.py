@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import perf_counter_ns
 from types import CoroutineType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from scorehost.entry_script import EntryScript
 from scorehost.scoring.conversion import Conversion
 
-Arguments: TypeAlias = dict[str, Any]
-Invocation: TypeAlias = Callable[[Arguments], tuple[Any, int]]
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
+
+Arguments: TypeAlias = "dict[str, Any]"
+Invocation: TypeAlias = "Callable[[Arguments], tuple[Any, int]]"
 
 
 def invocation(script: EntryScript) -> Invocation:

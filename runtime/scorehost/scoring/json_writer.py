@@ -194,6 +194,6 @@ def _key_text(key: Any) -> str:
         simpler = simplify(key)
     except NoJsonForm:
         simpler = key
-    if isinstance(simpler, str | int | float | None):
+    if simpler is None or isinstance(simpler, (str, int, float)):
         return _key_text(simpler)
     raise NoJsonForm(f"key of type {type(key).__name__}; keys must be text, numbers or dates")

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
-import orjson
+
+from scorehost import fast_json
 
 _SCALARS: Final = frozenset({
     np.bool_, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64,
@@ -51,6 +52,6 @@ def written(value: Any) -> bytes | None:
     if type(value) is np.ndarray and value.dtype.kind not in "iufb":
         return None
     try:
-        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+        return fast_json.dumps(value, option=fast_json.OPT_SERIALIZE_NUMPY)
     except TypeError:  # an array that is not in C order, or not in native byte order
         return None

@@ -35,13 +35,15 @@ import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence, Set, ValuesView
 from types import ModuleType
-from typing import Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-import orjson
-
+from scorehost import fast_json
 from scorehost.scoring.durations import duration
 
-Step: TypeAlias = Callable[[Any], Any]
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
+
+Step: TypeAlias = "Callable[[Any], Any]"
 
 
 class NoJsonForm(Exception):
@@ -72,19 +74,21 @@ def orjson_default(value: Any) -> Any:
     """Make one step as orjson asks for it, numbers of numpy's in bulk."""
     write = number_writer(type(value))  # type: ignore[arg-type]  # classes are hashable
     written = None if write is None else write(value)
-    return simpler(value) if written is None else orjson.Fragment(written)
+    return simpler(value) if written is None else fast_json.Fragment(written)
 
 
 def simpler(value: Any) -> Any:
     """Make one step like :func:`simplify`, with verbatim text in the form that orjson knows."""
     step = simplify(value)
-    return orjson.Fragment(step) if type(step) is Verbatim else step
+    return fast_json.Fragment(step) if type(step) is Verbatim else step
 
 
 @functools.lru_cache(maxsize=1024)
 def number_writer(kind: type) -> Callable[[Any], bytes | None] | None:
     """Find what writes numbers of one of numpy's types in bulk; None for all other types."""
     if kind.__module__ != "numpy" or not hasattr(sys.modules.get("numpy"), "ndarray"):
+        return None
+    if not fast_json.IS_ORJSON:
         return None
     from scorehost.scoring.numpy_numbers import NUMBERS, written
 
@@ -211,7 +215,7 @@ def _records(frame: Any) -> list[dict[Any, Any]]:
     columns = [frame.iloc[:, index].tolist() for index in range(len(names))]
     if not columns:
         return [{} for _ in range(len(frame))]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    return [dict(zip(names, row)) for row in zip(*columns)]
 
 
 def _of_tensor(value: Any) -> Any:

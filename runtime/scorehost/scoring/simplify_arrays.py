@@ -52,12 +52,17 @@ def _of_numbers(array: Any) -> Any:
             return array.astype(np.float64)
     if not array.flags.c_contiguous:
         return np.ascontiguousarray(array)
-    return list(array) if _is_short(array) else array.tolist()
+    return _with_own_digits(array) if _is_short(array) else array.tolist()
 
 
 def _is_short(array: Any) -> bool:
     """Whether Python's floats would show more digits than these numbers have."""
     return bool(array.dtype.kind == "f" and array.itemsize < 8)
+
+
+def _with_own_digits(array: Any) -> Any:
+    """Return Python's floats with numpy's digits: 0.1 for a float32, not 0.10000000149."""
+    return array.astype("U").astype(np.float64).tolist()
 
 
 def of_scalar(scalar: Any) -> Any:
@@ -71,6 +76,8 @@ def of_scalar(scalar: Any) -> Any:
         return {name: scalar[name] for name in scalar.dtype.names}
     if isinstance(scalar, np.void):
         return base64.b64encode(scalar.tobytes()).decode("ascii")
+    if kind == "f" and scalar.dtype.itemsize < 8:
+        return float(str(scalar))
     if kind in "fV":  # V: a number type that another package brought, such as bfloat16
         return float(scalar)
     return scalar.item()  # Python's type, even of what JSON lacks, such as complex numbers

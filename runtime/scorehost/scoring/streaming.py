@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from time import perf_counter_ns
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from scorehost.errors import ResultNotEncodable, RunFailed
 from scorehost.scoring.interrupted import Interrupted, was_interrupted
 from scorehost.wire.messages import Stream
 
-Chunks: TypeAlias = Generator[bytes, None, None]
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
+
+Chunks: TypeAlias = "Generator[bytes, None, None]"
 
 _TEXT: Final = "text/plain; charset=utf-8"
 _BYTES: Final = "application/octet-stream"

@@ -9,10 +9,10 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, Final, NamedTuple, cast
 
-import orjson
-
+from scorehost import fast_json
 from scorehost.errors import FrameError
 from scorehost.wire.messages import Answer, Failure, HeaderList, Outcome, OwnAnswer, Stream
 
@@ -208,9 +208,9 @@ def _own_fields(outcome: OwnAnswer | Stream) -> dict[str, Any]:
 def to_json(value: Any) -> bytes:
     """Encode what may hold anything that a script has made; this cannot fail."""
     try:
-        return orjson.dumps(value, default=_in_words, option=orjson.OPT_NON_STR_KEYS)
-    except TypeError:  # half a character somewhere: it comes in JSON, file names and class names
-        return orjson.dumps(encodable(value))
+        return fast_json.dumps(value, default=_in_words, option=fast_json.OPT_NON_STR_KEYS)
+    except TypeError:  # half a character somewhere (in JSON, file names, class names); json: NaN
+        return fast_json.dumps(encodable(value))
 
 
 def encodable(value: Any) -> Any:
@@ -224,7 +224,9 @@ def encodable(value: Any) -> Any:
         return {encodable(_key(key)): encodable(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [encodable(each) for each in value]
-    is_plain = value is None or isinstance(value, (bool, float)) or _is_short_integer(value)
+    if isinstance(value, float):
+        return float(value) if isfinite(value) else None
+    is_plain = value is None or isinstance(value, bool) or _is_short_integer(value)
     return value if is_plain else encodable(_in_words(value))
 
 
@@ -245,7 +247,7 @@ def _in_words(value: Any) -> str:
 
 def _from_json(data: bytes) -> Any:
     try:
-        return orjson.loads(data)
+        return fast_json.loads(data)
     except ValueError as error:
         raise FrameError(f"sent something that is not JSON ({error})") from None
 

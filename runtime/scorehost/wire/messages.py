@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-HeaderList: TypeAlias = Sequence[tuple[str, str]]
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
+
+HeaderList: TypeAlias = "Sequence[tuple[str, str]]"
 
 
 class ScoringRequest:
@@ -96,7 +99,7 @@ class OwnAnswer(Answer):
         self.content_type, self.run_function_failed = content_type, run_function_failed
 
 
-@dataclass(slots=True)
+@dataclass
 class Stream:
     """A result that is made while it is sent.
 
@@ -112,7 +115,7 @@ class Stream:
     own_response: bool = False
 
 
-@dataclass(slots=True)
+@dataclass
 class Failure:
     """A request that ended in an error, as a value.
 
@@ -137,7 +140,7 @@ class Failure:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-Outcome: TypeAlias = Answer | Stream | Failure
+Outcome: TypeAlias = "Answer | Stream | Failure"
 
 RUN_FAILED_MESSAGE = "An unexpected error occurred in scoring script. Check the logs for more info."
 """The text that every deployed client of the retired service expects when ``run()`` fails."""

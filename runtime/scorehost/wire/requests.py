@@ -14,10 +14,12 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
-
+from scorehost import fast_json
 from scorehost.errors import FrameError
 from scorehost.wire.messages import HeaderList, ScoringRequest
+
+PROTOCOL: Final = 1
+"""Stands in the first packet; counted up whenever front and worker change how they speak."""
 
 SETTINGS: Final = 0
 SCORE_PLAIN: Final = 1  # a POST whose method, headers and address the script cannot see
@@ -53,7 +55,7 @@ def pack_meta(
     method: str, target: str, content_type: str, address: str, headers: HeaderList
 ) -> bytes:
     """Encode what only some scripts need to know of a request."""
-    return orjson.dumps((method, target, content_type, address, headers))
+    return fast_json.dumps((method, target, content_type, address, headers))
 
 
 def pack_scoring_request(
@@ -68,7 +70,7 @@ def pack_scoring_request(
     return pack_request(SCORE_FULL, number, request_id, meta, body, in_file=in_file)
 
 
-@dataclass(slots=True)
+@dataclass
 class Control:
     """A packet that is not a request to score."""
 
@@ -110,7 +112,7 @@ class RequestReader:
             body = read_memory_file(received_files(ancillary)[0])
         if kind == SCORE_PLAIN:
             return number, request_id, ScoringRequest(body)
-        meta = orjson.loads(buffer[start : start + meta_size])
+        meta = fast_json.loads(buffer[start : start + meta_size])
         method, target, content_type, address, headers = meta
         pairs = [(name, value) for name, value in headers]
         request = ScoringRequest.full(method, target, pairs, content_type, body, address)

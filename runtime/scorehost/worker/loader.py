@@ -16,8 +16,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-import orjson
-
+from scorehost import fast_json
 from scorehost.wire import answers, requests
 from scorehost.worker.channel import Channel, end_with_parent
 
@@ -40,7 +39,7 @@ class Loader:
         """Fork whenever asked; returns True in each child, and False in the loader at its end."""
         self._scripts_own = signal.signal(signal.SIGCHLD, self._reap) or signal.SIG_DFL
         refusal = why_not_fork()
-        document = orjson.dumps({"refusal": refusal})
+        document = fast_json.dumps({"refusal": refusal})
         self._channel.send(answers.pack_frame(answers.FORKED, os.getpid(), document))
         while True:
             packet = self._channel.reader.next()
@@ -63,7 +62,7 @@ class Loader:
             return True
         for descriptor in packet.files:
             os.close(descriptor)
-        document = orjson.dumps({"error": error})
+        document = fast_json.dumps({"error": error})
         self._channel.send(answers.pack_frame(answers.FORKED, max(0, pid), document))
         if pid > 0:
             # Not before the frame is sent: the front must hear of its start before its end.
@@ -73,7 +72,7 @@ class Loader:
 
     def _become_worker(self, parent: int, packet: requests.Control) -> None:
         end_with_parent(parent)
-        os.environ.update(orjson.loads(packet.body))
+        os.environ.update(fast_json.loads(packet.body))
         signal.signal(signal.SIGCHLD, self._scripts_own)
         os.setsid()
         *ours, output = packet.files
@@ -93,8 +92,13 @@ class Loader:
                 pid, status = child, 0
             if pid:
                 self._children.discard(child)
-                document = orjson.dumps({"code": os.waitstatus_to_exitcode(status)})
+                document = fast_json.dumps({"code": _exit_code(status)})
                 self._channel.send(answers.pack_frame(answers.CHILD_ENDED, child, document))
+
+
+def _exit_code(status: int) -> int:
+    """Do what ``os.waitstatus_to_exitcode`` does, from Python 3.9 on."""
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
 def flush_streams() -> None:

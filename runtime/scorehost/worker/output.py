@@ -24,8 +24,7 @@ import termios
 import threading
 from typing import Any, Final, TextIO
 
-import orjson
-
+from scorehost import fast_json
 from scorehost.wire import marks
 from scorehost.wire.shared import MARK_ALL, SharedState
 
@@ -226,7 +225,7 @@ class RecordHandler(logging.Handler):
             sys.__stderr__.flush()  # type: ignore[union-attr]
             pipe: MarkedPipe = sys.__stderr__.buffer.raw  # type: ignore[union-attr]
             for at in range(0, len(message) or 1, _PIECE):
-                pipe.record(orjson.dumps({**fields, "message": message[at : at + _PIECE]}))
+                pipe.record(fast_json.dumps({**fields, "message": message[at : at + _PIECE]}))
         except Exception:
             self.handleError(record)
 

@@ -13,13 +13,12 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
+from scorehost import fast_json
 from scorehost.entry_script import EntryScript, load_entry_script, run_init
 from scorehost.errors import EntryScriptError
 from scorehost.model_path import resolve_model_dir
@@ -40,24 +39,35 @@ if TYPE_CHECKING:
     from scorehost.diagnosis.report import Report
 
 EXIT_FAILED: Final = 3
+OTHER_VERSION: Final = (
+    "Another version of scorehost has been installed while this server runs, and its processes do "
+    "not understand each other any more. Restart the server."
+)
 
 _WHILE_LOADING: Final = 10_000
 """With Python's own threshold, importing numpy takes 50 collections, which free next to nothing."""
 
 
-def main() -> None:
-    """Run as the worker whose descriptors and parent are given on the command line."""
+def main(words: Sequence[str]) -> None:
+    """Run as the worker that the front has started.
+
+    Parameters
+    ----------
+    words : four descriptors (``Channel`` names them), then the front's pid.
+    """
     usual, *others = gc.get_threshold()
     gc.freeze()
     gc.enable()
     gc.set_threshold(_WHILE_LOADING, *others)
-    *files, parent = (int(word) for word in sys.argv[1:6])
+    *files, parent = map(int, words)
     end_with_parent(parent)
     channel = Channel(*files)
     first = channel.reader.next()
     if not isinstance(first, requests.Control):
         return
-    document = orjson.loads(first.body)
+    document = fast_json.loads(first.body)
+    if document.get("protocol") != requests.PROTOCOL:
+        sys.exit(OTHER_VERSION)
     settings = Settings.from_json(document["settings"])
     sys.argv = [str(settings.script)]  # a script that parses arguments finds none of ours
     worker = Worker(channel, settings, Orders(**document.get("orders", {})))
@@ -98,12 +108,14 @@ class Orders:
         command has heard of it, tells everything about failures, and opens no debugger for the
         script.
     debugger_port : wait for an editor on this port of 127.0.0.1 before the script is read.
+    debugpy : folder of the server's own debugpy, for an environment that has none that fits.
     """
 
     warm_up: bool = False
     first: bool = True
     alone: bool = False
     debugger_port: int = 0
+    debugpy: str = ""
 
 
 class Worker:
@@ -167,7 +179,7 @@ class Worker:
         if orders.debugger_port or settings.debug or settings.debug_on_demand:
             from scorehost.dev.debugger import Debugger
 
-            self._debugger = Debugger(settings, shared)
+            self._debugger = Debugger(settings, shared, lent_from=orders.debugpy)
             if orders.debugger_port:
                 self._debugger.wait_for_editor(orders.debugger_port, self._tell_stage)
                 return
@@ -198,7 +210,7 @@ class Worker:
         self._stage = stage
         if self._orders.alone:
             self._output.flush()
-        meta = orjson.dumps(facts) if facts else b""
+        meta = fast_json.dumps(facts) if facts else b""
         self._channel.send(answers.pack_frame(answers.STAGE, body=stage.encode(), meta=meta))
         if self._orders.alone:
             self._channel.reader.next()
@@ -208,7 +220,7 @@ class Worker:
 
         description = describe(script, self.settings)
         self._sample = sample = description.sample
-        return orjson.dumps(
+        return fast_json.dumps(
             {
                 "style": script.style,
                 "warnings": description.warnings,
@@ -276,7 +288,8 @@ class Worker:
     def _stream(self, number: int, stream: Stream) -> None:
         channel = self._channel
         channel.send(answers.pack_stream_begin(number, stream))
-        failure, detail = "", dict[str, Any]()
+        failure = ""
+        detail: dict[str, Any] = {}
         try:
             for chunk in self._chunks(number, stream):
                 channel.send(answers.pack_frame(answers.STREAM_CHUNK, number, chunk))
@@ -363,7 +376,8 @@ def set_environment(settings: Settings) -> None:
     """Give the script the variables that the contract promises it."""
     root = settings.root
     model_dir = settings.model_dir or resolve_model_dir(root)
-    given = settings.changed_variables() | {
+    given = {
+        **settings.changed_variables(),
         "AML_APP_ROOT": str(root),
         "AZUREML_ENTRY_SCRIPT": settings.entry_script,
         "AML_APP_INSIGHTS_ENABLED": str(settings.app_insights_enabled).lower(),

@@ -11,7 +11,6 @@ import contextlib
 import os
 import resource
 import subprocess
-import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -19,19 +18,12 @@ import orjson
 
 from scorehost.front.descriptors import raise_descriptor_limit
 from scorehost.front.workers.handle import WorkerHandle
+from scorehost.front.workers.handover import command, debugpy_folder
 from scorehost.front.workers.leftovers import MARK, mark_of
+from scorehost.interpreter import interpreter_of
 from scorehost.settings import Settings
-from scorehost.wire.requests import FORK, SETTINGS
+from scorehost.wire.requests import FORK, PROTOCOL, SETTINGS
 
-# The script's folder must not come first on sys.path while our own modules are imported: a
-# user's json.py would be imported instead of Python's.
-_COMMAND: Final = (
-    "import gc, sys\n"
-    "gc.disable()\n"  # while only our own modules are loaded
-    "if sys.path and sys.path[0] == '': del sys.path[0]\n"
-    "from scorehost.worker.process import main\n"
-    "main()"
-)
 THREAD_VARIABLES: Final = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS", "BLIS_NUM_THREADS",
@@ -51,12 +43,23 @@ class Launcher:
     ----------
     settings, environ : what each process gets.
     cpus : CPUs that the workers share.
+
+    Attributes
+    ----------
+    interpreter : runs the script.
+
+    Raises
+    ------
+    UsageError
+        SCOREHOST_PYTHON names none that can run it.
     """
 
     def __init__(self, settings: Settings, environ: Mapping[str, str], cpus: float) -> None:
         self.settings = settings
+        self.interpreter = interpreter_of(settings)
+        self._lends_debugpy = settings.debug or settings.debug_on_demand
         self._cpus = cpus
-        self._environ = dict(environ)
+        self._environ = self.interpreter.environment(environ)
         self._descriptors = raise_descriptor_limit()
 
     def start(
@@ -75,8 +78,8 @@ class Launcher:
         environ = self._environ | thread_variables(self._environ, self._cpus, handle.member.share)
         environ[MARK] = mark_of(handle.member)
         try:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-c", _COMMAND, *words],
+            process = subprocess.Popen(  # noqa: S603 - the script's interpreter, our module
+                command(self.interpreter, words),
                 pass_fds=inherited,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -91,8 +94,15 @@ class Launcher:
         if self._descriptors is not None:
             with contextlib.suppress(OSError):  # it has already ended, which is noticed elsewhere
                 resource.prlimit(process.pid, resource.RLIMIT_NOFILE, self._descriptors)
+        if self._lends_debugpy or orders.get("debugger_port"):
+            orders = {"debugpy": debugpy_folder(), **orders}
         orders = {"warm_up": handle.member.warms_up, "first": handle.member.index <= 1, **orders}
-        document = {"settings": self.settings.to_json(), "role": role, "orders": orders}
+        document = {
+            "protocol": PROTOCOL,
+            "settings": self.settings.to_json(),
+            "role": role,
+            "orders": orders,
+        }
         handle.send_control(SETTINGS, orjson.dumps(document))
         return process
 

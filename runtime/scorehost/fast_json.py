@@ -1,0 +1,72 @@
+"""orjson where this interpreter has it, else Python's json behind the same names.
+
+The server always has orjson; a script's own environment need not. Without it, json does what the
+worker asks of orjson: it encodes the same values, slower where they are large
+(docs/environments.md), and leaves to the careful writer (``scoring/json_writer.py``) what it has no
+form for: NaN as null, text that goes in as it is, halves of characters.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+try:
+    import orjson
+except ImportError:
+    if not TYPE_CHECKING:
+        orjson = None
+
+
+def _dumps(
+    value: Any, default: Callable[[Any], Any] | None = None, option: int | None = None
+) -> bytes:
+    """Encode a value as ``orjson.dumps`` does.
+
+    Raises
+    ------
+    TypeError
+        json cannot encode it, or the hook raised an exception; that is the cause.
+    """
+    del option  # json does what orjson would have to be asked for
+    try:
+        text = json.dumps(
+            value, default=default, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        )
+        return text.encode()
+    except Exception as error:
+        raise TypeError(str(error)) from error
+
+
+def _loads(text: bytes | bytearray | memoryview | str) -> Any:
+    """Decode JSON as ``orjson.loads`` does.
+
+    Raises
+    ------
+    ValueError
+        It is not JSON, or is nested too deeply.
+    """
+    try:
+        return json.loads(text if isinstance(text, str) else bytes(text))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+class _Fragment:
+    """Stands for text that goes in as it is; json refuses it, as it refuses any unknown object."""
+
+    def __init__(self, _contents: bytes | str) -> None:
+        raise TypeError("json cannot write text as it is")
+
+
+IS_ORJSON: Final = hasattr(orjson, "Fragment")
+"""Whether orjson does the work: it is here, and has ``Fragment`` (3.9 or later)."""
+
+dumps: Final = orjson.dumps if IS_ORJSON else _dumps
+loads: Final = orjson.loads if IS_ORJSON else _loads
+Fragment: Final = orjson.Fragment if IS_ORJSON else _Fragment
+
+OPT_NON_STR_KEYS: Final = orjson.OPT_NON_STR_KEYS if IS_ORJSON else 0
+OPT_PASSTHROUGH_DATACLASS: Final = orjson.OPT_PASSTHROUGH_DATACLASS if IS_ORJSON else 0
+OPT_SERIALIZE_NUMPY: Final = orjson.OPT_SERIALIZE_NUMPY if IS_ORJSON else 0
