@@ -163,7 +163,7 @@ def _executable(given: str) -> str:
     elif not path.exists() and path.name == given and (found := shutil.which(given)):
         path = Path(found)
     elif not path.exists():
-        link = f", a link to {path.readlink()}, which is gone" if path.is_symlink() else ""
+        link = f", a link to {os.readlink(path)}, which is gone" if path.is_symlink() else ""
         raise _refused(given, f"there is no such file{link}")
     if not os.access(path, os.X_OK):
         raise _refused(given, "that file is not executable")
@@ -192,6 +192,18 @@ def active_elsewhere(environ: Mapping[str, str], prefix: str = sys.prefix) -> st
     if not active or os.path.realpath(active) == os.path.realpath(prefix):
         return ""
     return active if (Path(active) / "bin" / "python").exists() else ""
+
+
+def where_scripts_run(interpreter: Interpreter, environ: Mapping[str, str]) -> str:
+    """Return a line for the log; "" where there is one environment, and no doubt about it."""
+    if not interpreter.is_own:
+        return f"the script runs in {interpreter}; the server in {own_interpreter()}"
+    if active := active_elsewhere(environ):
+        return (
+            f"the environment {active} is active, but the script runs in the server's own, "
+            f"{interpreter}; to run it there: --python {active}"
+        )
+    return ""
 
 
 def _text(version: tuple[int, ...]) -> str:

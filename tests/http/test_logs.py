@@ -151,7 +151,7 @@ def shows(*texts):
     return any(each in text for text in texts for each in (secret, secret.hex().encode()))
 own = Path("/proc/self")
 files = [each for each in list((own / "fd").iterdir()) if each.exists()]
-files = [each for each in files if "memfd:" in str(each.readlink())]
+files = [each for each in files if "memfd:" in os.readlink(each)]
 result = {
     "size": len(secret),
     "environment": shows(repr(os.environb).encode(), (own / "environ").read_bytes()),
@@ -226,7 +226,7 @@ def test_what_misleads_a_terminal_is_shown(live_server: StartServer) -> None:
     odd = r"\x1b[31mred\x9b2J\x7f\u202e\u2028\x85"
     for number, source in enumerate(
         (f"print('{odd}')", f"logger.error('{odd}')", f"logging.getLogger('{odd}').error('said')",
-         f"[].index('{odd}')", f"(_ for _ in ()).throw(ValueError('{odd}'))")
+         f"{{}}['{odd}']", f"(_ for _ in ()).throw(ValueError('{odd}'))")
     ):  # fmt: skip
         server.post(json=source, headers={"x-request-id": f"odd-{number}"})
         server.wait_for_line(f"POST /score {200 if number < 3 else 500}", f"odd-{number}")

@@ -11,7 +11,6 @@ difference before you commit it.
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import re
 import shutil
@@ -23,6 +22,7 @@ from pathlib import Path
 
 from scorehost.diagnosis.deaths import explain_exit
 from scorehost.diagnosis.report import report_death
+from support.pythons import scripts_python
 from support.server import clean_environment
 
 BROKEN = Path(__file__).parents[1] / "scripts" / "broken"
@@ -97,13 +97,13 @@ def report_in(output: str) -> str:
 
 def normalised(report: str, app: Path) -> str:
     """Replace what differs from machine to machine, and from one command to the other."""
-    for path, name in ((app, "<app>"), (sys.executable, "<python>")):
+    python = scripts_python()
+    for path, name in ((app, "<app>"), (python.path, "<python>")):
         report = report.replace(str(path), name)
     for package in PACKAGES:
-        report = report.replace(
-            f"{package} {importlib.metadata.version(package)}", f"{package} <version>"
-        )
-    version = importlib.metadata.version("scikit-learn")
+        version = python.packages.get(package.lower(), "?")
+        report = report.replace(f"{package} {version}", f"{package} <version>")
+    version = python.packages.get("scikit-learn", "?")
     replacements = {
         r"Python 3\.\d+": "Python <version>",
         rf"(version|this is) {re.escape(version)}": r"\1 <version>",
@@ -128,7 +128,7 @@ def comparable(report: str) -> str:
     text = re.sub(r"\n│ {9}(?=\S)", " ", report)
     text = _WHY_KILLED.sub("<why it was killed>", text)
     text = text.replace(" (WORKER_TIMEOUT) during init().", " (WORKER_TIMEOUT).")
-    if sys.version_info[:2] != WRITTEN_WITH:
+    if scripts_python().version != WRITTEN_WITH:
         for pattern in _IN_PYTHONS_WORDS:
             text = re.sub(pattern, "", text, flags=re.MULTILINE)
     return text

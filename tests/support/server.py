@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from support.client import Address, Connection
 from support.processes import in_session, listening_ports
+from support.pythons import SCRIPTS_PYTHON
 from support.requests import Requests
 from support.wait import wait_until
 
@@ -59,6 +60,8 @@ def free_port() -> int:
 def clean_environment(settings: Mapping[str, str] = {}) -> dict[str, str]:
     """This process's environment without any setting, and then these."""
     kept = {name: value for name, value in os.environ.items() if not _SETTING.fullmatch(name)}
+    if SCRIPTS_PYTHON in os.environ:  # the same tests, their scripts in another Python
+        kept["SCOREHOST_PYTHON"] = os.environ[SCRIPTS_PYTHON]
     # Strict about what the server itself leaves behind; the script's output stays unbuffered
     # or buffered as it would be for a user.
     return kept | dict(settings)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from scorehost.commands.arguments import CommandLine
-from scorehost.settings import MASK, declarations
+from scorehost.errors import UsageError
+from scorehost.interpreter import interpreter_of, own_interpreter
+from scorehost.settings import MASK, Settings, declarations
 from scorehost.sources import Resolved, resolve
 
 NOTHING = "-"
@@ -63,7 +65,25 @@ def _places(resolved: Resolved) -> list[str]:
         f"App root      {settings.root}",
         f"Entry script  {settings.script}{missing}",
         f"Config file   {resolved.config_file or NOTHING}",
+        *_pythons(settings),
     ]
+
+
+def _pythons(settings: Settings) -> list[str]:
+    """Name the Python of the server and that of the script, or the one that is both."""
+    server, script = _running(settings)
+    if script == server:
+        return [f"Python        {server}"]
+    return [f"Server        {server}", f"Script        {script}"]
+
+
+def _running(settings: Settings) -> tuple[str, str]:
+    """Return in which Python the server runs, and in which the script, or why in none."""
+    try:
+        script = str(interpreter_of(settings))
+    except UsageError as error:
+        script = str(error)
+    return str(own_interpreter()), script
 
 
 def as_data(resolved: Resolved) -> dict[str, Any]:
@@ -73,6 +93,7 @@ def as_data(resolved: Resolved) -> dict[str, Any]:
         "app_root": str(settings.root),
         "entry_script": str(settings.script),
         "config_file": _plain(resolved.config_file),
+        "python": dict(zip(("server", "script"), _running(settings), strict=True)),
         "settings": {
             item.variable: {
                 "value": MASK if item.secret and value is not None else _plain(value),

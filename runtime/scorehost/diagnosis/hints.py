@@ -15,6 +15,7 @@ from scorehost.diagnosis import (
     missing_modules,
     model_files,
     native_libraries,
+    newer_python,
     pickles,
     python_errors,
     signatures,
@@ -32,6 +33,7 @@ RULES: Final[tuple[Rule, ...]] = (
     # the script
     source_text.unreadable_script,
     source_text.unreadable_text,
+    newer_python.newer_python,
     source_text.bad_syntax,
     source_text.notebook_as_script,
     signatures.missing_function,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
+from typing import Final
 
 from scorehost.diagnosis import own_files
 from scorehost.diagnosis.case import Case
-from scorehost.diagnosis.frames import kind_of
+from scorehost.diagnosis.frames import kind_of, short_library_path
 from scorehost.diagnosis.installed import (
     closest,
     installed_modules,
@@ -16,15 +18,26 @@ from scorehost.diagnosis.installed import (
     is_namespace,
     submodules,
     version_line,
+    version_of,
 )
 from scorehost.diagnosis.module_names import (
     LEFT_PYTHON,
     MOVED_MODULES,
     MOVED_NAMES,
+    OLDER_PACKAGES,
     PYTHON_2,
     distribution_of,
 )
+from scorehost.interpreter import active_elsewhere
 from scorehost.older_python import standard_modules
+
+_WHERE_FLASK_IS_NEEDED: Final = (
+    "scorehost/raw_http.py", "scorehost/scoring/decoding.py", "scorehost/scoring/flask_side.py",
+)  # fmt: skip
+_RAW_NEEDS_FLASK: Final = (
+    "A raw script (@rawhttp, AMLRequest, AMLResponse) gets the request as a Flask request, and "
+    "Flask is not installed in the script's environment."
+)
 
 
 def missing_module(case: Case) -> str:
@@ -32,6 +45,8 @@ def missing_module(case: Case) -> str:
     error = case.error
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         return ""
+    if error.name == "flask" and case.passed(*_WHERE_FLASK_IS_NEEDED):
+        return f"{_RAW_NEEDS_FLASK} {_this_python()}\n    pip install flask"
     name = _wanted(case, error.name)
     top = name.partition(".")[0]
     if error.name != top and is_known(top):
@@ -79,7 +94,7 @@ def missing_name(case: Case) -> str:
     file = error.path or ""
     if Path(file).is_file() and kind_of(file) == "user":
         return _hides_installed(case, module) or _not_in_own_module(wanted, Path(file), case)
-    return _not_in_package(wanted, module)
+    return _too_new_a_neighbour(case, wanted, module) or _not_in_package(wanted, module)
 
 
 def circular_attribute(case: Case) -> str:
@@ -159,7 +174,19 @@ def _not_installed(case: Case, name: str, top: str) -> str:
             f" {listed} lists it, so either its packages were not installed or they were installed "
             "for another Python."
         )
-    return f"{hint} This is Python {_python()} at {sys.executable}.\n    pip install {package}"
+    if active := active_elsewhere(os.environ):
+        there = " and has it" if _lies_in(active, top) else ""
+        hint += (
+            f" The environment {active} is active{there}, but the script runs in the server's: "
+            f"--python {active} would run it there."
+        )
+    return f"{hint} {_this_python()}\n    pip install {package}"
+
+
+def _lies_in(environment: str, top: str) -> bool:
+    """Whether a top-level module lies in an environment's folder."""
+    packages = Path(environment).glob("lib/python3*/site-packages")
+    return any((folder / top).exists() or (folder / f"{top}.py").exists() for folder in packages)
 
 
 def _missing_submodule(case: Case, name: str, top: str) -> str:
@@ -218,6 +245,22 @@ def _not_in_own_module(wanted: str, file: Path, case: Case) -> str:
     return f"{own_files.relative(file, case)} does not define {wanted}.{mean} It defines: {listed}."
 
 
+def _too_new_a_neighbour(case: Case, wanted: str, module: str) -> str:
+    """A package imports from another what that had in older versions only."""
+    libraries = [place.file for place in case.places if kind_of(place.file) == "library"]
+    pin = OLDER_PACKAGES.get((module, wanted))
+    if pin is None or not libraries or case.from_user_code:
+        return ""
+    first, importer = (
+        Path(Path(short_library_path(file)).parts[0]).stem for file in (libraries[0], libraries[-1])
+    )
+    package, version = version_of(module.partition(".")[0])
+    return (
+        f"{first} cannot be imported: {' '.join(version_of(importer))} was written for an older "
+        f"{package} than {version}, which is installed beside it.\n    pip install '{pin}'"
+    )
+
+
 def _not_in_package(wanted: str, module: str) -> str:
     top = module.partition(".")[0]
     line = version_line(top)
@@ -233,6 +276,10 @@ def _not_in_package(wanted: str, module: str) -> str:
 
 def _mean(near: str | None) -> str:
     return f" Did you mean {near}?" if near else ""
+
+
+def _this_python() -> str:
+    return f"This is Python {_python()} at {sys.executable}."
 
 
 def _python() -> str:

@@ -168,6 +168,28 @@ PYTHON_2: Final[dict[str, str]] = {
 }
 """Python 2 name to Python 3 name."""
 
+OLDER_PACKAGES: Final[dict[tuple[str, str], str]] = {
+    ("flask", "Markup"): "flask<2.3",
+    ("flask", "_app_ctx_stack"): "flask<2.3",
+    ("flask", "_request_ctx_stack"): "flask<2.3",
+    ("flask.json", "JSONEncoder"): "flask<2.3",
+    ("itsdangerous", "json"): "itsdangerous<2.1",
+    ("jinja2", "Markup"): "jinja2<3.1",
+    ("jinja2", "contextfilter"): "jinja2<3.1",
+    ("jinja2", "contextfunction"): "jinja2<3.1",
+    ("jinja2", "environmentfilter"): "jinja2<3.1",
+    ("jinja2", "escape"): "jinja2<3.1",
+    ("markupsafe", "soft_unicode"): "markupsafe<2.1",
+    ("werkzeug", "cached_property"): "werkzeug<1",
+    ("werkzeug.security", "safe_str_cmp"): "werkzeug<2.1",
+    ("werkzeug.urls", "url_decode"): "werkzeug<3",
+    ("werkzeug.urls", "url_encode"): "werkzeug<3",
+    ("werkzeug.urls", "url_quote"): "werkzeug<3",
+    ("werkzeug.wrappers", "BaseResponse"): "werkzeug<2.1",
+}
+"""Names that other packages still import, and the versions that have them: a package without upper
+bounds is installed beside neighbours that are too new for it."""
+
 MOVED_NAMES: Final[dict[tuple[str, str], str]] = {
     ("collections", "Callable"): "from collections.abc import Callable",
     ("collections", "Iterable"): "from collections.abc import Iterable",

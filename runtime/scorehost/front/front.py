@@ -48,6 +48,7 @@ from scorehost.front.workers.launcher import Launcher
 from scorehost.front.workers.pool import Pool
 from scorehost.front.workers.processes import request_inside
 from scorehost.front.workers.termination_message import INTERVAL, TerminationMessage
+from scorehost.interpreter import where_scripts_run
 from scorehost.profile import Profile
 from scorehost.settings import Settings
 
@@ -86,6 +87,8 @@ class Front:
         plan = plan_workers(settings, limits)
         log.info(plan.explanation)
         self._launcher = Launcher(settings, environ, plan.cpus)
+        if running := where_scripts_run(self._launcher.interpreter, environ):
+            log.info(running)
         version = profile.server_version if settings.server_version_header else ""
         self._renderer = Renderer(settings.cors_origins, version)
         budget = ByteBudget(

@@ -23,6 +23,7 @@ from scorehost.front.observe.log import Log, LogBridge
 from scorehost.front.observe.writer import LogWriter
 from scorehost.front.shutdown import Shutdown
 from scorehost.front.workers.leftovers import adopt_orphans
+from scorehost.interpreter import interpreter_of
 from scorehost.profile import Profile
 from scorehost.settings import Settings
 
@@ -40,8 +41,14 @@ def serve(settings: Settings, *, profile: Profile, environ: Mapping[str, str]) -
     int
         Exit status: 0 after a clean stop, 3 when the script never became ready, 1 when the
         sockets could not be opened.
+
+    Raises
+    ------
+    UsageError
+        The TLS files, or the script's interpreter, cannot be used.
     """
     check_tls_files(settings)
+    interpreter_of(settings)  # one that cannot run scripts is refused before anything is started
     if profile.startup_report:
         sys.stdout.write(profile.startup_report)
         sys.stdout.flush()

@@ -99,7 +99,12 @@ class Pipeline:
 
     def _use_flask(self) -> None:
         """Score in a context of Flask's, from the next request on."""
-        from scorehost.scoring.flask_side import in_context
+        try:
+            from scorehost.scoring.flask_side import in_context
+        except ImportError:
+            if self._script.style == "raw":
+                raise
+            return  # the script only looks whether there is a Flask
 
         score = in_context(self._score)
 

@@ -1,0 +1,159 @@
+"""Scripts that need a newer Python than the one in which they run."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Final
+
+from scorehost.diagnosis.case import Case
+
+_MODULES: Final[dict[str, tuple[str, str]]] = {
+    "annotationlib": ("3.14", ""),
+    "compression": ("3.14", ""),
+    "graphlib": ("3.9", "graphlib-backport"),
+    "tomllib": ("3.11", "tomli"),
+    "zoneinfo": ("3.9", "backports.zoneinfo"),
+}
+"""Modules of Python's own, the version that brought each, and a package with it for older ones."""
+
+_TYPING: Final[dict[str, str]] = {
+    "Annotated": "3.9",
+    "Concatenate": "3.10",
+    "LiteralString": "3.11",
+    "Never": "3.11",
+    "NotRequired": "3.11",
+    "ParamSpec": "3.10",
+    "ReadOnly": "3.13",
+    "Required": "3.11",
+    "Self": "3.11",
+    "TypeAlias": "3.10",
+    "TypeAliasType": "3.12",
+    "TypeGuard": "3.10",
+    "TypeIs": "3.13",
+    "Unpack": "3.11",
+    "assert_never": "3.11",
+    "override": "3.12",
+}
+_NAMES: Final[dict[tuple[str, str], str]] = {
+    ("asyncio", "Runner"): "3.11",
+    ("asyncio", "TaskGroup"): "3.11",
+    ("asyncio", "timeout"): "3.11",
+    ("asyncio", "to_thread"): "3.9",
+    ("contextlib", "aclosing"): "3.10",
+    ("contextlib", "chdir"): "3.11",
+    ("datetime", "UTC"): "3.11",
+    ("enum", "StrEnum"): "3.11",
+    ("functools", "cache"): "3.9",
+    ("importlib.resources", "files"): "3.9",
+    ("itertools", "batched"): "3.12",
+    ("itertools", "pairwise"): "3.10",
+    ("math", "lcm"): "3.9",
+    ("math", "nextafter"): "3.9",
+    ("statistics", "correlation"): "3.10",
+    ("statistics", "linear_regression"): "3.10",
+    ("types", "EllipsisType"): "3.10",
+    ("types", "GenericAlias"): "3.9",
+    ("types", "NoneType"): "3.10",
+    ("types", "UnionType"): "3.10",
+    ("warnings", "deprecated"): "3.13",
+}
+_ATTRIBUTES: Final[dict[tuple[str, str], str]] = {
+    ("str", "removeprefix"): "3.9",
+    ("str", "removesuffix"): "3.9",
+    ("bytes", "removeprefix"): "3.9",
+    ("bytes", "removesuffix"): "3.9",
+    ("int", "bit_count"): "3.10",
+    ("PosixPath", "is_relative_to"): "3.9",
+    ("PosixPath", "readlink"): "3.9",
+    ("PosixPath", "walk"): "3.12",
+    ("PosixPath", "with_stem"): "3.9",
+}
+_SYNTAX: Final[tuple[tuple[str, str, str], ...]] = (
+    (r"match\s.*:\s*(#.*)?$", "3.10", "The match statement"),
+    (r"case\s.*:\s*(#.*)?$", "3.10", "The match statement"),
+    (r"except\s*\*", "3.11", "except*"),
+    (r"type\s+\w+.*=", "3.12", "The type statement"),
+    (r"(async\s+)?(def\s+\w+|class\s+\w+)\[", "3.12", "A function or class with type parameters"),
+    (r"(async\s+)?with\s*\($", "3.9", "A with statement in brackets"),
+)
+"""How a line begins, the version that brought that, and what it is called."""
+
+
+def newer_python(case: Case) -> str:
+    """The script uses what a later version of Python brought."""
+    return (
+        _newer_type(case)
+        or _newer_module(case)
+        or _newer_name(case)
+        or _newer_attribute(case)
+        or _newer_syntax(case)
+    )
+
+
+def _newer_type(case: Case) -> str:
+    """``list[int]`` or ``int | None``, evaluated: in a type hint, most often."""
+    if not isinstance(case.error, TypeError):
+        return ""
+    if re.search(r"'(type|ABCMeta)' object is not subscriptable", case.message):
+        what, since = "A type such as list[int]", "3.9"
+    elif re.search(r"unsupported operand type\(s\) for \|: .*('type'|GenericAlias)", case.message):
+        what, since = "A type such as int | None", "3.10"
+    else:
+        return ""
+    cure = (
+        " In type hints it works from Python 3.7 on when the file begins with:\n"
+        "    from __future__ import annotations"
+    )
+    return _needs(what, since, cure)
+
+
+def _newer_module(case: Case) -> str:
+    if not isinstance(case.error, ModuleNotFoundError) or case.error.name not in _MODULES:
+        return ""
+    since, package = _MODULES[case.error.name]
+    cure = f" A package has it for this one:\n    pip install {package}" if package else ""
+    return _needs(f"The module {case.error.name}", since, cure)
+
+
+def _newer_name(case: Case) -> str:
+    match = re.search(r"cannot import name '(\w+)' from '([\w.]+)'", case.message)
+    match = match or re.search(r"module '([\w.]+)' has no attribute '(\w+)'", case.message)
+    if match is None or not isinstance(case.error, (ImportError, AttributeError)):
+        return ""
+    is_import = isinstance(case.error, ImportError)
+    name, module = match.groups() if is_import else reversed(match.groups())
+    if module == "typing":
+        cure = (
+            f" The package typing_extensions has it too:\n    from typing_extensions import {name}"
+        )
+        return _needs(f"typing.{name}", _TYPING.get(name, ""), cure)
+    return _needs(f"{module}.{name}", _NAMES.get((module, name), ""))
+
+
+def _newer_attribute(case: Case) -> str:
+    match = re.search(r"'(\w+)' object has no attribute '(\w+)'", case.message)
+    if match is None or not isinstance(case.error, AttributeError):
+        return ""
+    kind, name = match.groups()
+    shown = "Path" if kind == "PosixPath" else kind
+    return _needs(f"{shown}.{name}()", _ATTRIBUTES.get((kind, name), ""))
+
+
+def _newer_syntax(case: Case) -> str:
+    if not isinstance(case.error, SyntaxError):
+        return ""
+    line = (case.error.text or case.failing_line).strip()
+    for pattern, since, what in _SYNTAX:
+        if re.match(pattern, line) and (hint := _needs(what, since)):
+            return hint
+    return ""
+
+
+def _needs(what: str, since: str, cure: str = "") -> str:
+    """Say which Python it takes, if this one is older."""
+    if not since or sys.version_info[:2] >= tuple(map(int, since.split("."))):
+        return ""
+    this = ".".join(map(str, sys.version_info[:2]))
+    instead = cure or f" Run the script in Python {since} or later, or write it in another way."
+    return f"{what} needs Python {since} or later, and this is Python {this}.{instead}"
