@@ -39,6 +39,13 @@ def _dumps(
         raise TypeError(str(error)) from error
 
 
+def _not_json(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_not_json)
+
+
 def _loads(text: bytes | bytearray | memoryview | str) -> Any:
     """Decode JSON as ``orjson.loads`` does.
 
@@ -48,7 +55,7 @@ def _loads(text: bytes | bytearray | memoryview | str) -> Any:
         It is not JSON, or is nested too deeply.
     """
     try:
-        return json.loads(text if isinstance(text, str) else bytes(text))
+        return _DECODER.decode(text if isinstance(text, str) else str(text, "utf-8"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

@@ -33,7 +33,7 @@ from scorehost.dev.script_debuggers import port_taken
 from scorehost.errors import MissingExtra, UsageError
 from scorehost.escaping import harmless
 from scorehost.front.observe.log import as_word
-from scorehost.front.workers.handover import debugpy_folder
+from scorehost.front.workers.handover import own_debugpy
 from scorehost.interpreter import interpreter_of
 from scorehost.settings import Settings
 from scorehost.sources import resolve
@@ -325,7 +325,7 @@ def editor_port(settings: Settings) -> int:
     UsageError
         There is no debugger, or the port is taken.
     """
-    if not (debugpy_folder() or interpreter_of(settings).has("debugpy")):
+    if not (own_debugpy() or interpreter_of(settings).has("debugpy")):
         raise MissingExtra("--debugger", "debugpy", "debug")
     port = settings.debug_port
     if port_taken(("127.0.0.1", port)):

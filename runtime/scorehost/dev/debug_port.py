@@ -15,7 +15,7 @@ from scorehost.front.features import Parts
 from scorehost.front.observe.log import Log
 from scorehost.front.phase import STOPPED
 from scorehost.front.workers.handle import WorkerHandle
-from scorehost.front.workers.handover import debugpy_folder
+from scorehost.front.workers.handover import own_debugpy
 from scorehost.front.workers.roster import SERVING, STARTING
 from scorehost.settings import Settings
 from scorehost.wire.signals import DEBUG_SIGNAL
@@ -163,6 +163,6 @@ class DebugPort:
         return {"listening": relay.listening} | relay.state()
 
     def _missing(self) -> str:
-        if debugpy_folder() or self._parts.launcher.interpreter.has("debugpy"):
+        if own_debugpy() or self._parts.launcher.interpreter.has("debugpy"):
             return ""
         return str(MissingExtra("The debugger", "debugpy", "debug"))

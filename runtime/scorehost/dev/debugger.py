@@ -58,15 +58,20 @@ class Debugger:
     ----------
     settings : debug mode, the public address and port, how long to wait.
     shared : tells the front the private port.
-    lent_from : folder of the server's debugpy, for an environment that has none that fits.
+    lent : the server's debugpy, for an environment that has none that fits: its folder, and the
+        Python for debugpy's adapter, which is a process of its own.
     """
 
-    def __init__(self, settings: Settings, shared: SharedState, *, lent_from: str = "") -> None:
+    def __init__(
+        self, settings: Settings, shared: SharedState, *, lent: dict[str, str] | None = None
+    ) -> None:
         self._settings = settings
         self.shared = shared
         self._debugpy: Any = None
-        if lent_from and not _fits():
-            sys.meta_path.insert(0, _Lent(lent_from))
+        self._adapter_python = ""
+        if lent is not None and not _fits():
+            sys.meta_path.insert(0, _Lent(lent["folder"]))
+            self._adapter_python = lent["python"]
 
     def set_up(self, tell_stage: Callable[[str], None], *, wait: bool) -> None:
         """Open now, in debug mode; otherwise wait for the signal to open later.
@@ -111,6 +116,8 @@ class Debugger:
         import debugpy
 
         debugpy.configure(subProcess=False)
+        if self._adapter_python:
+            debugpy.configure(python=self._adapter_python)
         listen = getattr(debugpy.listen, "original", debugpy.listen)
         _, port = listen((_PRIVATE_HOST, port))
         self._debugpy = debugpy

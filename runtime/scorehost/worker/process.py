@@ -108,14 +108,14 @@ class Orders:
         command has heard of it, tells everything about failures, and opens no debugger for the
         script.
     debugger_port : wait for an editor on this port of 127.0.0.1 before the script is read.
-    debugpy : folder of the server's own debugpy, for an environment that has none that fits.
+    debugpy : the server's own debugpy, for an environment that has none that fits.
     """
 
     warm_up: bool = False
     first: bool = True
     alone: bool = False
     debugger_port: int = 0
-    debugpy: str = ""
+    debugpy: dict[str, str] | None = None
 
 
 class Worker:
@@ -179,7 +179,7 @@ class Worker:
         if orders.debugger_port or settings.debug or settings.debug_on_demand:
             from scorehost.dev.debugger import Debugger
 
-            self._debugger = Debugger(settings, shared, lent_from=orders.debugpy)
+            self._debugger = Debugger(settings, shared, lent=orders.debugpy)
             if orders.debugger_port:
                 self._debugger.wait_for_editor(orders.debugger_port, self._tell_stage)
                 return

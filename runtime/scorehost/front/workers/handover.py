@@ -10,6 +10,7 @@ that real packages win; where scorehost is installed, its ``.pth`` file has adde
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -45,10 +46,12 @@ main(sys.argv[2:])
 """
 
 
-def debugpy_folder() -> str:
-    """Return the folder that the server's own debugpy lies in; "" where it has none."""
+def own_debugpy() -> dict[str, str] | None:
+    """Return the folder of the server's own debugpy, and its Python; None where there is none."""
     found = importlib.util.find_spec("debugpy")
-    return "" if found is None or not found.origin else str(Path(found.origin).parents[1])
+    if found is None or not found.origin:
+        return None
+    return {"folder": str(Path(found.origin).parents[1]), "python": sys.executable}
 
 
 def command(interpreter: Interpreter, words: list[str]) -> list[str]:

@@ -18,7 +18,7 @@ import orjson
 
 from scorehost.front.descriptors import raise_descriptor_limit
 from scorehost.front.workers.handle import WorkerHandle
-from scorehost.front.workers.handover import command, debugpy_folder
+from scorehost.front.workers.handover import command, own_debugpy
 from scorehost.front.workers.leftovers import MARK, mark_of
 from scorehost.interpreter import interpreter_of
 from scorehost.settings import Settings
@@ -95,7 +95,7 @@ class Launcher:
             with contextlib.suppress(OSError):  # it has already ended, which is noticed elsewhere
                 resource.prlimit(process.pid, resource.RLIMIT_NOFILE, self._descriptors)
         if self._lends_debugpy or orders.get("debugger_port"):
-            orders = {"debugpy": debugpy_folder(), **orders}
+            orders = {"debugpy": own_debugpy(), **orders}
         orders = {"warm_up": handle.member.warms_up, "first": handle.member.index <= 1, **orders}
         document = {
             "protocol": PROTOCOL,
