@@ -26,6 +26,9 @@ OLDEST ?= tests/unit tests/front tests/hostile tests/http tests/live/test_debugg
 TEST_PROGRAMS  := curl chromium
 BENCH_PROGRAMS := wrk
 
+# What a script's interpreter does with JSON, where it has no orjson.
+WITHOUT_ORJSON := $(addprefix tests/unit/test_,encoding.py decoding.py output.py pipeline.py describe.py)
+
 # The oldest Python of scripts, and the last mypy that knows it.
 SCRIPTS_OLDEST := 3.8
 MYPY_FOR_IT    := mypy==1.14.1
@@ -35,7 +38,7 @@ COVERAGE := build/coverage
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lint type test oldest coverage images bench bench-peers load docs format clean
+.PHONY: help demo lint type test pythons oldest coverage images bench bench-peers load docs format clean
 
 help: ## This list
 	@echo 'make …'
@@ -55,12 +58,21 @@ type: $(VENV)/.made-dev $(VENV)-mypy/.made ## Types (mypy, strict); what runs be
 	@$(VENV)-mypy/bin/mypy --config-file= --python-version $(SCRIPTS_OLDEST) --no-site-packages \
 	  --ignore-missing-imports --follow-imports=silent $$($(BIN)/python tools/worker_side.py)
 
-test: $(VENV)/.made-dev ## Every test; installs what they need, names what it can't (TESTS= for some)
+test: $(VENV)/.made-dev $(VENV)-pythons ## Every test; installs what they need, names what it can't (TESTS= for some)
 	@.ci/needs $(TEST_PROGRAMS)
 	@failed=0; \
 	$(BIN)/python -m pytest $(PARALLEL) -m 'not clock' $(TESTS) || [ $$? -eq 5 ] || failed=1; \
 	$(BIN)/python -m pytest -m clock $(TESTS) || [ $$? -eq 5 ] || failed=1; \
 	exit $$failed
+
+pythons: $(VENV)/.made-dev $(VENV)-pythons ## The contract with scripts in the oldest and the newest Python here, and without orjson
+	@for which in oldest newest; do \
+	  python=$$(cd tests && $(BIN)/python -m support.pythons $$which); \
+	  [ -n "$$python" ] || { echo "There is no other Python here, so no $$which."; continue; }; \
+	  echo "Scripts in $$python:"; \
+	  SCRIPTS_PYTHON=$$python $(BIN)/python -m pytest $(PARALLEL) -m 'not clock' tests/http || exit 1; \
+	done
+	$(BIN)/python -m pytest $(PARALLEL) -p support.without_orjson $(WITHOUT_ORJSON)
 
 oldest: $(VENV)-oldest/.made-test ## The built wheel with the oldest packages that pyproject.toml allows
 	@$(<D)/bin/python -m pytest $(PARALLEL) -m 'not clock' $(if $(TESTS),$(TESTS),$(OLDEST))
@@ -134,6 +146,12 @@ $(VENV)-oldest/.made-test: $(PACKAGE) $(NEEDED) | $(VENV)/.made-dev
 	@$(BIN)/uv pip install --quiet --python $(@D)/bin/python --constraints $(@D)/oldest.txt \
 	  '.[test]' $(addprefix --requirements ,$(NEEDED))
 	@touch $@
+
+# Made anew only where something has changed, which the program finds out by itself.
+.PHONY: $(VENV)-pythons
+$(VENV)-pythons: $(VENV)/.made-dev
+	@.ci/python-3.14
+	@cd tests && $(BIN)/python -m support.pythons
 
 $(VENV)-mypy/.made: | $(VENV)/.made-venv
 	@$(PYTHON) -m venv --clear $(@D)

@@ -12,6 +12,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("version", list(pythons_here()))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if items and not ENVIRONMENTS.is_dir():
-        pytest.exit("The environments of these tests are made by: make pythons", returncode=2)
+@pytest.fixture(autouse=True)
+def environments() -> None:
+    if not ENVIRONMENTS.is_dir():
+        pytest.fail("make test makes the environments that this needs, in .venv-pythons")

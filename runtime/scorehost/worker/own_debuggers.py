@@ -42,7 +42,7 @@ class _Finder:
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(fullname, path, target)
             if spec is not None:
-                if spec.loader is not None:
+                if hasattr(spec.loader, "exec_module"):  # before Python 3.10 not that of a zip file
                     spec.loader = _Adapting(spec.loader, self._shared)
                 return spec
         return None
