@@ -1,6 +1,6 @@
 """Which files run in the script's interpreter; prints their paths.
 
-They are what ``scorehost/worker/process.py`` and ``azureml_stand_ins`` import, early or late,
+They are what ``scorehost/worker/start.py`` and ``azureml_stand_ins`` import, early or late,
 themselves or through others; what only type checkers see does not count. Nothing keeps that list
 by hand: ``make lint`` and ``make type`` hold these files to the oldest Python of scripts, and so
 does a test.
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 RUNTIME = Path(__file__).resolve().parents[1] / "runtime"
-BEGINNINGS = ("scorehost/worker/process.py", "azureml_stand_ins")
+BEGINNINGS = ("scorehost/worker/start.py", "azureml_stand_ins")
 
 
 def worker_side(runtime: Path = RUNTIME) -> list[Path]:

@@ -2,7 +2,7 @@
 
 A script may have an interpreter and packages of its own (``--python``). The server never puts
 anything there: the worker's side of scorehost is handed over by a finder
-(``front/workers/handover.py``).
+(``worker/start.py``).
 """
 
 from __future__ import annotations
@@ -94,6 +94,14 @@ class Interpreter:
         except (OSError, subprocess.TimeoutExpired):
             return False
         return asked.returncode == 0
+
+
+def own_debugpy() -> dict[str, str] | None:
+    """Return the folder of the server's own debugpy, and its Python; None where there is none."""
+    found = importlib.util.find_spec("debugpy")
+    if found is None or not found.origin:
+        return None
+    return {"folder": str(Path(found.origin).parents[1]), "python": sys.executable}
 
 
 def own_interpreter() -> Interpreter:

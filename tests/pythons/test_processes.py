@@ -53,6 +53,22 @@ DOCUMENTED = (
 )  # fmt: skip
 
 
+STARTS = """
+import json, multiprocessing
+from azureml.core.model import Model
+
+def square(number):
+    return number * number, Model.__module__
+
+def init():
+    pass
+
+def run(data):
+    with multiprocessing.get_context("METHOD").Pool(1) as pool:
+        return pool.apply(square, (json.loads(data),))
+"""
+
+
 @pytest.fixture
 def old() -> str:
     """The oldest Python here besides the server's own; that one where there is no other."""
@@ -188,6 +204,16 @@ def test_a_record_is_replayed(own_server: StartServer, old: str, tmp_path: Path)
 
     assert done.returncode == 0, done.stderr
     assert [each["verdict"] for each in json.loads(done.stdout)] == ["same"]
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_processes_that_the_script_starts(
+    own_server: StartServer, version: str, method: str
+) -> None:
+    """They import the script, and with it what stands in for the retired packages."""
+    server = serve(own_server, version, STARTS.replace("METHOD", method))
+
+    assert server.score(7, timeout=60) == [49, "azureml.core.model"]
 
 
 def test_the_server_was_upgraded_meanwhile(

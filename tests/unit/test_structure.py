@@ -281,13 +281,13 @@ def test_front_and_worker_know_only_the_wire(side: str, other: str):
 
 
 def test_nothing_imports_the_stand_ins():
-    """The legacy names stand beside the package, not in it."""
+    """The legacy names stand beside the package, not in it; one file adds their finder."""
     users = [
         name
         for name, tree in files_with_code().items()
         if any(each.startswith("azureml_stand_ins") for each in imported_names(tree))
     ]
-    assert users == []
+    assert users == ["worker/start.py"]
 
 
 # -- What is tested without a server ----------------------------------------------------------

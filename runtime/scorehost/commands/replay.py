@@ -33,8 +33,7 @@ from scorehost.dev.script_debuggers import port_taken
 from scorehost.errors import MissingExtra, UsageError
 from scorehost.escaping import harmless
 from scorehost.front.observe.log import as_word
-from scorehost.front.workers.handover import own_debugpy
-from scorehost.interpreter import interpreter_of
+from scorehost.interpreter import interpreter_of, own_debugpy
 from scorehost.settings import Settings
 from scorehost.sources import resolve
 from scorehost.wire.messages import ScoringRequest

@@ -15,8 +15,8 @@ from scorehost.front.features import Parts
 from scorehost.front.observe.log import Log
 from scorehost.front.phase import STOPPED
 from scorehost.front.workers.handle import WorkerHandle
-from scorehost.front.workers.handover import own_debugpy
 from scorehost.front.workers.roster import SERVING, STARTING
+from scorehost.interpreter import own_debugpy
 from scorehost.settings import Settings
 from scorehost.wire.signals import DEBUG_SIGNAL
 

@@ -42,8 +42,10 @@ class _Finder:
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(fullname, path, target)
             if spec is not None:
-                if hasattr(spec.loader, "exec_module"):  # before Python 3.10 not that of a zip file
-                    spec.loader = _Adapting(spec.loader, self._shared)
+                loader = spec.loader
+                # Before Python 3.10 that of a zip file has no such method.
+                if loader is not None and hasattr(loader, "exec_module"):
+                    spec.loader = _Adapting(loader, self._shared)
                 return spec
         return None
 

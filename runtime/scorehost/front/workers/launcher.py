@@ -12,18 +12,20 @@ import os
 import resource
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
+import scorehost
 from scorehost.front.descriptors import raise_descriptor_limit
 from scorehost.front.workers.handle import WorkerHandle
-from scorehost.front.workers.handover import command, own_debugpy
 from scorehost.front.workers.leftovers import MARK, mark_of
-from scorehost.interpreter import interpreter_of
+from scorehost.interpreter import interpreter_of, own_debugpy
 from scorehost.settings import Settings
 from scorehost.wire.requests import FORK, PROTOCOL, SETTINGS
 
+_START: Final = str(Path(scorehost.__file__).parent / "worker" / "start.py")
 THREAD_VARIABLES: Final = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS", "BLIS_NUM_THREADS",
@@ -79,7 +81,7 @@ class Launcher:
         environ[MARK] = mark_of(handle.member)
         try:
             process = subprocess.Popen(  # noqa: S603 - the script's interpreter, our module
-                command(self.interpreter, words),
+                [self.interpreter.path, _START, *words],
                 pass_fds=inherited,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
