@@ -9,6 +9,7 @@ form for: NaN as null, text that goes in as it is, halves of characters.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,9 @@ try:
 except ImportError:
     if not TYPE_CHECKING:
         orjson = None
+
+_OLDEST: Final = (3, 10, 1)
+"""Older ones write big-endian arrays as other numbers, and integers over 64 bits as null."""
 
 
 def _dumps(
@@ -67,8 +71,14 @@ class _Fragment:
         raise TypeError("json cannot write text as it is")
 
 
-IS_ORJSON: Final = hasattr(orjson, "Fragment")
-"""Whether orjson does the work: it is here, and has ``Fragment`` (3.9 or later)."""
+def _can_be_used(library: Any) -> bool:
+    """Whether this is an orjson that writes everything right."""
+    version = re.findall(r"\d+", getattr(library, "__version__", ""))[:3]
+    return tuple(map(int, version)) >= _OLDEST
+
+
+IS_ORJSON: Final = _can_be_used(orjson)
+"""Whether orjson does the work."""
 
 dumps: Final = orjson.dumps if IS_ORJSON else _dumps
 loads: Final = orjson.loads if IS_ORJSON else _loads
