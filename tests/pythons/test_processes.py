@@ -43,6 +43,8 @@ def run(data):
     return {name: can_import(name) for name in asked}
 """
 
+START = Path(__file__).parents[2] / "runtime" / "scorehost" / "worker" / "start.py"
+
 OF_THE_SERVER = (
     "flask", "werkzeug", "numpy", "orjson", "httptools", "gunicorn", "prometheus_client", "uvloop",
     "flask_swagger_ui", "debugpy", "yaml", "rich", "packaging",
@@ -130,6 +132,41 @@ def test_both_are_named_at_the_start(live_server: StartServer, version: str) -> 
     line = server.wait_for_line("the script runs in Python")
     assert f"Python {version}." in line
     assert f"the server in Python {sys.version.split()[0]} at {sys.executable}" in line
+
+
+@pytest.mark.parametrize("command", ["serve", "check", "config"])
+def test_one_that_cannot_run_scripts(tmp_path: Path, command: str) -> None:
+    """It is refused before anything is started; `config` says so, and goes on."""
+    (tmp_path / "main.py").write_text(ABOUT)
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "scorehost", command, "main.py", "--python", "no-such-environment"],
+        cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert ended.returncode == (0 if command == "config" else 2)
+    assert "SCOREHOST_PYTHON is 'no-such-environment', which is not accepted" in (
+        ended.stdout if command == "config" else ended.stderr
+    )
+    assert "listening" not in ended.stderr
+
+
+def test_real_ones_that_are_too_old(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(ABOUT)
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    too_old = [file for minor in "567" for file in root.glob(f"versions/3.{minor}.*/bin/python")]
+    too_old += root.glob("versions/2.7.*/bin/python")
+
+    for python in too_old:
+        ended = subprocess.run(
+            [sys.executable, "-m", "scorehost", "check", "main.py", "--python", str(python)],
+            cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert ended.returncode == 2
+        assert f"at {python} is too old: scripts run under Python 3.8 to 3.14" in ended.stderr
+        started = subprocess.run([python, START], capture_output=True, text=True, check=False)
+        assert started.returncode == 1
+        assert started.stderr.startswith("Scripts run under Python 3.8 or later")
 
 
 def test_a_crash_is_reported(own_server: StartServer, old: str) -> None:

@@ -12,6 +12,12 @@ from pathlib import Path
 
 import pytest
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+from scorehost.older_python import OLDEST
 from support.documents import blocks
 from support.server import clean_environment
 
@@ -288,6 +294,68 @@ def test_nothing_imports_the_stand_ins():
         if any(each.startswith("azureml_stand_ins") for each in imported_names(tree))
     ]
     assert users == ["worker/start.py"]
+
+
+# -- What runs in the script's interpreter ----------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def worker_side() -> list[str]:
+    """The files that the script's interpreter runs."""
+    tool = [sys.executable, str(ROOT / "tools" / "worker_side.py")]
+    return subprocess.run(tool, capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_the_worker_side_is_held_to_the_oldest_python(worker_side: list[str]):
+    """By ruff, too, whose table names every file."""
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["ruff"]
+    patterns = [
+        part
+        for pattern, version in table["per-file-target-version"].items()
+        if version == "py{}{}".format(*OLDEST)
+        for part in without_braces(pattern)
+    ]
+
+    unnamed = {file for file in worker_side if not any(Path(file).match(each) for each in patterns)}
+    assert unnamed == set()
+    assert [each for each in patterns if not list(ROOT.glob(each))] == []
+
+
+def without_braces(pattern: str) -> list[str]:
+    """``a/{b,c}/d`` as the two that it means."""
+    before, opened, rest = pattern.partition("{")
+    inner, _, after = rest.partition("}")
+    return [f"{before}{each}{after}" for each in inner.split(",")] if opened else [pattern]
+
+
+def test_the_worker_side_is_no_part_of_the_front(worker_side: list[str]):
+    package = "runtime/scorehost/"
+    folders = {file.removeprefix(package).partition("/")[0] for file in worker_side}
+
+    assert {"worker", "scoring", "wire", "diagnosis"} <= folders
+    assert folders & {"front", "commands", "images", "sources.py", "cli.py"} == set()
+
+
+def test_the_worker_side_needs_the_standard_library_alone(worker_side: list[str]):
+    """Others are imported where a script has them, and only when they are wanted."""
+    early, late = set(), set()
+    for file in worker_side:
+        tree = ast.parse((ROOT / file).read_text("utf-8"))
+        early |= {name.partition(".")[0] for name in imported_names(tree, late=False)}
+        late |= {name.partition(".")[0] for name in imported_names(tree)}
+    ours = {"scorehost", "azureml_stand_ins", "__future__"}
+    optional = {"orjson", "numpy", "flask", "werkzeug", "debugpy", "typing_extensions"}
+
+    assert late - set(sys.stdlib_module_names) - ours == optional
+    late_files = ("flask_side.py", "raw_http.py", "numpy_numbers.py", "simplify_arrays.py")
+    assert early - set(sys.stdlib_module_names) - ours == {"orjson", "numpy", "flask", "werkzeug"}
+    users = {
+        file
+        for file in worker_side
+        for name in imported_names(ast.parse((ROOT / file).read_text("utf-8")), late=False)
+        if name.partition(".")[0] in {"numpy", "flask", "werkzeug"}
+    }
+    assert {Path(file).name for file in users} == set(late_files), "these are imported late"
 
 
 # -- What is tested without a server ----------------------------------------------------------

@@ -80,6 +80,14 @@ _SYNTAX: Final[tuple[tuple[str, str, str], ...]] = (
 """How a line begins, the version that brought that, and what it is called."""
 
 
+_GENERIC: Final = re.compile(
+    r"\b(list|dict|tuple|set|frozenset|type|deque|defaultdict|OrderedDict|Counter|ChainMap|Callable"
+    r"|(Async)?(Generator|Iterable|Iterator)|Awaitable|Collection|Coroutine|Mapping|MutableMapping"
+    r"|MutableSequence|MutableSet|Sequence|Set|Queue|Path(Like)?|Pattern|Match)\["
+)
+"""Types that take others in brackets from Python 3.9 on."""
+
+
 def newer_python(case: Case) -> str:
     """The script uses what a later version of Python brought."""
     return (
@@ -95,7 +103,9 @@ def _newer_type(case: Case) -> str:
     """``list[int]`` or ``int | None``, evaluated: in a type hint, most often."""
     if not isinstance(case.error, TypeError):
         return ""
-    if re.search(r"'(type|ABCMeta)' object is not subscriptable", case.message):
+    if case.says("'type' object is not subscriptable", "'ABCMeta' object is not subscriptable"):
+        if not _GENERIC.search(case.failing_lines):
+            return ""  # a class of the user's
         what, since = "A type such as list[int]", "3.9"
     elif re.search(r"unsupported operand type\(s\) for \|: .*('type'|GenericAlias)", case.message):
         what, since = "A type such as int | None", "3.10"
