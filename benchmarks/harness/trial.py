@@ -118,7 +118,7 @@ def _measure(server: RunningServer, apply: Callable[[], wrk.Load], idle: int) ->
 def _by_process(spent: Sequence[processes.Usage], requests: int) -> list[dict[str, object]]:
     return [
         {
-            "command": usage.command[-60:],
+            "command": usage.command.replace(f"{machine.CHECKOUT}/", "")[-60:],
             "user_us": usage.user / requests * 1e6,
             "system_us": usage.system / requests * 1e6,
         }
