@@ -10,7 +10,7 @@ import threading
 from importlib import import_module
 from typing import Any
 
-from scorehost.errors import MissingExtra
+from scorehost.errors import UsageError
 
 __scorehost__ = True
 
@@ -19,7 +19,10 @@ def _debugpy() -> Any:
     try:
         return import_module("debugpy")
     except ModuleNotFoundError as error:
-        raise MissingExtra("ptvsd.enable_attach()", "debugpy", "debug") from error
+        raise UsageError(
+            "ptvsd.enable_attach() needs the package debugpy, which is not installed in the "
+            "script's environment. Install it with: pip install debugpy"
+        ) from error
 
 
 def enable_attach(
