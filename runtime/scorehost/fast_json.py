@@ -80,6 +80,14 @@ def _can_be_used(library: Any) -> bool:
 IS_ORJSON: Final = _can_be_used(orjson)
 """Whether orjson does the work."""
 
+WARNING: Final = (
+    f"orjson {getattr(orjson, '__version__', '')} in the script's environment is too old to be "
+    f"used: large answers take longer than with {'.'.join(map(str, _OLDEST))} or later."
+    if orjson is not None and not IS_ORJSON
+    else ""
+)
+"""What the log says about an orjson that is not used."""
+
 dumps: Final = orjson.dumps if IS_ORJSON else _dumps
 loads: Final = orjson.loads if IS_ORJSON else _loads
 Fragment: Final = orjson.Fragment if IS_ORJSON else _Fragment

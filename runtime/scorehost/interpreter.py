@@ -11,6 +11,7 @@ import functools
 import importlib.util
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from scorehost.errors import SettingError, UsageError
+from scorehost.errors import UsageError
 from scorehost.older_python import OLDEST
 from scorehost.settings import Settings
 
@@ -54,7 +55,12 @@ class Interpreter:
     is_own: bool = False
 
     def __str__(self) -> str:
-        return f"Python {'.'.join(map(str, self.version))} at {self.path}"
+        return f"Python {self.version_text} at {self.path}"
+
+    @property
+    def version_text(self) -> str:
+        """The version as people write it: ``3.8.18``."""
+        return _text(self.version)
 
     @property
     def folder(self) -> Path:
@@ -130,24 +136,25 @@ def _asked(given: str) -> Interpreter:
             stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
             timeout=_ANSWER_TAKES, check=False,
         )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise _refused(given, f"{path} cannot be started: {error}") from None
+    except OSError as error:
+        raise _refused(given, f"{path} cannot be started ({error.strerror})") from None
+    except subprocess.TimeoutExpired:
+        raise _refused(given, f"{path} did not answer within {_ANSWER_TAKES:.0f} s") from None
     try:
         version, implementation = literal_eval(answer.stdout)
         major, minor, micro = version
     except (ValueError, TypeError, SyntaxError):
-        said = "".join(f", but says: {line}" for line in answer.stderr.strip().splitlines()[-1:])
-        raise _refused(given, f"{path} does not answer as Python does{said}") from None
+        printed = [*answer.stderr.split("\n"), *answer.stdout.split("\n")]
+        first = next((f"; it printed: {line.strip()}" for line in printed if line.strip()), "")
+        raise _refused(given, f"{path} is not a Python interpreter{first}") from None
     found = Interpreter(path, (major, minor, micro))
+    supported = f"{_text(OLDEST)} to {_text(NEWEST)}"
     if implementation != platform.python_implementation():
-        raise UsageError(
-            f"{path} is {implementation}. scorehost runs scripts in CPython only, from "
-            f"{_text(OLDEST)} to {_text(NEWEST)}."
-        )
+        raise UsageError(f"{path} is {implementation}. Scripts need CPython {supported}.")
     if found.version < OLDEST:
         raise UsageError(
-            f"{found} is too old: scripts run under Python {_text(OLDEST)} to {_text(NEWEST)}. The "
-            f"nearest that works is {_text(OLDEST)}; make the environment anew with it."
+            f"{found} is too old: scripts need Python {supported}. Recreate the environment with "
+            f"Python {_text(OLDEST)}, the nearest that works, or a later one."
         )
     return found
 
@@ -157,30 +164,34 @@ def _executable(given: str) -> str:
 
     Raises
     ------
-    SettingError
+    UsageError
         There is none.
     """
     path = Path(given).expanduser()
     if path.is_dir():
         programs = [path / "bin" / name for name in ("python", "python3")]
         programs += [path / name for name in ("python", "python3")]  # the bin folder itself
-        inside = next((each for each in programs if each.is_file()), None)
-        if inside is None:
+        named = [each for each in programs if each.is_file() or each.is_symlink()]
+        if not named:
             raise _refused(given, "that folder has no bin/python")
-        path = inside
-    elif not path.exists() and path.name == given and (found := shutil.which(given)):
-        path = Path(found)
-    elif not path.exists():
-        link = f", a link to {os.readlink(path)}, which is gone" if path.is_symlink() else ""
-        raise _refused(given, f"there is no such file{link}")
+        path = named[0]
+    elif not path.exists() and path.name == given and given.startswith("python"):
+        path = Path(shutil.which(given) or given)
+    if path.is_symlink() and not path.exists():
+        gone = f"{path} is a link to {os.readlink(path)}, which does not exist"
+        raise _refused(given, f"{gone}; recreate the environment")
+    if not path.exists():
+        raise _refused(given, "there is no such file or folder")
     if not os.access(path, os.X_OK):
-        raise _refused(given, "that file is not executable")
+        raise _refused(given, f"{path} is not executable")
     return str(path.absolute())
 
 
-def _refused(given: str, problem: str) -> SettingError:
-    accepted = f"a Python interpreter, or the folder of a venv or conda environment ({problem})"
-    return SettingError("SCOREHOST_PYTHON", given, accepted)
+def _refused(given: str, problem: str) -> UsageError:
+    return UsageError(
+        f"--python (SCOREHOST_PYTHON) is {given!r}: {problem}. It takes a Python interpreter, or "
+        "the folder of a venv or conda environment."
+    )
 
 
 def active_elsewhere(environ: Mapping[str, str], prefix: str = sys.prefix) -> str:
@@ -196,20 +207,21 @@ def active_elsewhere(environ: Mapping[str, str], prefix: str = sys.prefix) -> st
     str
         "" if they do, or if none is active.
     """
-    active = environ.get("VIRTUAL_ENV") or environ.get("CONDA_PREFIX") or ""
-    if not active or os.path.realpath(active) == os.path.realpath(prefix):
-        return ""
-    return active if (Path(active) / "bin" / "python").exists() else ""
+    for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):  # of both, that of the venv is the later one
+        active = environ.get(name, "")
+        if active and (Path(active) / "bin" / "python").exists():
+            return "" if os.path.realpath(active) == os.path.realpath(prefix) else active
+    return ""
 
 
 def where_scripts_run(interpreter: Interpreter, environ: Mapping[str, str]) -> str:
     """Return a line for the log; "" where there is one environment, and no doubt about it."""
     if not interpreter.is_own:
-        return f"the script runs in {interpreter}; the server in {own_interpreter()}"
+        return f"the script runs in {interpreter}, the server in {own_interpreter()}"
     if active := active_elsewhere(environ):
         return (
             f"the environment {active} is active, but the script runs in the server's own, "
-            f"{interpreter}; to run it there: --python {active}"
+            f"{interpreter}. To use the active one, add --python {shlex.quote(active)}"
         )
     return ""
 

@@ -261,7 +261,7 @@ def test_a_flask_that_cannot_be_imported(tmp_path: Path) -> None:
     assert ended.returncode == 3
     assert all(package in ended.stdout for package in packages)
     assert "flask cannot be imported" in ended.stdout
-    assert "pip install 'markupsafe<2.1'" in ended.stdout
+    assert "-m pip install 'markupsafe<2.1'" in ended.stdout
 
 
 def test_a_raw_script_without_flask(tmp_path: Path, version: str) -> None:
@@ -271,7 +271,8 @@ def test_a_raw_script_without_flask(tmp_path: Path, version: str) -> None:
 
     assert ended.returncode == 3
     assert "Flask is not installed in the script's environment" in " ".join(said(ended.stdout))
-    assert "pip install flask" in ended.stdout
+    assert "bin/python -m pip install flask" in ended.stdout
+    assert ended.stdout.splitlines()[0].split()[1:4] == ["python", "Python", version_of(version)]
 
 
 def check(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -280,6 +281,13 @@ def check(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env=clean_environment({"PYTHONIOENCODING": "utf-8"}), capture_output=True, text=True,
         check=False,
     )  # fmt: skip
+
+
+def version_of(version: str) -> str:
+    """All three numbers of this machine's Python of a version."""
+    return run_in(
+        version, "bare", "-c", "import platform; print(platform.python_version())"
+    ).strip()
 
 
 def said(report: str) -> list[str]:

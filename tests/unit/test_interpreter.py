@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scorehost import interpreter
-from scorehost.errors import SettingError, UsageError
+from scorehost.errors import UsageError
 from scorehost.interpreter import (
     Interpreter,
     active_elsewhere,
@@ -95,20 +95,29 @@ def test_what_is_no_python(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text").write_text("text")
     (tmp_path / "gone").symlink_to("nowhere")
+    (tmp_path / "moved" / "bin").mkdir(parents=True)
+    (tmp_path / "moved" / "bin" / "python").symlink_to("nowhere")
     wrong = program(tmp_path / "wrong", "hello", "echo 'cannot do that' >&2; exit 3")
     broken = tmp_path / "broken"
     broken.write_bytes(b"\x7fELF and no more")
     broken.chmod(0o755)
 
-    assert "there is no such file" in refusal(tmp_path / "none")
-    assert "there is no such file" in refusal("no-such-python")
-    assert "a link to nowhere, which is gone" in refusal(tmp_path / "gone")
+    assert "'none': there is no such file or folder. It takes a Python" in refusal("none")
+    assert "there is no such file" in refusal("python3.999")
+    assert "there is no such file" in refusal("sh"), "on PATH, but by its name no Python"
+    assert "is a link to nowhere, which does not exist" in refusal(tmp_path / "gone")
+    assert "is a link to nowhere, which does not exist" in refusal(tmp_path / "moved")
     assert "has no bin/python" in refusal(tmp_path / "empty")
     assert "not executable" in refusal(tmp_path / "text")
-    assert "does not answer as Python does, but says: cannot do that" in refusal(wrong)
-    assert "cannot be started" in refusal(broken)
-    with pytest.raises(SettingError, match="SCOREHOST_PYTHON"):
-        found(tmp_path / "none")
+    assert f"{wrong} is not a Python interpreter; it printed: cannot do that" in refusal(wrong)
+    assert "cannot be started (" in refusal(broken)
+    assert refusal("none").startswith("--python (SCOREHOST_PYTHON) is ")
+
+
+def test_one_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpreter, "_ANSWER_TAKES", 0.2)
+
+    assert "did not answer within 0 s" in refusal(program(tmp_path / "python", "", "sleep 60"))
 
 
 @pytest.mark.parametrize("version", [(2, 7, 18), (3, 5, 10), (3, 6, 15), (3, 7, 16)])
@@ -119,7 +128,7 @@ def test_one_that_is_too_old(tmp_path: Path, version: tuple[int, int, int]) -> N
     said = refusal(file)
 
     assert f"Python {'.'.join(map(str, version))} at {file} is too old" in said
-    assert "The nearest that works is 3.8" in said
+    assert "Recreate the environment with Python 3.8, the nearest that works" in said
 
 
 def test_newer_ones_are_tried(tmp_path: Path) -> None:
@@ -130,7 +139,7 @@ def test_another_implementation(tmp_path: Path) -> None:
     said = refusal(program(tmp_path / "python", "[(3, 10, 14), 'PyPy']"))
 
     assert "is PyPy" in said
-    assert "CPython only, from 3.8 to 3.14" in said
+    assert "Scripts need CPython 3.8 to 3.14" in said
 
 
 def test_the_environment_of_a_venv(tmp_path: Path) -> None:
@@ -172,10 +181,12 @@ def test_an_active_environment_is_suggested(tmp_path: Path) -> None:
     assert active_elsewhere(both, str(venv)) == ""
     assert active_elsewhere({"CONDA_PREFIX": str(conda)}, "/elsewhere") == str(conda)
     assert active_elsewhere({"VIRTUAL_ENV": str(tmp_path)}, "/elsewhere") == ""
+    stale = {"VIRTUAL_ENV": "/gone", "CONDA_PREFIX": str(conda)}
+    assert active_elsewhere(stale, "/elsewhere") == str(conda)
     assert f"--python {venv}" in where_scripts_run(own_interpreter(), both)
     assert where_scripts_run(own_interpreter(), {}) == ""
     other = Interpreter("/env/bin/python", (3, 8, 18))
-    assert where_scripts_run(other, both).startswith(f"the script runs in {other}; the server in ")
+    assert where_scripts_run(other, both).startswith(f"the script runs in {other}, the server in ")
 
 
 def test_what_can_be_imported_there(tmp_path: Path) -> None:

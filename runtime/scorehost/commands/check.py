@@ -22,6 +22,7 @@ from scorehost.commands.one_worker import OneWorker, Result, StartFailed
 from scorehost.diagnosis.report import Report, report_death
 from scorehost.errors import UsageError
 from scorehost.escaping import harmless
+from scorehost.interpreter import interpreter_of
 from scorehost.model_path import MODELS_FOLDER, list_models
 from scorehost.scoring.failure import report_of
 from scorehost.scoring.samples import JSON, sample_request
@@ -32,6 +33,7 @@ from scorehost.wire.messages import Failure
 FAILED_STATUS = 3
 
 LABELS = {
+    "python": "python",
     "start": "start",
     "read": "read",
     "import": "import",
@@ -126,6 +128,9 @@ class Check:
 
     def run(self) -> Report | None:
         """Take step after step; returns the report when one fails."""
+        python = interpreter_of(self._settings)
+        if not python.is_own:
+            self._log.step({"step": "python", "state": "done", "detail": str(python)})
         worker = OneWorker(self._settings, self._environ, self)
         try:
             description = worker.wait_until_ready()

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from scorehost.commands.arguments import CommandLine
-from scorehost.errors import UsageError
 from scorehost.interpreter import interpreter_of, own_interpreter
 from scorehost.settings import MASK, Settings, declarations
 from scorehost.sources import Resolved, resolve
@@ -78,12 +77,14 @@ def _pythons(settings: Settings) -> list[str]:
 
 
 def _running(settings: Settings) -> tuple[str, str]:
-    """Return in which Python the server runs, and in which the script, or why in none."""
-    try:
-        script = str(interpreter_of(settings))
-    except UsageError as error:
-        script = str(error)
-    return str(own_interpreter()), script
+    """Return in which Python the server runs, and in which the script.
+
+    Raises
+    ------
+    UsageError
+        The script's cannot be used.
+    """
+    return str(own_interpreter()), str(interpreter_of(settings))
 
 
 def as_data(resolved: Resolved) -> dict[str, Any]:

@@ -72,6 +72,8 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         settings,
         named=resolved.sources["entry_script"].kind != "default",
     )
+    if differs := other_python(records):
+        told(differs)
     asking = Asking(environ, debugger=parsed.own.debugger)
     results = []
     failed = damaged
@@ -221,6 +223,18 @@ def _check_size(document: Mapping[str, Any], file: Path) -> None:
             f"{file} cannot be replayed: without its body the request takes {size:,} bytes, but a "
             f"server passes on at most {LARGEST_PACKET:,}. Record the request again."
         )
+
+
+def other_python(records: Sequence[Record]) -> str:
+    """Say that requests were recorded under another Python than scores them now; else ""."""
+    for record in records:
+        before, now = str(record.document.get("python", "")), interpreter_of(record.settings)
+        if before and before.split(".")[:2] != now.version_text.split(".")[:2]:
+            return (
+                f"{record.file} was recorded under Python {before}, and is replayed in {now}. "
+                "--python chooses another."
+            )
+    return ""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ def _debugpy() -> Any:
     except ModuleNotFoundError as error:
         raise UsageError(
             "ptvsd.enable_attach() needs the package debugpy, which is not installed in the "
-            "script's environment. Install it with: pip install debugpy"
+            "script's environment. Install it with: pip install debugpy. Or start the server with "
+            "--debug, which needs no such line in the script."
         ) from error
 
 

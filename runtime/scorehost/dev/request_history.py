@@ -25,6 +25,7 @@ from scorehost.front.http.responses import Response
 from scorehost.front.observe.log import Log
 from scorehost.front.observe.observer import Observer
 from scorehost.front.replies import CLIENT_LEFT
+from scorehost.interpreter import interpreter_of
 from scorehost.settings import Settings
 
 SHOWN: Final = 100
@@ -50,6 +51,7 @@ class RequestHistory(Observer):
         self._which = settings.recorded
         self._shows = settings.debug
         self._script = script_name(settings)
+        self._python = interpreter_of(settings).version_text
         self._log = log
         self._responses: dict[Exchange, Response] = {}
         self._details: dict[Exchange, dict[str, Any]] = {}
@@ -108,6 +110,7 @@ class RequestHistory(Observer):
             "id": exchange.request_id.decode("latin-1"),
             "time": time.time(),
             "script": self._script,
+            "python": self._python,
             "method": exchange.method.decode("latin-1"),
             "target": masked_target(exchange.target.decode("latin-1")),
             "headers": masked_headers(exchange.text_headers()),

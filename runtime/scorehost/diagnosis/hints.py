@@ -8,6 +8,9 @@ particular to the general.
 from __future__ import annotations
 
 import contextlib
+import os
+import shlex
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -97,8 +100,17 @@ def known_hint(case: Case) -> str:
     for link in case.chain():
         for rule in RULES:
             if hint := _asked(rule, link):
-                return hint
+                return _with_the_pip_that_counts(hint)
     return ""
+
+
+def _with_the_pip_that_counts(hint: str) -> str:
+    """Name the interpreter, where it is the script's own: the shell's pip may be another's."""
+    if not os.environ.get("SCOREHOST_PYTHON"):
+        return hint
+    return hint.replace(
+        "\n    pip install ", f"\n    {shlex.quote(sys.executable)} -m pip install "
+    )
 
 
 def _asked(rule: Rule, case: Case) -> str:

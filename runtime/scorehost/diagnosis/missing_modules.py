@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Final
@@ -177,8 +178,8 @@ def _not_installed(case: Case, name: str, top: str) -> str:
     if active := active_elsewhere(os.environ):
         there = " and has it" if _lies_in(active, top) else ""
         hint += (
-            f" The environment {active} is active{there}, but the script runs in the server's: "
-            f"--python {active} would run it there."
+            f" The environment {active} is active{there}, but the script runs in the server's. To "
+            f"use the active one, add --python {shlex.quote(active)}."
         )
     return f"{hint} {_this_python()}\n    pip install {package}"
 

@@ -8,14 +8,15 @@ from typing import Final
 
 from scorehost.diagnosis.case import Case
 
-_MODULES: Final[dict[str, tuple[str, str]]] = {
-    "annotationlib": ("3.14", ""),
-    "compression": ("3.14", ""),
-    "graphlib": ("3.9", "graphlib-backport"),
-    "tomllib": ("3.11", "tomli"),
-    "zoneinfo": ("3.9", "backports.zoneinfo"),
+_MODULES: Final[dict[str, tuple[str, str, str]]] = {
+    "annotationlib": ("3.14", "", ""),
+    "compression": ("3.14", "", ""),
+    "graphlib": ("3.9", "graphlib-backport", "import graphlib"),
+    "tomllib": ("3.11", "tomli", "import tomli as tomllib"),
+    "zoneinfo": ("3.9", "backports.zoneinfo", "from backports import zoneinfo"),
 }
-"""Modules of Python's own, the version that brought each, and a package with it for older ones."""
+"""Modules of Python's own, the version that brought each, a package that has it for older ones, and
+how that is imported."""
 
 _TYPING: Final[dict[str, str]] = {
     "Annotated": "3.9",
@@ -75,7 +76,7 @@ _SYNTAX: Final[tuple[tuple[str, str, str], ...]] = (
     (r"except\s*\*", "3.11", "except*"),
     (r"type\s+\w+.*=", "3.12", "The type statement"),
     (r"(async\s+)?(def\s+\w+|class\s+\w+)\[", "3.12", "A function or class with type parameters"),
-    (r"(async\s+)?with\s*\($", "3.9", "A with statement in brackets"),
+    (r"(async\s+)?with\s*\((.*\bas\b|$)", "3.9", "A with statement in brackets"),
 )
 """How a line begins, the version that brought that, and what it is called."""
 
@@ -107,12 +108,14 @@ def _newer_type(case: Case) -> str:
         if not _GENERIC.search(case.failing_lines):
             return ""  # a class of the user's
         what, since = "A type such as list[int]", "3.9"
+    elif "unsupported operand type(s) for |: 'dict' and 'dict'" in case.message:
+        return _needs("The | of two dicts", "3.9", " Write {**first, **second}.")
     elif re.search(r"unsupported operand type\(s\) for \|: .*('type'|GenericAlias)", case.message):
         what, since = "A type such as int | None", "3.10"
     else:
         return ""
     cure = (
-        " In type hints it works from Python 3.7 on when the file begins with:\n"
+        " In a type hint you can keep it if the file begins with:\n"
         "    from __future__ import annotations"
     )
     return _needs(what, since, cure)
@@ -121,8 +124,10 @@ def _newer_type(case: Case) -> str:
 def _newer_module(case: Case) -> str:
     if not isinstance(case.error, ModuleNotFoundError) or case.error.name not in _MODULES:
         return ""
-    since, package = _MODULES[case.error.name]
-    cure = f" A package has it for this one:\n    pip install {package}" if package else ""
+    since, package, line = _MODULES[case.error.name]
+    cure = ""
+    if package:
+        cure = f" A package has it for older ones. Write:\n    {line}\n    pip install {package}"
     return _needs(f"The module {case.error.name}", since, cure)
 
 
@@ -165,5 +170,5 @@ def _needs(what: str, since: str, cure: str = "") -> str:
     if not since or sys.version_info[:2] >= tuple(map(int, since.split("."))):
         return ""
     this = ".".join(map(str, sys.version_info[:2]))
-    instead = cure or f" Run the script in Python {since} or later, or write it in another way."
+    instead = cure or f" Run the script in Python {since} or later, or do without it."
     return f"{what} needs Python {since} or later, and this is Python {this}.{instead}"

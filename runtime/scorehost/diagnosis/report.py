@@ -9,6 +9,7 @@ raises: whatever part cannot be made is left out.
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -275,7 +276,9 @@ def message_of(error: BaseException) -> str:
     if isinstance(error, errors.ModelNotFound):
         return "\n".join([error.summary, *(f"    tried {place}" for place in error.tried)])
     try:
-        return layout.encodable(str(error))
+        # The file that a scoring process begins with is ours, and nothing to look for.
+        text = str(error).replace(repr(sys.modules["__main__"]), "<module '__main__'>")
+        return layout.encodable(text)
     except Exception as failure:
         return f"(its message cannot be read: {type(failure).__name__})"
 

@@ -26,6 +26,9 @@ _BY_STAGE: Final = {
     "encode": "Return values that JSON can hold: numbers, text, lists, dicts, arrays, data frames.",
 }
 
+GENERAL: Final = frozenset(["", *_BY_STAGE.values()])
+"""Hints that say no more than the stage does."""
+
 
 def explain(error: BaseException, stage: str, script: Path, app_root: Path) -> dict[str, Any]:
     """Make the members that debug mode adds to a failure's detail; never raises.

@@ -105,9 +105,18 @@ def report_of(failure: Failure, script: Path, *, unfit: str = "") -> Report:
         error_type=detail.get("type", ""),
         message=detail.get("message", failure.log),
         frames=frames,
-        hint=unfit if failure.stage in {"decode", "validate"} else called_with(detail),
+        hint=unfit if failure.stage in {"decode", "validate"} else _hint_of(detail),
         script=str(script),
     )
+
+
+def _hint_of(detail: dict[str, Any]) -> str:
+    """Return the hint that a rule has found, if one has, and what ``run()`` got."""
+    from scorehost.scoring.explanation import GENERAL
+
+    found = detail.get("hint", "")
+    particular = "" if found in GENERAL else found
+    return "\n".join(filter(None, [particular, called_with(detail)]))
 
 
 def called_with(detail: dict[str, Any]) -> str:

@@ -223,7 +223,7 @@ class Worker:
         return fast_json.dumps(
             {
                 "style": script.style,
-                "warnings": description.warnings,
+                "warnings": [*description.warnings, *filter(None, [fast_json.WARNING])],
                 "sample": None if sample is None else sample_text(sample),
                 "full": needs_everything(script),
                 "seconds": seconds,
