@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 RUNTIME = Path(__file__).resolve().parents[1] / "runtime"
-BEGINNINGS = ("scorehost/worker/start.py", "azureml_stand_ins")
+BEGINNINGS = ("scorehost/worker/start.py", "scorehost/worker/for_children", "azureml_stand_ins")
 
 
 def worker_side(runtime: Path = RUNTIME) -> list[Path]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 try:
     import orjson
-except ImportError:
+except Exception:  # it is not there, or is broken: nobody needs it
     if not TYPE_CHECKING:
         orjson = None
 
@@ -73,8 +73,8 @@ class _Fragment:
 
 def _can_be_used(library: Any) -> bool:
     """Whether this is an orjson that writes everything right."""
-    version = re.findall(r"\d+", getattr(library, "__version__", ""))[:3]
-    return tuple(map(int, version)) >= _OLDEST
+    version = re.findall(r"\d+", str(getattr(library, "__version__", "")))[:3]
+    return tuple(map(int, version)) >= _OLDEST and hasattr(library, "Fragment")
 
 
 IS_ORJSON: Final = _can_be_used(orjson)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
-import platform
 import shlex
 import shutil
 import subprocess
@@ -30,8 +29,12 @@ NEWEST: Final = (3, 14)
 
 # Any Python can say this, Python 2 too.
 _QUESTION: Final = (
-    "import platform, sys\nprint([tuple(sys.version_info[:3]), platform.python_implementation()])"
+    "import sys\n"
+    "name = getattr(getattr(sys, 'implementation', None), 'name', 'cpython')\n"
+    "print([tuple(sys.version_info[:3]), name])"
 )
+_NOWHERE: Final = "/"
+"""Where it is asked: Python would import modules from the folder in which it is started."""
 _ANSWER_TAKES: Final = 60.0
 """Seconds for an interpreter to start and answer; on a cold network file system it needs some."""
 
@@ -96,6 +99,7 @@ class Interpreter:
             asked = subprocess.run(  # noqa: S603 - it has answered before
                 [self.path, "-c", question], env=self.environment(os.environ),
                 stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_TAKES, check=False,
+                cwd=_NOWHERE,
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired):
             return False
@@ -134,7 +138,7 @@ def _asked(given: str) -> Interpreter:
         answer = subprocess.run(  # noqa: S603 - the interpreter that the user has named
             [path, "-E", "-S", "-c", _QUESTION],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-            timeout=_ANSWER_TAKES, check=False,
+            timeout=_ANSWER_TAKES, check=False, cwd=_NOWHERE,
         )  # fmt: skip
     except OSError as error:
         raise _refused(given, f"{path} cannot be started ({error.strerror})") from None
@@ -149,7 +153,7 @@ def _asked(given: str) -> Interpreter:
         raise _refused(given, f"{path} is not a Python interpreter{first}") from None
     found = Interpreter(path, (major, minor, micro))
     supported = f"{_text(OLDEST)} to {_text(NEWEST)}"
-    if implementation != platform.python_implementation():
+    if implementation != "cpython":
         raise UsageError(f"{path} is {implementation}. Scripts need CPython {supported}.")
     if found.version < OLDEST:
         raise UsageError(
@@ -167,6 +171,8 @@ def _executable(given: str) -> str:
     UsageError
         There is none.
     """
+    if not given.strip():
+        raise _refused(given, "it is empty")
     path = Path(given).expanduser()
     if path.is_dir():
         programs = [path / "bin" / name for name in ("python", "python3")]
@@ -209,7 +215,7 @@ def active_elsewhere(environ: Mapping[str, str], prefix: str = sys.prefix) -> st
     """
     for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):  # of both, that of the venv is the later one
         active = environ.get(name, "")
-        if active and (Path(active) / "bin" / "python").exists():
+        if active and os.access(Path(active) / "bin" / "python", os.X_OK):
             return "" if os.path.realpath(active) == os.path.realpath(prefix) else active
     return ""
 

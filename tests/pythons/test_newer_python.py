@@ -34,6 +34,14 @@ NEWER = [
     ("from pathlib import Path\nPath('a').is_relative_to('b')", "3.9", "Path.is_relative_to()"),
     ("match 1:\n    case 1:\n        pass", "3.10", "The match statement needs Python 3.10"),
     ("try:\n    pass\nexcept* ValueError:\n    pass", "3.11", "except* needs Python 3.11"),
+    ("async def f(): await anext(g)\nanext", "3.10", "anext needs Python 3.10"),
+    ("ExceptionGroup", "3.11", "ExceptionGroup needs Python 3.11"),
+    ("list(zip([], strict=True))", "3.10", "zip(strict=…) needs Python 3.10"),
+    (
+        "import dataclasses\n@dataclasses.dataclass(slots=True)\nclass A: pass",
+        "3.10",
+        "dataclass(slots=…) needs Python 3.10",
+    ),
     ("type X = int", "3.12", "The type statement needs Python 3.12"),
     ("def first[T](items: T): pass", "3.12", "with type parameters needs Python 3.12"),
 ]
@@ -49,6 +57,10 @@ OTHER = [
     "type = = 1",
     "None[0]",
     "class A: pass\nA[0]",
+    "3 | int",
+    "type x == 3",
+    "zip(1)",
+    "anexts",
 ]
 """Other mistakes, which look alike."""
 

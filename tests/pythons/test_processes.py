@@ -56,18 +56,29 @@ DOCUMENTED = (
 
 
 STARTS = """
-import json, multiprocessing
+import json, multiprocessing, os, subprocess, sys
 from azureml.core.model import Model
 
+PROGRAM = (
+    "import os, sitecustomize; from azureml.core.model import Model;"
+    "print(Model.__module__, os.environ['OWN'], sitecustomize.__file__)"
+)
+
 def square(number):
-    return number * number, Model.__module__
+    return number * number, Model.__module__, os.environ.get("OWN")
 
 def init():
     pass
 
 def run(data):
-    with multiprocessing.get_context("METHOD").Pool(1) as pool:
-        return pool.apply(square, (json.loads(data),))
+    how = json.loads(data)
+    if how == "program":
+        return subprocess.check_output([sys.executable, "-c", PROGRAM], text=True).split()
+    if how == "joblib":
+        from joblib import Parallel, delayed
+        return Parallel(n_jobs=2)(delayed(square)(number) for number in [7, 7])[0]
+    with multiprocessing.get_context(how).Pool(1) as pool:
+        return pool.apply(square, (7,))
 """
 
 
@@ -121,7 +132,10 @@ def test_the_environment_variables(own_server: StartServer, old: str) -> None:
 
     assert found["PATH"].split(":")[0] == str(folder / "bin")
     assert found["VIRTUAL_ENV"] == str(folder)
-    assert found["PYTHONPATH"] == "/somewhere"
+    ours, theirs = found["PYTHONPATH"].split(":")
+    assert ours.endswith("/scorehost/worker/for_children")
+    assert theirs == "/somewhere"
+    assert ours not in server.score("python")[2]
     assert found["LD_LIBRARY_PATH"] == "/libraries"
     assert "/somewhere" in server.score("python")[2]
 
@@ -147,6 +161,23 @@ def test_one_that_cannot_run_scripts(tmp_path: Path, command: str) -> None:
     assert ended.returncode == 2
     assert "--python (SCOREHOST_PYTHON) is 'no-such-environment': there is no" in ended.stderr
     assert ended.stdout == ""
+
+
+def test_the_folder_of_the_shell_is_not_asked(tmp_path: Path) -> None:
+    """Modules of the user's that have names of Python's own do not mislead the first question."""
+    for name in ("platform", "types", "collections", "enum", "re", "linecache", "ast"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('this ran')")
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "main.py").write_text(ABOUT)
+
+    for version in pythons_here():
+        ended = subprocess.run(
+            [sys.executable, "-P" if sys.version_info >= (3, 11) else "-I", "-m", "scorehost",
+             "config", "app/main.py", "--python", str(environment(version, "bare"))],
+            cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stderr
+        assert f"Python {version}." in ended.stdout
 
 
 def test_real_ones_that_are_too_old(tmp_path: Path) -> None:
@@ -259,14 +290,21 @@ def test_a_replay_in_another_python_says_so(
     assert f"and is replayed in Python {sys.version.split()[0]} at" in done.stderr
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_processes_that_the_script_starts(
-    own_server: StartServer, version: str, method: str
-) -> None:
-    """They import the script, and with it what stands in for the retired packages."""
-    server = serve(own_server, version, STARTS.replace("METHOD", method))
+def test_processes_that_the_script_starts(own_server: StartServer, version: str) -> None:
+    """They import the script, and with it what stands in for the retired packages.
 
-    assert server.score(7, timeout=60) == [49, "azureml.core.model"]
+    The environment's own ``sitecustomize`` is run as well.
+    """
+    python = ("--python", str(environment(version, "model")))
+    files = {"main.py": STARTS, "more/sitecustomize.py": "import os; os.environ['OWN'] = 'run'"}
+    server = own_server(
+        "", files=files, arguments=python, settings={"PYTHONPATH": "more"}
+    )  # fmt: skip
+
+    for how in ("spawn", "forkserver", "fork", "joblib"):
+        assert server.score(how, timeout=60) == [49, "azureml.core.model", "run"], how
+    told = server.score("program", timeout=60)
+    assert told == ["azureml.core.model", "run", str(server.folder / "more" / "sitecustomize.py")]
 
 
 def test_the_server_was_upgraded_meanwhile(

@@ -136,6 +136,55 @@ def run(request):
     return AMLResponse(request.get_data(as_text=True).upper(), 201, {"X-Kind": "raw"})
 """
 
+HINTS = """
+import dataclasses, datetime, enum, uuid
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, TypedDict, Union
+
+class Colour(enum.Enum):
+    RED = "red"
+
+class Row(TypedDict):
+    name: str
+    size: Optional[int]
+
+class Part(TypedDict, total=False):
+    inner: Row
+
+class Pair(NamedTuple):
+    left: int
+    right: List[float]
+
+@dataclasses.dataclass
+class Order:
+    rows: List[Row]
+    parts: Dict[str, Part]
+    colour: Colour
+    pair: Pair
+    nothing: Tuple[()]
+    some: Tuple[int, ...]
+    either: Union[int, str]
+    when: datetime.datetime
+    key: uuid.UUID
+    anything: Any = None
+
+def init():
+    pass
+
+def run(data: Order) -> List[Order]:
+    return []
+"""
+
+RAW_WITHOUT_IMPORTS = """
+from azureml.contrib.services.aml_request import rawhttp
+
+def init():
+    pass
+
+@rawhttp
+def run(request):
+    return request.method
+"""
+
 TYPED = """
 import numpy as np
 from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
@@ -249,11 +298,12 @@ def test_packages_of_2021(own_server: StartServer) -> None:
     assert plain.score("version") == [3, 8]
 
 
-def test_a_flask_that_cannot_be_imported(tmp_path: Path) -> None:
+@pytest.mark.parametrize("script", [RAW, RAW_WITHOUT_IMPORTS], ids=["its own", "ours"])
+def test_a_flask_that_cannot_be_imported(tmp_path: Path, script: str) -> None:
     """Flask 1.1 with the MarkupSafe that resolvers choose for it."""
     if "3.8" not in pythons_here():
         return  # `make pythons` has said so
-    (tmp_path / "main.py").write_text(RAW)
+    (tmp_path / "main.py").write_text(script)
     packages = {"Jinja2 2.11.3", "MarkupSafe"}
 
     ended = check(tmp_path, "--python", str(environment("3.8", "unresolved")))
@@ -265,7 +315,8 @@ def test_a_flask_that_cannot_be_imported(tmp_path: Path) -> None:
 
 
 def test_a_raw_script_without_flask(tmp_path: Path, version: str) -> None:
-    (tmp_path / "main.py").write_text(RAW)
+    """Also when it imports nothing of Flask's itself."""
+    (tmp_path / "main.py").write_text(RAW_WITHOUT_IMPORTS)
 
     ended = check(tmp_path, "--python", str(environment(version, "bare")))
 
@@ -273,6 +324,16 @@ def test_a_raw_script_without_flask(tmp_path: Path, version: str) -> None:
     assert "Flask is not installed in the script's environment" in " ".join(said(ended.stdout))
     assert "bin/python -m pip install flask" in ended.stdout
     assert ended.stdout.splitlines()[0].split()[1:4] == ["python", "Python", version_of(version)]
+
+
+def test_type_hints_describe_alike(live_server: StartServer, version: str) -> None:
+    """The swagger documents, of what every Python has."""
+    expected = live_server("", files={"main.py": HINTS}).get("/swagger.json?version=3.1").json()
+
+    server = serve(live_server, version, "bare", HINTS)
+
+    assert "properties" in json.dumps(expected["components"])
+    assert server.get("/swagger.json?version=3.1").json()["components"] == expected["components"]
 
 
 def check(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -25,7 +25,7 @@ def _asked_anew() -> None:
     interpreter._asked.cache_clear()
 
 
-def program(file: Path, answer: str = "[(3, 8, 18), 'CPython']", rest: str = "") -> Path:
+def program(file: Path, answer: str = "[(3, 8, 18), 'cpython']", rest: str = "") -> Path:
     """A program that says of itself what it is told."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f'#!/bin/sh\necho "{answer}"\n{rest}\n')
@@ -123,7 +123,7 @@ def test_one_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("version", [(2, 7, 18), (3, 5, 10), (3, 6, 15), (3, 7, 16)])
 def test_one_that_is_too_old(tmp_path: Path, version: tuple[int, int, int]) -> None:
     """With the nearest that works."""
-    file = program(tmp_path / "python", f"[{version}, 'CPython']")
+    file = program(tmp_path / "python", f"[{version}, 'cpython']")
 
     said = refusal(file)
 
@@ -132,13 +132,13 @@ def test_one_that_is_too_old(tmp_path: Path, version: tuple[int, int, int]) -> N
 
 
 def test_newer_ones_are_tried(tmp_path: Path) -> None:
-    assert found(program(tmp_path / "python", "[(3, 17, 0), 'CPython']")).version == (3, 17, 0)
+    assert found(program(tmp_path / "python", "[(3, 17, 0), 'cpython']")).version == (3, 17, 0)
 
 
 def test_another_implementation(tmp_path: Path) -> None:
-    said = refusal(program(tmp_path / "python", "[(3, 10, 14), 'PyPy']"))
+    said = refusal(program(tmp_path / "python", "[(3, 10, 14), 'pypy']"))
 
-    assert "is PyPy" in said
+    assert "is pypy" in said
     assert "Scripts need CPython 3.8 to 3.14" in said
 
 

@@ -43,7 +43,7 @@ def fields_of(found: Any, *, output: bool) -> list[Field] | None:
     output : whether its instances are results: then all fields count, not only those that can be
         given, and all of them are present.
     """
-    if hasattr(found, "__required_keys__"):
+    if is_typed_dict(found):
         return list(_of_typed_dict(found))
     own: Iterable[Any]
     nothing: Any
@@ -67,12 +67,23 @@ def fields_of(found: Any, *, output: bool) -> list[Field] | None:
     return fields
 
 
+def is_typed_dict(found: Any) -> bool:
+    """Whether a class is a ``TypedDict``."""
+    return isinstance(found, type) and issubclass(found, dict) and hasattr(found, "__total__")
+
+
+def _required_keys(found: Any) -> Iterable[str]:
+    """Return the keys that are required; Python 3.8 knows no more than whether all of them are."""
+    whole: Iterable[str] = found.__annotations__ if found.__total__ else ()
+    return getattr(found, "__required_keys__", whole)
+
+
 def _of_typed_dict(found: Any) -> Iterator[Field]:
     for name, hint in hints_of(found).items():
         # Python before 3.14 overlooks the qualifier when annotations are kept as text.
         qualifier = getattr(get_origin(hint), "_name", None)
         stated = {"Required": True, "NotRequired": False}.get(str(qualifier))
-        required = name in found.__required_keys__ if stated is None else stated
+        required = name in _required_keys(found) if stated is None else stated
         yield Field(name, hint, MISSING, required)
 
 

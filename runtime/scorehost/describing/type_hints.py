@@ -19,7 +19,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from scorehost.describing.arrays import array_schema, is_array, scalar_schema
-from scorehost.describing.fields import docstring, fields_of, hints_of, with_default
+from scorehost.describing.fields import (
+    docstring,
+    fields_of,
+    hints_of,
+    is_typed_dict,
+    with_default,
+)
 from scorehost.describing.schema import REF, Definitions, Schema, any_of, json_type, plain, ref
 from scorehost.older_python import without_prefix
 
@@ -139,6 +145,8 @@ class HintReader:
     def _tuple(self, arguments: tuple[Any, ...]) -> Schema:
         if len(arguments) == 2 and arguments[1] is Ellipsis:
             return {"type": "array", "items": self.read(arguments[0])}
+        if arguments == ((),):  # of Tuple[()], before Python 3.11
+            arguments = ()
         items = [self.read(argument) for argument in arguments]
         length = {"minItems": len(items), "maxItems": len(items)}
         return {"type": "array", **({"prefixItems": items} if items else {"items": {}}), **length}
@@ -276,7 +284,7 @@ def _hashable(hint: Any) -> bool:
 
 
 def _is_mapping(origin: Any) -> bool:
-    if not isinstance(origin, type) or hasattr(origin, "__required_keys__"):
+    if not isinstance(origin, type) or is_typed_dict(origin):
         return False
     return issubclass(origin, collections.abc.Mapping)
 

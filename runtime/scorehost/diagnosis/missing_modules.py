@@ -175,7 +175,8 @@ def _not_installed(case: Case, name: str, top: str) -> str:
             f" {listed} lists it, so either its packages were not installed or they were installed "
             "for another Python."
         )
-    if active := active_elsewhere(os.environ):
+    chosen = os.environ.get("SCOREHOST_PYTHON")
+    if not chosen and (active := active_elsewhere(os.environ)):
         there = " and has it" if _lies_in(active, top) else ""
         hint += (
             f" The environment {active} is active{there}, but the script runs in the server's. To "

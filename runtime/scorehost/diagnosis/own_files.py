@@ -36,10 +36,16 @@ def python_files(folder: Path) -> Iterator[Path]:
         for path in sorted(here.iterdir()) if here.is_dir() else []:
             seen += 1
             if path.is_dir() and not path.name.startswith((".", "__")):
-                if not (path / "pyvenv.cfg").exists() and path.name != "node_modules":
+                if not _was_installed(path):
                     queue.append(path)
             elif path.suffix == ".py":
                 yield path
+
+
+def _was_installed(folder: Path) -> bool:
+    """Whether a folder is an environment, or what packages lie in."""
+    is_environment = any((folder / name).exists() for name in ("pyvenv.cfg", "conda-meta"))
+    return is_environment or folder.name in {"node_modules", "site-packages"}
 
 
 def own_file(case: Case, top: str) -> Path | None:

@@ -168,7 +168,9 @@ def report_exception(error: BaseException, *, stage: str, script: Path, app_root
     frames = _list(lambda: user_frames(shown, app_root))
     case = Case(shown, stage, script, app_root, frames)
     unread = isinstance(error, errors.ScriptUnreadable)
-    fault = "" if isinstance(error, errors.ScorehostError) else _text(lambda: our_fault(error))
+    # An import of ours that fails is one that the script's environment lacks.
+    explained = isinstance(error, (errors.ScorehostError, ImportError))
+    fault = "" if explained else _text(lambda: our_fault(error))
     return Report(
         stage=stage,
         error_type=type_name(shown),

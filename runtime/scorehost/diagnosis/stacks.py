@@ -23,7 +23,13 @@ _IDLE = frozenset({"hidden", "standard"})
 
 _FRAME = re.compile(r'^ {2}File "(?P<file>.*)", line (?P<line>\d+|\?\?\?) in (?P<function>.*)$')
 _THREAD = re.compile(r"^(Current thread|Thread) 0x[0-9a-fA-F]+")
-_NOISE = re.compile(r"^(Extension modules: |Timeout \().*$", re.MULTILINE)
+_NOISE = re.compile(
+    r"^(Extension modules: |Timeout \().*$"
+    r"|^  Binary file .*(python3|libpython|libc\.so|ld-linux).*$"
+    r"|^Current thread's C stack trace.*$|^  <cannot get C stack.*$",
+    re.MULTILINE,
+)
+"""What says nothing of the script: since Python 3.14 also the C functions of Python itself."""
 
 
 def without_our_frames(stacks: str, app_root: Path) -> str:

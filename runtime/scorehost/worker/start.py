@@ -7,44 +7,59 @@ folder that this file lies in: both sides are always of the same version. The st
 packages come after all other finders, so that real packages win; where scorehost is installed, its
 ``.pth`` file has added them already.
 
-Processes that the script starts with multiprocessing's "spawn" or "forkserver" run this file too,
-as multiprocessing runs the main file of every program. There it does nothing but add the finders,
-without which such a process could not import the script again.
+Where it is not, processes that the script starts need the finders too, or they could not import
+the script again: those of multiprocessing, of joblib, and Python programs. PYTHONPATH leads them
+to ``for_children/sitecustomize.py``, which runs this file under another name.
 
 Any Python can read this file, Python 2 too: an environment's Python may be replaced while the
 server runs, and has to say that it is too old.
 """
 
+import os
 import sys
 
-if __name__ in ("__main__", "__mp_main__"):
-    if sys.version_info < (3, 8):  # noqa: UP036 - Python 2 too reads this
-        sys.exit("Scripts run under Python 3.8 or later, and this is Python " + sys.version)
-    import gc
-    import os
 
-    here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
-    if __name__ == "__main__":
-        gc.disable()  # while only our own modules are loaded
-        if sys.path and sys.path[0] == here:  # put there by Python, and of no use to the script
-            del sys.path[0]
-
+def _add_finders():  # type: () -> None
     from importlib.machinery import PathFinder
 
-    folder = os.path.dirname(os.path.dirname(here))  # noqa: PTH120
+    here = os.path.dirname(os.path.abspath(__file__))
+    folder = os.path.dirname(os.path.dirname(here))
     names = ("scorehost", "azureml_stand_ins")
     finder = {
         "find_spec": lambda name, _path=None, target=None: (
             PathFinder.find_spec(name, [folder], target) if name in names else None
         )
     }
+    there = [getattr(each, "__name__", "") for each in sys.meta_path]
+    if "ScorehostItself" in there:
+        return
     sys.meta_path.insert(0, type("ScorehostItself", (), finder))  # type: ignore[arg-type]
-    if all(getattr(each, "__name__", "") != "ScorehostStandIns" for each in sys.meta_path):
+    if "ScorehostStandIns" not in there:
         from azureml_stand_ins import ScorehostStandIns
 
         sys.meta_path.append(ScorehostStandIns)  # type: ignore[arg-type]
+        first = os.path.join(here, "for_children")
+        others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        if first not in others:
+            os.environ["PYTHONPATH"] = os.pathsep.join([first] + [each for each in others if each])
 
-if __name__ == "__main__":
+
+def _begin():  # type: () -> None
+    if sys.version_info < (3, 8):
+        sys.exit("Scripts run under Python 3.8 or later, and this is Python " + sys.version)
+    import gc
+
+    gc.disable()  # while only our own modules are loaded
+    file = os.path.abspath(__file__)
+    if sys.path and sys.path[0] in {os.path.dirname(file), os.path.dirname(os.path.realpath(file))}:
+        del sys.path[0]  # put there by Python, and of no use to the script
+    _add_finders()
     from scorehost.worker.process import main
 
     main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    _begin()
+elif __name__ == "__mp_main__":  # a process that the script has started
+    _add_finders()
