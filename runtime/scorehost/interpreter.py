@@ -133,7 +133,7 @@ def interpreter_of(settings: Settings) -> Interpreter:
 
 @functools.lru_cache(maxsize=16)  # the server asks before it opens its port, and again inside
 def _asked(given: str) -> Interpreter:
-    path = _executable(given)
+    path = executable(given)
     try:
         answer = subprocess.run(  # noqa: S603 - the interpreter that the user has named
             [path, "-E", "-S", "-c", _QUESTION],
@@ -163,7 +163,7 @@ def _asked(given: str) -> Interpreter:
     return found
 
 
-def _executable(given: str) -> str:
+def executable(given: str) -> str:
     """Return the executable that a file, an environment's folder or a name on PATH stands for.
 
     Raises

@@ -144,3 +144,18 @@ def test_models_in_an_app_root(tmp_path: Path) -> None:
         str(tmp_path / "app/azureml-models/n"),
         str(tmp_path / "n"),
     ]
+
+
+def test_an_interpreter_that_a_file_names_is_not_run(tmp_path: Path) -> None:
+    """A folder of somebody else's can be looked at. On the command line it was the user who did."""
+    python = tmp_path / "python"
+    fill(tmp_path, {"config.json": '{"SCOREHOST_PYTHON": "./python"}', "score.py": ""})
+    python.write_text("#!/bin/sh\ntouch ran\necho \"[(3, 8, 1), 'cpython']\"\n")
+    python.chmod(0o755)
+
+    from_file = run(tmp_path, "config", "score.py")
+    assert f"Script        {python}\n" in from_file.out
+    assert not (tmp_path / "ran").exists()
+
+    typed = run(tmp_path, "config", "score.py", "--python", "./python")
+    assert f"Script        Python 3.8.1 at {python}\n" in typed.out

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from scorehost.commands.arguments import CommandLine
-from scorehost.interpreter import interpreter_of, own_interpreter
-from scorehost.settings import MASK, Settings, declarations
+from scorehost.interpreter import executable, interpreter_of, own_interpreter
+from scorehost.settings import MASK, declarations
 from scorehost.sources import Resolved, resolve
 
 NOTHING = "-"
@@ -64,26 +64,32 @@ def _places(resolved: Resolved) -> list[str]:
         f"App root      {settings.root}",
         f"Entry script  {settings.script}{missing}",
         f"Config file   {resolved.config_file or NOTHING}",
-        *_pythons(settings),
+        *_pythons(resolved),
     ]
 
 
-def _pythons(settings: Settings) -> list[str]:
+def _pythons(resolved: Resolved) -> list[str]:
     """Name the Python of the server and that of the script, or the one that is both."""
-    server, script = _running(settings)
+    server, script = _running(resolved)
     if script == server:
         return [f"Python        {server}"]
     return [f"Server        {server}", f"Script        {script}"]
 
 
-def _running(settings: Settings) -> tuple[str, str]:
+def _running(resolved: Resolved) -> tuple[str, str]:
     """Return in which Python the server runs, and in which the script.
+
+    Asking an interpreter for its version means to run it. One that a file names, which may come
+    from anybody, is not run by a command that runs nothing else.
 
     Raises
     ------
     UsageError
         The script's cannot be used.
     """
+    settings = resolved.settings
+    if settings.python is not None and resolved.sources["python"].kind == "file":
+        return str(own_interpreter()), executable(settings.python)
     return str(own_interpreter()), str(interpreter_of(settings))
 
 
@@ -94,7 +100,7 @@ def as_data(resolved: Resolved) -> dict[str, Any]:
         "app_root": str(settings.root),
         "entry_script": str(settings.script),
         "config_file": _plain(resolved.config_file),
-        "python": dict(zip(("server", "script"), _running(settings), strict=True)),
+        "python": dict(zip(("server", "script"), _running(resolved), strict=True)),
         "settings": {
             item.variable: {
                 "value": MASK if item.secret and value is not None else _plain(value),
