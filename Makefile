@@ -77,7 +77,7 @@ pythons: $(VENV)/.made-dev $(VENV)-pythons ## The contract with scripts in the o
 oldest: $(VENV)-oldest/.made-test ## The built wheel with the oldest packages that pyproject.toml allows
 	@$(<D)/bin/python -m pytest $(PARALLEL) -m 'not clock' $(if $(TESTS),$(TESTS),$(OLDEST))
 
-coverage: $(VENV)/.made-dev ## Lines that the tests run, in servers and workers too, held to floors
+coverage: $(VENV)/.made-dev $(VENV)-pythons ## Lines that the tests run, in servers and workers too, held to floors
 	@.ci/needs $(TEST_PROGRAMS)
 	@rm -rf $(COVERAGE) && mkdir -p $(COVERAGE)
 	$(BIN)/coverage run -m pytest $(PARALLEL) -m 'not clock' $(TESTS)

@@ -309,6 +309,18 @@ def test_preload(table: Table):
     follow(Stand(preload=True), table)
 
 
+def test_the_time_that_init_takes_in_the_loader_counts():
+    follow(
+        Stand(1, preload=True),
+        [
+            ("start", ["start loader 1"]),
+            ("+1.5", []),
+            ("loader 1", ["fork 2 from 1"]),
+            ("ready 2", ["serve 2", "INFO: ready to score after 1.50 s (worker pid 102)"]),
+        ],
+    )
+
+
 def test_nothing_is_forked_from_a_loader_that_is_ending():
     """Its last child was about to go, so there is room, and nobody to fork it from."""
     settled = (

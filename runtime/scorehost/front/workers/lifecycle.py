@@ -448,7 +448,8 @@ class Lifecycle:
         member.state = SERVING
         self._actions.append(Serve(member))
         if first:
-            after = f"{now - member.started:.2f} s (worker pid {member.pid})"
+            began = (self.roster.loader(member.generation) or member).started
+            after = f"{now - began:.2f} s (worker pid {member.pid})"
             self._note(logging.INFO, f"ready to score after {after}")
         else:
             self._note(logging.DEBUG, f"{member} is ready")
