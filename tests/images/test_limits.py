@@ -97,7 +97,7 @@ def test_processors(echo: str, start: StartContainer):
     line = container.wait_for_line("WORKER_COUNT=auto")
     assert "1 scoring worker" in line
     assert "the control group allows 1.5" in line
-    assert len([args for _, _, args in container.top() if "worker.process" in args]) == 1
+    assert len([args for _, _, args in container.top() if "worker/start.py" in args]) == 1
 
 
 def test_little_of_both(echo: str, start: StartContainer):

@@ -161,7 +161,7 @@ def test_a_stop_before_anything_runs_is_a_clean_end(tmp_path: Path) -> None:
 
 def test_a_start_over_its_time_limit_is_called_so_however_early(own_server: StartServer) -> None:
     """Also when the process has not come so far that it could show its stacks."""
-    hook = "import sys, time\nif '-c' in sys.orig_argv: time.sleep(30)"
+    hook = "import sys, time\nif sys.orig_argv[1].endswith('start.py'): time.sleep(30)"
     server = own_server(
         files={"main.py": "def init(): pass\ndef run(data): pass", "sitecustomize.py": hook},
         settings={"WORKER_TIMEOUT": "0.5", "PYTHONPATH": "."},

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -40,8 +40,22 @@ _SETTING = re.compile(
     r"|HEALTH_PORT|SCORING_TIMEOUT_MS|WORKSPACE_NAME|HOSTNAME|WEB_CONCURRENCY|PYTEST\w*|COV_\w+"
 )
 
-# Below the range from which the kernel takes a client's port, so that none of ours is taken.
-_ports = itertools.cycle(range(20_000 + os.getpid() * 37 % 10_000, 32_000))
+PORTS_EACH = 1500
+
+
+def ports_of(worker: str, pid: int) -> Iterator[int]:
+    """The ports of one of pytest's processes, which no other one tries; each comes again at last.
+
+    They are below the range from which the kernel takes a client's port. What listens on one is
+    seen, but what is about to listen is not: so two processes must not try the same one at once.
+    """
+    number = int(worker.removeprefix("gw")) % 8
+    first = 20_000 + number * PORTS_EACH
+    begin = pid * 37 % PORTS_EACH
+    return itertools.cycle(first + (begin + each) % PORTS_EACH for each in range(PORTS_EACH))
+
+
+_ports = ports_of(os.environ.get("PYTEST_XDIST_WORKER", "gw0"), os.getpid())
 
 
 def free_port() -> int:
@@ -192,7 +206,10 @@ class LiveServer(Requests):
         wait_until(self._accepts, what=f"listening: {self.command}")
         if self.address.path is None:
             # Somebody else may have been faster to take the port.
-            wait_until(lambda: self.address.port in self.ports(), what="the port is ours")
+            wait_until(
+                lambda: self._accepts() and self.address.port in self.ports(),
+                what="the port is ours",
+            )
         self._listened = True
         return self
 
