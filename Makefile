@@ -23,7 +23,7 @@ OLDEST ?= tests/unit tests/front tests/hostile tests/http tests/live/test_debugg
   --deselect=tests/live/test_debugger.py::test_nothing_dies_at_a_breakpoint
 
 # Programs from outside Python, by Debian's names; .ci/needs installs what is missing.
-TEST_PROGRAMS  := curl chromium
+TEST_PROGRAMS  := curl chromium openssl
 BENCH_PROGRAMS := wrk
 
 # What a script's interpreter does with JSON, where it has no orjson.

@@ -231,8 +231,7 @@ def fill(context: Path, image: BaseImage, target: Target) -> None:
 
 def fetch(locked: Path, folder: Path, target: Target) -> None:
     """Fetch the wheels of a lock file and check their hashes."""
-    options = ["--require-hashes", "--no-deps"]
-    failed = download(locked, folder, target, options=options, environ=os.environ)
+    failed = download(locked, folder, target, options=["--require-hashes"], environ=os.environ)
     if failed:
         raise UsageError(
             "\n".join([f"The wheels of {locked.name} cannot be fetched:", *failed[-10:]])

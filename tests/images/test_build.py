@@ -119,18 +119,27 @@ def test_other_versions_than_the_base(
     assert [each["version"] for each in listed if each["name"] == "numpy"] == ["1.26.4"]
 
 
-def test_fetched_in_the_build(inference: str, tmp_path: Path, tag: str):
-    """pip asks the index in the build; the certificates it trusts there are not in the image."""
-    fill(tmp_path, {"score.py": ECHO, "requirements.txt": "idna==3.10"})
-    bundle = os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt")
+def test_a_lock(inference: str, tmp_path: Path, tag: str):
+    """Written without an image; then the image has exactly its packages, and is the same again."""
+    fill(tmp_path, {"score.py": ECHO, "requirements.txt": "idna<3.10\n"})
+    command = [sys.executable, "-m", "scorehost", "build", str(tmp_path)]
+    locked = subprocess.run([*command, "--lock"], capture_output=True, text=True, timeout=300)
+    assert locked.returncode == 0, locked.stdout + locked.stderr
+    assert "scorehost.lock has 1 package\n" in locked.stdout
+    version = re.search(r"^idna==(\S+)", (tmp_path / "scorehost.lock").read_text(), re.MULTILINE)
+    assert version is not None
 
-    scorehost_build(tmp_path, tag, "--fetch", "build", "--ca-bundle", bundle)
+    scorehost_build(tmp_path, tag, "--locked")
+    again = scorehost_build(tmp_path, tag, "--locked")
+    fill(tmp_path, {"requirements.txt": "idna\n"})
+    stale = scorehost_build(tmp_path, tag, "--locked", check=False)
 
-    shown = docker(
-        "run", "--rm", tag, "sh", "-c", "pip list; find / -name 'ca-bundle*' 2>&1 || true"
-    ).out
-    assert re.search(r"^idna +3\.10$", shown, re.MULTILINE)
-    assert "ca-bundle.pem" not in shown
+    shown = docker("run", "--rm", tag, "sh", "-c", "pip list; ls").out
+    assert re.search(rf"^idna +{re.escape(version[1])}$", shown, re.MULTILINE)
+    assert "scorehost.lock" not in shown
+    assert "Nothing has changed" in again.out
+    assert stale.status == 2
+    assert "scorehost.lock is stale" in stale.err
 
 
 def test_a_wheelhouse(inference: str, tmp_path: Path, tag: str):

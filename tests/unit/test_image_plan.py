@@ -69,7 +69,7 @@ def test_debug(app: Path):
     """The debugger, both switches, the address behind a published port, and a word about it."""
     made = plan(app, debug=True)
 
-    assert made.environment.lines.requirements == ["debugpy"]
+    assert made.debugger == "debugpy"
     assert made.variables == {
         "SCOREHOST_DEBUG": "1",
         "SCOREHOST_DEBUG_HOST": "0.0.0.0",
@@ -77,12 +77,12 @@ def test_debug(app: Path):
     }
     (note,) = (note for note in made.notes if "never deploy it" in note)
     assert "other machines can connect" in note
-    assert 'SCOREHOST_DEBUG_HOST="0.0.0.0"' in render(made, "1000:1000", on_host=True)
+    assert 'SCOREHOST_DEBUG_HOST="0.0.0.0"' in render(made, "1000:1000")
 
 
 def test_only_debug_opens_the_debugger(app: Path):
     assert "SCOREHOST_DEBUG_HOST" not in plan(app).variables
-    assert "SCOREHOST_DEBUG_HOST" not in render(plan(app), "1000:1000", on_host=True)
+    assert "SCOREHOST_DEBUG_HOST" not in render(plan(app), "1000:1000")
 
 
 def test_who_builds_a_debug_image_may_keep_the_debugger_inside(app: Path):
@@ -91,27 +91,16 @@ def test_who_builds_a_debug_image_may_keep_the_debugger_inside(app: Path):
     assert made.variables["SCOREHOST_DEBUG_HOST"] == "127.0.0.1"
 
 
-HASHED = "idna==3.10 --hash=sha256:aa\n"
-
-
-def test_debug_beside_hashes(app: Path):
-    """pip would not take it without one: that is said before it is asked."""
-    fill(app, {"requirements.txt": HASHED})
-    (app / "myenv.yml").unlink(missing_ok=True)
-
-    with pytest.raises(UsageError, match=r"requirements\.txt has hashes.*debugpy"):
-        plan(app, debug=True)
-
-
-def test_debug_with_hashes_of_its_own(app: Path):
-    """Whoever lists them has them as listed."""
-    own = "debugpy==1.8.0 --hash=sha256:aa\n"
-    fill(app, {"requirements.txt": HASHED + own})
+def test_debug_beside_packages(app: Path):
+    """The debugger is no requirement of the environment file, whose lock and hashes stay valid."""
+    fill(app, {"requirements.txt": "idna==3.10 --hash=sha256:aa\n"})
     (app / "myenv.yml").unlink(missing_ok=True)
 
     made = plan(app, debug=True)
 
-    assert made.environment.lines.requirements == (HASHED + own).splitlines()
+    assert made.debugger == "debugpy"
+    assert made.environment.lines.requirements == ["idna==3.10 --hash=sha256:aa"]
+    assert not plan(app).debugger
 
 
 def test_variables(app: Path):
@@ -250,15 +239,14 @@ def test_the_whole_dockerfile(app: Path):
     made = plan(app, base_image="base:1", variables=["A=1"], sample="request.json")
     made = replace(made, labels={"title": "app"})
 
-    assert render(made, "10001:0", on_host=True).partition("\n\n")[2] == (
+    assert render(made, "10001:0").partition("\n\n")[2] == (
         "# Packages are installed in a stage that is discarded; only their files are kept.\n"
         "FROM base:1 AS packages\n"
         "USER root\n"
         "COPY .scorehost/packages/ /tmp/packages/\n"
-        "COPY .scorehost/wheels/ /tmp/wheels/\n"
         'RUN ["python", "/tmp/packages/overlay.py", "/overlay", "--no-index", "--find-links", '
-        '"/tmp/wheels", "--constraint", "/tmp/packages/constraints.txt", "--requirement", '
-        '"/tmp/packages/requirements.txt"]\n'
+        '"/tmp/packages", "--no-deps", "--require-hashes", "--requirement", '
+        '"/tmp/packages/requirements.lock"]\n'
         "\n"
         "FROM base:1\n"
         "USER root\n"
@@ -295,22 +283,9 @@ def test_the_whole_dockerfile(app: Path):
 
 def test_the_smallest_dockerfile(app: Path):
     """No packages: one stage. No models, no check: neither is mentioned."""
-    text = render(plan(app, check=False), "1:0", on_host=True)
+    text = render(plan(app, check=False), "1:0")
 
     assert instructions(text) == ["FROM", "USER", "RUN", "ENV", "WORKDIR", "USER", "COPY", "LABEL"]
-
-
-def test_packages_from_an_index(app: Path):
-    """pip asks in the build; the certificates stay in the stage that is thrown away."""
-    fill(app, {"requirements.txt": "scipy"})
-    made = plan(app, base_image="b", sources=Sources(ca_bundle=Path("/etc/bundle.pem")))
-
-    stage, final = render(made, "1:0", on_host=False).split("\nFROM b\n")
-
-    assert '"--only-binary=:all:"' in stage
-    assert '"--cert", "/tmp/ca-bundle.pem"' in stage
-    assert "wheels" not in stage
-    assert "ca-bundle" not in final
 
 
 @pytest.mark.parametrize(
@@ -324,22 +299,21 @@ def test_packages_from_an_index(app: Path):
 )
 def test_values_are_taken_as_they_are(app: Path, value: str, written: str):
     """The builder replaces nothing in them."""
-    text = render(plan(app, variables=[f"A={value}"]), "1:0", on_host=True)
+    text = render(plan(app, variables=[f"A={value}"]), "1:0")
 
     assert f"A={written}\n" in text
 
 
-def test_index_options_of_a_requirements_file(app: Path):
-    """They reach pip where it asks an index, and only there."""
-    fill(app, {"requirements.txt": "--index-url https://mirror.example/simple\nscipy"})
-    made = plan(app, sources=Sources(index_url="https://other.example/simple"))
+def test_nothing_of_an_index_is_in_the_image(app: Path):
+    """Neither its address, which may hold a password, nor its certificates."""
+    fill(app, {"requirements.txt": "--index-url https://u:p@mirror.example/simple\nscipy"})
+    sources = Sources(index_url="https://other.example/simple", ca_bundle=Path("/etc/bundle.pem"))
 
-    on_host = render(made, "1:0", on_host=True)
-    in_build = render(made, "1:0", on_host=False)
+    text = render(plan(app, sources=sources), "1:0")
 
-    assert "mirror.example" not in on_host
-    assert '"--index-url", "https://mirror.example/simple"' in in_build
-    assert '"--index-url", "https://other.example/simple"' in in_build
+    assert "mirror" not in text
+    assert "other" not in text
+    assert "bundle" not in text
 
 
 # -- the context ----------------------------------------------------------------------------
@@ -389,37 +363,6 @@ def test_dry_run(app: Path, capsys: pytest.CaptureFixture[str]):
     assert sorted(app.rglob("*")) == before
 
 
-@pytest.mark.parametrize(
-    ("base", "python", "options", "wheels"),
-    [
-        ("inference-cpu", "3.11", [], True),
-        ("inference-cpu", "3.12", [], False),
-        ("inference-gpu", "3.12", [], True),
-        ("inference-cpu", "3.12", ["--fetch", "host"], True),
-        ("inference-cpu", "3.11", ["--fetch", "build"], False),
-        ("some/image:1", "3.13", [], True),
-    ],
-)
-def test_dry_run_is_what_is_built(
-    app: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    base: str,
-    python: str,
-    options: list[str],
-    wheels: bool,
-):
-    """pip runs here in the plan where it would in the build: by the Python of either."""
-    monkeypatch.setattr("scorehost.images.wheels.THIS_PYTHON", python)
-    monkeypatch.setattr("scorehost.images.build.THIS_PYTHON", python)
-    fill(app, {"requirements.txt": "idna"})
-    typed = ["--dry-run", "--base-image", base, "--environment", str(app / "requirements.txt")]
-
-    cli.run(["build", str(app), *typed, *options], {"PATH": ""})
-
-    assert ("COPY .scorehost/wheels/" in capsys.readouterr().out) is wheels
-
-
 def test_help(capsys: pytest.CaptureFixture[str]):
     assert cli.run(["build", "--help"], {}) == 0
     out = capsys.readouterr().out
@@ -455,8 +398,8 @@ def test_no_engine(app: Path, capsys: pytest.CaptureFixture[str]):
     [
         (["--wheelhouse", "nowhere"], "--wheelhouse nowhere does not exist"),
         (["--ca-bundle", "nowhere"], "--ca-bundle nowhere does not exist"),
-        (["--wheelhouse", ".", "--fetch", "build"], "would ignore it"),
-        (["--fetch", "here"], "invalid choice"),
+        (["--locked", "--upgrade"], "Use one or the other"),
+        (["--locked", "--lock"], "not allowed with"),
         (["--tags"], "unrecognized"),
     ],
 )

@@ -29,7 +29,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     if typed.help:
         parser.print_help()
         return 0
-    if typed.tag is None and not typed.dry_run:
+    if typed.tag is None and not typed.dry_run and not typed.lock:
         raise UsageError("The image needs a name: -t my-model:1")
     try:
         return build(typed, environ)
@@ -133,12 +133,15 @@ def _add_packages(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--ca-bundle", metavar="FILE", help="Certificates to trust when packages are fetched."
     )
-    group.add_argument(
-        "--fetch",
-        choices=["auto", "host", "build"],
-        default="auto",
-        metavar="auto|host|build",
-        help="Where pip fetches packages; auto: on this machine if its Python matches the image's.",
+    locking = group.add_mutually_exclusive_group()
+    locking.add_argument(
+        "--lock",
+        action="store_true",
+        help="Choose the packages and write them, with their hashes, to scorehost.lock beside the "
+        "environment file. Later builds use it; without --tag, nothing is built now.",
+    )
+    locking.add_argument(
+        "--locked", action="store_true", help="Fail if scorehost.lock is missing or stale."
     )
     group.add_argument("--upgrade", action="store_true", help="Upgrade unpinned packages.")
 
@@ -175,15 +178,19 @@ def build(typed: argparse.Namespace, environ: Mapping[str, str]) -> int:
     family = read_family()
     plan = make_plan(wishes(typed), family)
     if typed.dry_run:
-        print(dry_run(plan, typed.fetch, family), end="")
+        print(dry_run(plan, family), end="")
         return 0
     engine = find_engine(typed.engine, environ)
     engine.check()
     cache = made_ready(cache_folder(environ))
-    how = How(cache, environ, typed.fetch, typed.upgrade, not typed.no_cache)
+    how = How(cache, environ, typed.upgrade, not typed.no_cache)
     display = make_display(sys.stdout)
     try:
-        Builder(engine, plan, how, display).build(family)
+        builder = Builder(engine, plan, how, display)
+        if typed.tag is None:
+            builder.lock(family)
+        else:
+            builder.build(family)
     finally:
         display.close()
     return 0
@@ -199,10 +206,10 @@ def wishes(typed: argparse.Namespace) -> Wishes:
         typed.index_url,
         existing(typed.ca_bundle, "--ca-bundle"),
     )
-    if sources.wheelhouse is not None and typed.fetch == "build":
+    if typed.locked and typed.upgrade:
         raise UsageError(
-            "--wheelhouse provides the wheels on this machine, and --fetch build would ignore it. "
-            "Use one or the other."
+            "--locked uses the versions of scorehost.lock, and --upgrade looks for others. Use one "
+            "or the other."
         )
     return Wishes(
         folder=Path(typed.folder),
@@ -218,6 +225,7 @@ def wishes(typed: argparse.Namespace) -> Wishes:
         variables=typed.env,
         allowed_secrets=typed.allow_secret,
         sources=sources,
+        locking="write" if typed.lock else "require" if typed.locked else "",
     )
 
 

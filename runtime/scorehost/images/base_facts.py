@@ -46,7 +46,7 @@ class BaseFacts:
 
     @property
     def target(self) -> Target:
-        return Target(self.python, self.machine, self.glibc)
+        return Target(self.python, self.machine, self.glibc, self.release)
 
 
 def look_into(engine: Engine, image: Image, reference: str, cache: Path) -> BaseFacts:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import platform
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from scorehost.errors import BuildFailed, EngineError, UsageError
 from scorehost.images.base_facts import BaseFacts, look_into
 from scorehost.images.build_log import BuildLog, Step, name_for
-from scorehost.images.context import OVERLAY, Context
+from scorehost.images.context import Context
 from scorehost.images.display import Display
 from scorehost.images.dockerfile import CHECK, render
 from scorehost.images.engine import Engine, Image
 from scorehost.images.engine_problems import advice_for
 from scorehost.images.family import Family
-from scorehost.images.missing_wheels import Index, not_reached, problem_told, problems_of
+from scorehost.images.packages import packages_of
 from scorehost.images.plan import Plan, check_python
-from scorehost.images.wheelhouse import Wheelhouse, what_scorehost_needs
-from scorehost.images.wheels import OLDEST_GLIBC, THIS_PYTHON, Target
+from scorehost.images.wheelhouse import Wheelhouse
 
 STEP_LINES = 15
 """How many lines of a failing step are shown. Of a failing check, all are: they are one report."""
@@ -36,15 +34,13 @@ class How:
     Parameters
     ----------
     cache : folder for wheels, logs and the facts about base images; see :func:`made_ready`.
-    environ : the environment of pip and of the engine's command.
-    fetch : where pip runs: "host", "build", or "auto" for whichever is right.
+    environ : the environment of uv, pip and the engine's command.
     upgrade : look for newer versions of what is not pinned.
     use_cache : whether the engine may reuse layers.
     """
 
     cache: Path
     environ: Mapping[str, str]
-    fetch: str = "auto"
     upgrade: bool = False
     use_cache: bool = True
 
@@ -53,7 +49,7 @@ def made_ready(cache: Path) -> Path:
     """Make the folders of the cache; a :class:`UsageError` says if one cannot be written."""
     folder = cache
     try:
-        for folder in (cache / "bases", cache / "builds", cache / "wheels"):
+        for folder in (cache / "bases", cache / "builds", cache / "uv", cache / "wheels"):
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
@@ -83,17 +79,13 @@ class Builder:
             The base image does not suit the plan, or packages are not available.
         """
         self.display.say(f"Building {self.plan.tag} on {self.plan.base}")
-        for note in self.plan.notes:
-            self.display.note(note)
-        base = self._base()
-        facts = look_into(self.engine, base, self.plan.base, self.how.cache)
-        check_python(self.plan.environment, self.plan.base, facts.python, family)
+        base, facts = self._begin(family)
         before = self.engine.image(self.plan.tag)
         with tempfile.TemporaryDirectory(prefix="scorehost-") as folder:
             context = Context(Path(folder))
             with BuildLog(self.log_file, self._on_step) as log:
                 self._fill(context, base, facts, log)
-                self._run(context, facts, log)
+                self._run(context, log)
         self._forget_old_logs()
         built = self.engine.image(self.plan.tag)
         if built is None:
@@ -106,7 +98,23 @@ class Builder:
         self.display.say(f"Log: {self.log_file}")
         return built
 
+    def lock(self, family: Family) -> None:
+        """Only write ``scorehost.lock``; raises what :meth:`build` raises."""
+        self.display.say(f"Locking {self.plan.environment.source} for {self.plan.base}")
+        _, facts = self._begin(family)
+        with BuildLog(self.log_file, self._on_step) as log:
+            self._packages(facts, log)
+
     # -- The base image ---------------------------------------------------------------------
+
+    def _begin(self, family: Family) -> tuple[Image, BaseFacts]:
+        """Tell what is notable about the plan, and look at the base image."""
+        for note in self.plan.notes:
+            self.display.note(note)
+        base = self._base()
+        facts = look_into(self.engine, base, self.plan.base, self.how.cache)
+        check_python(self.plan.environment, self.plan.base, facts.python, family)
+        return base, facts
 
     def _base(self) -> Image:
         here = self.engine.image(self.plan.base)
@@ -128,27 +136,24 @@ class Builder:
     # -- The context ------------------------------------------------------------------------
 
     def _fill(self, context: Context, base: Image, facts: BaseFacts, log: BuildLog) -> None:
-        plan, how = self.plan, self.how
-        on_host = fetches_on_host(how.fetch, plan, facts.target)
-        lines = plan.environment.lines
-        if lines.requirements:
-            constraints = [*what_scorehost_needs(), *lines.constraints]
-            context.add_packages(lines.requirements, constraints)
-            if on_host:
-                self.display.doing(f"fetching the packages of {plan.environment.source}")
-                house = Wheelhouse(facts, plan.sources, how.cache, how.environ, log.line)
-                context.add_wheels(house.fetch(lines, anew=how.upgrade))
-            elif plan.sources.ca_bundle is not None:
-                context.add_ca_bundle(plan.sources.ca_bundle)
+        plan = self.plan
+        if plan.has_packages:
+            context.add_packages(self._packages(facts, log))
         context.add_files("models", plan.model_files)
         context.add_files("app", plan.files)
         context.add_for_steps(plan.steps, plan.files)
         owner = f"{base.user.partition(':')[0] or '0'}:0"
-        context.add_dockerfile(render(plan, owner, on_host=on_host))
+        context.add_dockerfile(render(plan, owner))
+
+    def _packages(self, facts: BaseFacts, log: BuildLog) -> tuple[Path, ...]:
+        plan, how = self.plan, self.how
+        self.display.doing(f"fetching the packages of {plan.environment.source or '--debug'}")
+        house = Wheelhouse(facts, plan.sources, how.cache, how.environ, log.line)
+        return packages_of(plan, house, upgrade=how.upgrade, note=self.display.note)
 
     # -- The build --------------------------------------------------------------------------
 
-    def _run(self, context: Context, facts: BaseFacts, log: BuildLog) -> None:
+    def _run(self, context: Context, log: BuildLog) -> None:
         options = [] if self.how.use_cache and not self.how.upgrade else ["--no-cache"]
         status = self.engine.build(
             context.folder,
@@ -158,17 +163,7 @@ class Builder:
             on_line=log.line,
         )
         if status:
-            raise failure(log.step, log.path, self._missing(facts, log.step))
-
-    def _missing(self, facts: BaseFacts, step: Step) -> list[str]:
-        """Why the build's own pip failed, if it did; this machine's pip finds out."""
-        plan, target = self.plan, facts.target
-        on_host = fetches_on_host(self.how.fetch, plan, target)
-        if OVERLAY.name not in step.what or on_host or not_reached(step.said):
-            return []
-        lines = plan.environment.lines
-        asked = Index(target, plan.sources, lines.options, self.how.environ)
-        return problems_of(lines.requirements, target, asked.versions)
+            raise failure(log.step, log.path)
 
     def _on_step(self, at: int, of: int, what: str) -> None:
         self.display.doing(f"step {at}/{of}: {what}")
@@ -179,28 +174,13 @@ class Builder:
             file.unlink(missing_ok=True)
 
 
-def fetches_on_host(fetch: str, plan: Plan, target: Target) -> bool:
-    """Whether pip runs on this machine: as wished, or when its answer is right for the image."""
-    if fetch != "auto":
-        return fetch == "host"
-    return plan.sources.wheelhouse is not None or target.is_like_host()
+def dry_run(plan: Plan, family: Family) -> str:
+    """The Dockerfile, without an engine."""
+    return render(plan, f"{family.uid}:0")
 
 
-def dry_run(plan: Plan, fetch: str, family: Family) -> str:
-    """The Dockerfile, without an engine; an unknown base image is taken to have this Python."""
-    target = Target(plan.base_python or THIS_PYTHON, platform.machine(), OLDEST_GLIBC)
-    return render(plan, f"{family.uid}:0", on_host=fetches_on_host(fetch, plan, target))
-
-
-def failure(step: Step, log: Path, missing: Sequence[str] = ()) -> BuildFailed:
-    """The error for a failed build: the step, its last lines, the reasons, and the log.
-
-    Parameters
-    ----------
-    step : the step that failed, with its output.
-    log : the file with all output.
-    missing : the problems of single requirements, if packages were to be installed.
-    """
+def failure(step: Step, log: Path) -> BuildFailed:
+    """The error for a failed build: the step, its last lines, the reasons, and the log."""
     is_check = " ".join(CHECK) in step.what.replace('", "', " ")
     said = step.said[-STEP_LINES:]
     if is_check:
@@ -210,8 +190,7 @@ def failure(step: Step, log: Path, missing: Sequence[str] = ()) -> BuildFailed:
         head = f"The image was not built: this step failed.\n  {step.what}"
     else:
         head = "The image was not built: the build failed before its first step."
-    reasons = missing or list(explain_step(step))
-    parts = [head, *(f"  {line}" for line in said), *reasons, f"Log: {log}"]
+    parts = [head, *(f"  {line}" for line in said), *explain_step(step), f"Log: {log}"]
     return BuildFailed(
         "\n".join(parts), "\n".join(step.said), step="check" if is_check else step.what
     )
@@ -224,15 +203,11 @@ def explain_step(step: Step) -> Iterator[str]:
         yield advice
     if '"pip", "check"' in step.what:
         yield "The requested packages conflict with those of the base image."
-    if reason := not_reached(step.said):
-        yield f"pip cannot reach an index: {reason}"
-    elif "CERTIFICATE_VERIFY_FAILED" in text:
+    if "certificate verify failed" in text.lower().replace("_", " "):
         yield (
             "Behind a company proxy, a step needs the proxy's certificates: COPY them to "
             "/usr/local/share/ca-certificates/ (as .crt), and RUN update-ca-certificates before it."
         )
-    elif problem := problem_told(step.said, "in the image"):
-        yield problem
 
 
 def conclusion(plan: Plan, base: Image, before: Image | None, built: Image) -> Iterator[str]:

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from scorehost.errors import UsageError
 from scorehost.images.dockerfile import PLACE
+from scorehost.images.wheels import digest_of, name_and_version
 
 FILE_MODE, PROGRAM_MODE, FOLDER_MODE = 0o664, 0o775, 0o775
 
@@ -34,23 +35,15 @@ class Context:
         for source, target in files:
             copy(source, self.folder / PLACE / place / target)
 
-    def add_packages(self, requirements: Sequence[str], constraints: Sequence[str]) -> None:
-        """Write the list of packages, and copy the installer next to it."""
+    def add_packages(self, wheels: Sequence[Path]) -> None:
+        """Copy wheels, of which there may be none, with their list and the installer."""
         place = self.folder / PLACE / "packages"
         copy(OVERLAY, place / OVERLAY.name)
-        write(place / "requirements.txt", "".join(f"{line}\n" for line in requirements))
-        write(place / "constraints.txt", "".join(f"{line}\n" for line in constraints))
-
-    def add_wheels(self, folder: Path) -> None:
-        """Copy the wheels of a folder; there may be none."""
-        (self.folder / PLACE / "wheels").mkdir(parents=True)
-        self.add_files(
-            "wheels", ((file, PurePosixPath(file.name)) for file in folder.glob("*.whl"))
-        )
-
-    def add_ca_bundle(self, file: Path) -> None:
-        """Copy a certificate bundle."""
-        copy(file, self.folder / PLACE / "ca-bundle.pem")
+        for wheel in wheels:
+            copy(wheel, place / wheel.name)
+        listed = sorted((*name_and_version(wheel), digest_of(wheel)) for wheel in wheels)
+        lines = [f"{name}=={version} --hash={digest}\n" for name, version, digest in listed]
+        write(place / "requirements.lock", "".join(lines))
 
     def add_dockerfile(self, text: str) -> None:
         write(self.dockerfile, text)

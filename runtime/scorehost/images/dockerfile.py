@@ -19,60 +19,43 @@ PLACE = ".scorehost"
 
 CHECK = ("scorehost", "check")
 
+PIP_OPTIONS = (
+    *("--no-index", "--find-links", "/tmp/packages", "--no-deps"),
+    *("--require-hashes", "--requirement", "/tmp/packages/requirements.lock"),
+)
+"""How pip installs exactly the wheels of the context."""
 
-def render(plan: Plan, owner: str, *, on_host: bool) -> str:
+
+def render(plan: Plan, owner: str) -> str:
     """Write the Dockerfile.
 
     Parameters
     ----------
     plan : what the image holds.
     owner : user and group of the app's files; containers run as the user.
-    on_host : whether the wheels are in the context; otherwise pip fetches them in the build.
     """
     source = plan.environment.source
     parts = [f"# Made by scorehost {__version__}{f' from {source}' if source else ''}."]
-    if plan.environment.lines.requirements:
-        parts.append("\n".join(_packages_stage(plan, on_host)))
+    if plan.has_packages:
+        parts.append("\n".join(_packages_stage(plan)))
     parts.append("\n".join(_final_stage(plan, owner)))
     return "\n\n".join(parts) + "\n"
 
 
-def _packages_stage(plan: Plan, on_host: bool) -> Iterator[str]:
+def _packages_stage(plan: Plan) -> Iterator[str]:
     yield "# Packages are installed in a stage that is discarded; only their files are kept."
     yield f"FROM {plan.base} AS packages"
     yield "USER root"
     yield f"COPY {PLACE}/packages/ /tmp/packages/"
-    if on_host:
-        yield f"COPY {PLACE}/wheels/ /tmp/wheels/"
-    elif plan.sources.ca_bundle is not None:
-        yield f"COPY {PLACE}/ca-bundle.pem /tmp/ca-bundle.pem"
-    words = ["python", "/tmp/packages/overlay.py", "/overlay", *_pip_words(plan, on_host)]
+    words = ["python", "/tmp/packages/overlay.py", "/overlay", *PIP_OPTIONS]
     yield f"RUN {_exec(*words)}"
-
-
-def _pip_words(plan: Plan, on_host: bool) -> Iterator[str]:
-    options, sources = plan.environment.lines.options, plan.sources
-    if on_host:
-        yield from ("--no-index", "--find-links", "/tmp/wheels")
-    else:
-        yield from ("--only-binary=:all:", "--progress-bar", "off")
-        if sources.ca_bundle is not None:
-            yield from ("--cert", "/tmp/ca-bundle.pem")
-    yield from ("--constraint", "/tmp/packages/constraints.txt")
-    if not on_host:
-        yield from options
-        if sources.index_url is not None:
-            yield from ("--index-url", sources.index_url)
-    elif "--pre" in options:
-        yield "--pre"
-    yield from ("--requirement", "/tmp/packages/requirements.txt")
 
 
 def _final_stage(plan: Plan, owner: str) -> Iterator[str]:
     yield f"FROM {plan.base}"
     yield "USER root"
-    if plan.environment.lines.requirements:
-        source = plan.environment.source
+    if plan.has_packages:
+        source = plan.environment.source or "--debug"
         yield f"\n# The packages of {source}; a new script leaves this layer unchanged."
         yield "COPY --from=packages /overlay/ /"
         # The files of versions that were replaced, which COPY alone would leave.

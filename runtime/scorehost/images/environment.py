@@ -69,7 +69,7 @@ def read_environment(file: Path) -> Environment:
     else:
         lines = read_requirements(file)
         environment = Environment(lines=lines, notes=lines.notes)
-    environment.source = file.name
+    environment.file = file
     requirements = environment.lines.requirements
     for line in [line for line in requirements if name_of(line) in REPLACED]:
         requirements.remove(line)

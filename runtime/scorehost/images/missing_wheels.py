@@ -1,217 +1,182 @@
-"""Why wheels are not available: for which requirement, and which versions are available instead.
+"""Why an image cannot have its packages: the requirement at fault, and what to ask for instead.
 
-pip stops at the first requirement that it cannot meet, or reports several as a conflict, depending
-on its version. So it is asked about each requirement separately, with a question that every
-version of pip answers alike.
+A resolver stops at the first contradiction, and its explanation need not name what the person can
+change. So uv is asked again about each requirement by itself, with and without what it depends on,
+and for the nearest version of one that is not available. Its answers are yes or no.
 """
 
 from __future__ import annotations
 
-import re
-import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice, takewhile
-from pathlib import Path
+from functools import partial
+from itertools import islice
+from textwrap import wrap
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from scorehost.images.requirement_lines import parsed, pinned_version
-from scorehost.images.wheels import Sources, Target, download, name_and_version
-
-IMPOSSIBLE = "<0.dev0"
-"""A specifier that no version meets: pip refuses, and lists the versions whose wheels would fit.
-
-``pip index versions`` seems made for this, but older versions of pip also list there those that
-have only source code.
-"""
+from scorehost.images.requirement_lines import name_of, parsed, pinned_version, without_hashes
+from scorehost.images.resolver import FIRST, FOUND, NONE_FITS, Answer, Resolver
 
 AT_ONCE = 4
-"""How many packages pip is asked about at the same time."""
+"""How many questions are asked at the same time."""
 
-LONGEST = 300
-MOST_LINES = 20
-"""How many characters of a line of pip's output, and how many lines, are shown."""
+WIDTH, MOST_LINES = 96, 24
+"""How a program's output is shown: the width of its lines, and how many of them."""
 
-_LISTED = re.compile(r"\(from versions: (.*)\)")
-_REFUSED = re.compile(r"satisfies the requirement ([^\s(]+)")
-_GIVEN_UP = re.compile(
-    r"Retry\(total=0,.*?broken by '(?P<why>.*)': |Could not fetch URL (?P<url>.*)"
-)
-_CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED|certificate verify failed")
-_ADDRESS = re.compile(r"<pip\._vendor\.[^>]*>: ")
+COMPLAINTS = ("ERROR: ", "WARNING: ")
+"""How lines of pip begin that say what is wrong: an index that is ignored is only warned of."""
 
-CONSTRAINED = "The user requested (constraint)"
-"""pip's words for a constraint, which here is one of scorehost's."""
-
-
-class Index:
-    """Asks pip which versions of a package have wheels that fit a target.
-
-    ``options`` are those of a requirements file, and ``environ`` is pip's environment.
-    """
-
-    def __init__(
-        self, target: Target, sources: Sources, options: Sequence[str], environ: Mapping[str, str]
-    ) -> None:
-        self.target, self.sources, self.environ = target, sources, environ
-        self.options = [word for word in options if word != "--require-hashes"]
-
-    def versions(self, name: str) -> list[str] | None:
-        """The versions with a wheel that fits; None when pip did not list them."""
-        if self.sources.wheelhouse is not None:
-            return versions_in(self.sources.wheelhouse, name)
-        with tempfile.TemporaryDirectory(prefix="scorehost-") as place:
-            question = Path(place, "requirements.txt")
-            question.write_text(f"{name}{IMPOSSIBLE}\n", "utf-8")
-            options = [*self.sources.pip_options(), *self.options, "--no-deps"]
-            said = download(
-                question, Path(place), self.target, options=options, environ=self.environ
-            )
-        return versions_told(said)
-
-
-def versions_in(folder: Path, name: str) -> list[str]:
-    """The versions of a package of which a folder has wheels."""
-    pairs = [name_and_version(wheel) for wheel in folder.glob("*.whl")]
-    return [version for each, version in pairs if each == canonicalize_name(name)]
-
-
-def versions_told(said: Sequence[str]) -> list[str] | None:
-    """The versions that pip lists when it refuses; None when its output is something else."""
-    found = _LISTED.search("\n".join(said))
-    if found is None or not_reached(said):
-        return None
-    return [] if found[1] == "none" else found[1].split(", ")
+ALONE = ("--no-deps",)
+OLDEST = ("--resolution", "lowest")
 
 
 # -- Which requirement ----------------------------------------------------------------------
 
 
-def problems_of(
-    requirements: Iterable[str], target: Target, versions: Callable[[str], list[str] | None]
-) -> list[str]:
-    """One line for each requirement that is not available, with the versions that are."""
-    wanted = list(_asked_of_an_index(requirements, target))
+def why_not(
+    requirements: Sequence[str], needs: Sequence[str], answer: Answer, resolver: Resolver
+) -> str:
+    """The message for requirements that cannot be met.
+
+    Parameters
+    ----------
+    requirements : what was asked for, one per line.
+    needs : scorehost's own requirements, which were constraints.
+    answer : uv's answer to all of them together.
+    """
+    if answer.status != NONE_FITS:
+        return not_fetched(answer.said)
+    python = resolver.target.python
+    wanted = [line for line in requirements if _applies(line, resolver)]
+    if missing := list(_each(partial(problem_of, resolver), wanted)):
+        listed = "\n".join(f"  {line}" for line in missing)
+        return f"Some packages are not available for the image's Python {python}.\n{listed}"
+    if alone := list(_each(partial(_problem_below, resolver), wanted)):
+        return "\n".join(alone)
+    shown = " ".join(answer.said)
+    ours = [f"scorehost itself needs {need}." for need in needs if name_of(need) in shown]
+    explained = _indented([*without_title(answer.said), *ours])
+    return f"The packages conflict: no set of versions meets all requirements.\n{explained}"
+
+
+def _each(ask: Callable[[str], str], requirements: Iterable[str]) -> Iterator[str]:
+    """The problems of requirements, of those that have one, in their order."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        listed = pool.map(versions, [requirement.name for requirement in wanted])
-    return [
-        problem
-        for requirement, there in zip(wanted, listed, strict=True)
-        if there is not None and (problem := problem_of(requirement, target.python, there))
-    ]
+        yield from filter(None, pool.map(ask, requirements))
 
 
-def _asked_of_an_index(requirements: Iterable[str], target: Target) -> Iterator[Requirement]:
-    """The requirements that the image needs and that have no address of their own."""
-    for line in requirements:
-        requirement = parsed(line)
-        if requirement and requirement.url is None and target.needs(requirement):
-            requirement.marker = None
-            yield requirement
+def _applies(line: str, resolver: Resolver) -> bool:
+    requirement = parsed(line)
+    return requirement is None or resolver.target.needs(requirement)
 
 
-def problem_of(requirement: Requirement, python: str, there: Sequence[str]) -> str:
-    """Why a requirement is not available, given the versions that are; "" when it is."""
-    known = sorted((each for each in there if _is_version(each)), key=Version)
-    if not known:
-        return (
-            f"{requirement}: no package of that name has a wheel for Python {python}. If only "
-            "conda has the package, install what it provides in Dockerfile.steps; if only its "
-            "source code is published, build wheels ('pip wheel -w wheels …') and use "
-            "--wheelhouse wheels."
-        )
-    if any(requirement.specifier.filter(known, prereleases=True)):
+def problem_of(resolver: Resolver, line: str) -> str:
+    """Why a requirement is not available by itself, and what is; "" when it is available."""
+    answer = resolver.resolve([line], options=ALONE)
+    if answer.status == FOUND:
         return ""
-    refused = f"{requirement} has no wheel for Python {python}."
-    pin = pinned_version(str(requirement))
-    if pin is None or not _is_version(pin.removesuffix(".*")):
-        return f"{refused} There are wheels for versions {known[0]} to {known[-1]}."
-    best = nearest_version(pin, known)
-    return f"{refused} The nearest version that has one is {best}: {requirement.name}=={best}"
+    requirement = parsed(line)
+    if answer.status != NONE_FITS or requirement is None or requirement.url is not None:
+        return f"{without_hashes(line)}: {' '.join(without_title(answer.said))}"
+    requirement.marker = None
+    return Nearest(resolver, requirement).problem()
 
 
-def problem_told(said: Sequence[str], python: str) -> str:
-    """The problem behind pip's refusal of one requirement; "" when it failed otherwise."""
-    found = _REFUSED.search("\n".join(said))
-    there = versions_told(said)
-    if found is None or there is None:
-        return ""
-    requirement = parsed(found[1].rstrip(";"))
-    return problem_of(requirement, python, there) if requirement else ""
+class Nearest:
+    """Which versions of a package are available in place of the one that is not."""
+
+    def __init__(self, resolver: Resolver, requirement: Requirement) -> None:
+        self.resolver, self.requirement = resolver, requirement
+        self.name, self.python = requirement.name, resolver.target.python
+
+    def problem(self) -> str:
+        """One sentence or two about the requirement."""
+        newest = self._version("")
+        if newest is None:
+            again = self.resolver.resolve([self.name], options=ALONE, strategy=FIRST)
+            hints = "".join(f" {line}" for line in again.said if line.startswith("hint:"))
+            return (
+                f"{self.requirement}: no package of that name has a wheel for Python "
+                f"{self.python}. If only conda has the package, install what it provides in "
+                "Dockerfile.steps; if only its source code is published, build wheels ('pip wheel "
+                f"-w wheels …') and use --wheelhouse wheels.{hints}"
+            )
+        refused = f"{self.requirement} has no wheel for Python {self.python}."
+        pin = version_of(pinned_version(str(self.requirement)))
+        if pin is None:
+            oldest = self._version("", *OLDEST)
+            return f"{refused} There are wheels for versions {oldest} to {newest}."
+        best = self._after(pin) or self._version(f"<{pin.public}") or newest
+        advice = f"The nearest version that has one is {best}: {self.name}=={best}"
+        if pin.local:
+            advice += (
+                f". Versions such as +{pin.local} are on an index of their own: name it with "
+                "--extra-index-url in the environment file"
+            )
+        return f"{refused} {advice}"
+
+    def _after(self, pin: Version) -> str | None:
+        return self._version(f"{'>=' if pin.local else '>'}{pin.public}", *OLDEST)
+
+    def _version(self, specifier: str, *options: str) -> str | None:
+        answer = self.resolver.resolve([f"{self.name}{specifier}"], options=[*ALONE, *options])
+        return pinned_version(answer.pins[0]) if answer.pins else None
 
 
-def nearest_version(pin: str, versions: Sequence[str]) -> str:
-    """The next version after a missing one, or the last when there is none after it."""
-    wanted = Version(pin.removesuffix(".*"))
-    finished = [each for each in versions if not Version(each).is_prerelease] or list(versions)
-    ordered = sorted(finished, key=Version)
-    return next((each for each in ordered if Version(each) > wanted), ordered[-1])
-
-
-def _is_version(text: str) -> bool:
+def version_of(pin: str | None) -> Version | None:
+    """The version of a pin; None for anything looser, and for what is no version."""
     try:
-        Version(text)
+        return Version(pin.removesuffix(".*")) if pin else None
     except InvalidVersion:
-        return False
-    return True
+        return None
+
+
+def _problem_below(resolver: Resolver, line: str) -> str:
+    """Why a requirement that is available cannot be installed with what it depends on."""
+    answer = resolver.resolve([line])
+    if answer.status == FOUND:
+        return ""
+    requirement = without_hashes(line)
+    explained = _indented(without_title(answer.said))
+    return f"{requirement} needs packages that are not available:\n{explained}"
 
 
 # -- Messages -------------------------------------------------------------------------------
 
 
-def explain_failure(problems: Sequence[str], said: Sequence[str], python: str) -> str:
-    """The message for wheels that could not be fetched, from all problems and pip's output."""
-    if reason := not_reached(said):
-        return f"The packages cannot be fetched: an index cannot be reached.\n  {reason}"
-    if problems:
-        listed = "\n".join(f"  {problem}" for problem in problems)
-        return f"Some packages are not available for the image's Python {python}.\n{listed}"
+def not_fetched(said: Sequence[str]) -> str:
+    """The message for a program that could not look, or could not fetch, from what it said."""
     text = "\n".join(said)
-    if "No module named pip" in text:
-        return f"{sys.executable} has no pip. Install it with 'python -m ensurepip'."
-    if "ResolutionImpossible" in text:
-        conflict = _conflict(said)
-        return f"The packages conflict: no set of versions meets all requirements.\n{conflict}"
-    errors = list(islice(_errors(said), MOST_LINES))
-    shown = "\n".join(f"  {_shortened(line)}" for line in errors or list(said)[-5:])
-    return f"The packages cannot be fetched.\n{shown}"
+    return f"The packages cannot be fetched.\n{_indented(said)}{advice_for(text)}"
 
 
-def _errors(said: Iterable[str]) -> Iterator[str]:
-    """The errors, each with the indented lines below it that give details."""
-    telling = False
+def advice_for(text: str) -> str:
+    """What to do about an index that cannot be reached; "" when that is not the problem."""
+    lowered = text.lower()
+    if "certificate" in lowered:
+        return "\n  Behind a company proxy, give its certificates with --ca-bundle FILE."
+    if any(sign in lowered for sign in ("connect", "dns", "timed out", "timeout")):
+        return "\n  Check the network and the address; a proxy is set with https_proxy."
+    return ""
+
+
+def errors_of(said: Iterable[str]) -> list[str]:
+    """What pip complains of, each line with the indented ones below it that give details."""
+    found, telling = [], False
     for line in said:
-        error = line.startswith("ERROR") and not line.startswith("ERROR: Ignored the following")
-        telling = error or (telling and line.startswith("    "))
+        telling = line.startswith(COMPLAINTS) or (telling and line.startswith("    "))
         if telling:
-            yield line.removeprefix("ERROR: ")
+            found.append(line.removeprefix("ERROR: "))
+    return found or list(said)[-5:]
 
 
-def not_reached(said: Sequence[str]) -> str:
-    """Why pip gave up on an index, and what to do; "" when it did not."""
-    text = "\n".join(said)
-    found = _GIVEN_UP.search(text)
-    if found is None:
-        return ""
-    advice = (
-        "Behind a company proxy, give its certificates with --ca-bundle FILE."
-        if _CERTIFICATE.search(text)
-        else "Check the network and the address; a proxy is set with https_proxy."
-    )
-    why = _ADDRESS.sub("", found["why"] or found["url"])
-    return f"{_shortened(why)}\n  {advice}"
+def without_title(said: Sequence[str]) -> Sequence[str]:
+    """The explanation of uv without the line that says that there is one."""
+    return said[1:] if said and said[0].startswith("No solution found") else said
 
 
-def _shortened(line: str) -> str:
-    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
-
-
-def _conflict(said: Sequence[str]) -> str:
-    begin = next((i for i, line in enumerate(said) if line.startswith("The conflict is")), None)
-    lines = said[begin + 1 :] if begin is not None else said[-8:]
-    kept = [line.strip() for line in takewhile(str.strip, lines) if not line.startswith("ERROR")]
-    return "\n".join(f"  {line.replace(CONSTRAINED, 'scorehost needs')}" for line in kept[:8])
+def _indented(lines: Iterable[str]) -> str:
+    wrapped = (part for line in lines for part in wrap(line, WIDTH, break_on_hyphens=False))
+    return "\n".join(f"  {line}" for line in islice(wrapped, MOST_LINES))

@@ -11,9 +11,10 @@ from scorehost.errors import UsageError
 from scorehost.images.environment import accepts, find_environment
 from scorehost.images.family import DEFAULT, Family
 from scorehost.images.ignore import IGNORE_FILES, find_files
+from scorehost.images.lock_file import NAME, Lock, read_lock
 from scorehost.images.models import read_models
 from scorehost.images.reference import check_base_image, check_tag
-from scorehost.images.requirement_lines import Environment, name_of
+from scorehost.images.requirement_lines import Environment
 from scorehost.images.secret_files import find_secrets
 from scorehost.images.steps import find_steps, read_steps
 from scorehost.images.variables import read_variables
@@ -29,6 +30,10 @@ DEBUG_VARIABLES = {
     "SCOREHOST_DEBUG_HOST": "0.0.0.0",  # noqa: S104 - a published port leads to no other address
     "SCOREHOST_RELOAD": "1",
 }
+DEBUG_NOTE = (
+    "--debug: the debugger and live reload are enabled in this image, and other machines can "
+    "connect to the debugger where its port is reachable; never deploy it"
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,8 @@ class Wishes:
     variables : those of the image, each ``NAME=VALUE``.
     allowed_secrets : files that may go into the image although they look like secrets.
     sources : where wheels come from.
+    locking : "write" for a new ``scorehost.lock``, "require" to refuse a stale one, "" to use one
+        that fits.
     """
 
     folder: Path
@@ -62,6 +69,7 @@ class Wishes:
     variables: Sequence[str] = ()
     allowed_secrets: Sequence[str] = ()
     sources: Sources = field(default_factory=Sources)
+    locking: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,8 @@ class Plan:
     base : the engine's name for the base image.
     base_python : its Python, major and minor, when it is one of the family; otherwise "".
     environment : the packages.
+    debugger : the debugger's package, "" when the image is to have none.
+    lock_file, lock, locking : ``scorehost.lock``, what it says if it is there, and its use.
     files : those of the app, each with its place below the app root.
     model_files : likewise, for the layer below.
     steps : the user's own; "" for none.
@@ -86,6 +96,10 @@ class Plan:
     base_python: str
     entry_script: str
     environment: Environment
+    debugger: str
+    lock_file: Path
+    lock: Lock | None
+    locking: str
     files: Sequence[tuple[Path, PurePosixPath]]
     model_files: Sequence[tuple[Path, PurePosixPath]]
     steps: str
@@ -100,6 +114,11 @@ class Plan:
     def is_of_family(self) -> bool:
         """Whether the base image is one of the family, which no registry has."""
         return bool(self.base_python)
+
+    @property
+    def has_packages(self) -> bool:
+        """Whether packages are installed besides those of the base image."""
+        return bool(self.environment.lines.requirements or self.debugger)
 
 
 def make_plan(wishes: Wishes, family: Family) -> Plan:
@@ -118,13 +137,14 @@ def make_plan(wishes: Wishes, family: Family) -> Plan:
     base, ours = family.reference(wishes.base_image), family.images.get(wishes.base_image)
     if ours is not None:  # the build asks any other image
         check_python(environment, ours.name, ours.python, family)
-    if wishes.debug:
-        add_debugging(environment)
+    lock_file = (environment.file or folder / NAME).with_name(NAME)
+    lock = read_lock(lock_file)
+    check_locking(wishes.locking, environment, lock_file, lock)
     models = read_models(wishes.models, folder)
     found = find_files(folder)
     steps_file = find_steps(folder, wishes.docker_file)
     own = {*IGNORE_FILES, *([steps_file.name] if steps_file else [])}
-    kept = [file for file in found.kept if str(file) not in own]
+    kept = [file for file in found.kept if str(file) not in own and folder / file != lock_file]
     check_secrets(folder, kept, wishes.allowed_secrets)
     check_kept(entry_script, kept, "The entry script")
     if wishes.sample is not None:
@@ -140,6 +160,10 @@ def make_plan(wishes: Wishes, family: Family) -> Plan:
         base_python=ours.python if ours else "",
         entry_script=entry_script,
         environment=environment,
+        debugger=DEBUGGER if wishes.debug else "",
+        lock_file=lock_file,
+        lock=lock,
+        locking=wishes.locking,
         files=[pair for pair in app if pair[1].parts[0] != MODELS_FOLDER],
         model_files=[*in_folder, *(pair for model in models for pair in model.files())],
         steps=read_steps(steps_file),
@@ -148,7 +172,7 @@ def make_plan(wishes: Wishes, family: Family) -> Plan:
         check=wishes.check,
         sample=wishes.sample or "",
         sources=wishes.sources,
-        notes=[*environment.notes, *excluded],
+        notes=[*environment.notes, *([DEBUG_NOTE] if wishes.debug else []), *excluded],
     )
 
 
@@ -198,22 +222,18 @@ def check_python(environment: Environment, base_image: str, python: str, family:
     )
 
 
-def add_debugging(environment: Environment) -> None:
-    """Add the debugger to the requirements, unless it is among them."""
-    requirements = environment.lines.requirements
-    if DEBUGGER not in map(name_of, requirements):
-        if any(" --hash" in line for line in requirements):
-            raise UsageError(
-                f"{environment.source} has hashes, so pip refuses packages without one, but "
-                f"--debug adds {DEBUGGER}. Add it to that file with its hashes, or use a file "
-                "without hashes for debugging: --environment FILE."
-            )
-        requirements.append(DEBUGGER)
-    environment.source = environment.source or "--debug"
-    environment.notes.append(
-        "--debug: the debugger and live reload are enabled in this image, and other machines can "
-        "connect to the debugger where its port is reachable; never deploy it"
-    )
+def check_locking(
+    locking: str, environment: Environment, lock_file: Path, lock: Lock | None
+) -> None:
+    """Refuse ``--lock`` and ``--locked`` where they have nothing to work with."""
+    if locking and not environment.lines.requirements:
+        raise UsageError(
+            f"There is nothing to lock: {environment.source or 'the folder'} lists no packages."
+        )
+    if locking == "require" and lock is None:
+        raise UsageError(
+            f"--locked needs {lock_file}, which does not exist. Make it: scorehost build --lock."
+        )
 
 
 def check_secrets(folder: Path, files: Iterable[PurePosixPath], allowed: Sequence[str]) -> None:

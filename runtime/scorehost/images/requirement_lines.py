@@ -59,18 +59,23 @@ class Environment:
 
     Parameters
     ----------
-    source : the file it came from, "" when there is none.
+    file : the file it came from, None when there is none.
     lines : requirements, constraints and options, for pip.
     python : constraint on Python's version, "" for any.
     variables : environment variables that it sets.
     notes : what was replaced, renamed or ignored, to be shown to the user.
     """
 
-    source: str = ""
+    file: Path | None = None
     lines: RequirementLines = field(default_factory=RequirementLines)
     python: str = ""
     variables: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def source(self) -> str:
+        """The name of the file; "" when there is none."""
+        return self.file.name if self.file else ""
 
 
 def read_requirements(file: Path) -> RequirementLines:
@@ -168,7 +173,7 @@ def options_of(line: str, place: str) -> Iterator[tuple[str, str]]:
 
 def checked(line: str, place: str) -> str:
     """The line, if pip accepts it and the build of an image can install it."""
-    text = line.partition(" --hash")[0]
+    text = without_hashes(line)
     try:
         requirement = Requirement(text)
         address = requirement.url or (text if _WHEEL.search(requirement.name) else None)
@@ -198,10 +203,20 @@ def _no_source(place: str, line: str) -> str:
     )
 
 
+def without_hashes(line: str) -> str:
+    """A requirement by itself."""
+    return line.partition(" --hash")[0]
+
+
+def hashes_of(line: str) -> str:
+    """A requirement's hashes, as they stand behind it; "" for none."""
+    return "".join(line.partition(" --hash")[1:])
+
+
 def parsed(line: str) -> Requirement | None:
     """A line as a requirement, without its hashes; None for an address."""
     try:
-        return Requirement(line.partition(" --hash")[0])
+        return Requirement(without_hashes(line))
     except InvalidRequirement:
         return None
 

@@ -43,8 +43,13 @@ def read_text(file: Path, errors: str = "strict") -> str:
 
 def read_toml(file: Path) -> dict[str, Any]:
     """The content of a TOML file; a :class:`UsageError` says where it is not TOML."""
+    return parse_toml(read_text(file), file)
+
+
+def parse_toml(text: str, file: Path) -> dict[str, Any]:
+    """The content of TOML that a file has."""
     try:
-        content: dict[str, Any] = tomllib.loads(read_text(file))
+        content: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{file} is not TOML: {error}.") from error
     return content

@@ -1,7 +1,8 @@
-"""The wheels of an app, which are fetched once and kept.
+"""The wheels of an app: chosen by uv, fetched by pip, and kept.
 
 The same requirements on the same base image get the same wheels, even a month later, so that the
-release of some dependency rebuilds nothing; ``--upgrade`` fetches them again.
+release of some dependency rebuilds nothing; ``--upgrade`` chooses and fetches them again. A lock
+file's wheels are the same everywhere.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -17,17 +19,34 @@ from packaging.utils import canonicalize_name
 
 from scorehost.errors import UsageError
 from scorehost.images.base_facts import BaseFacts
-from scorehost.images.missing_wheels import Index, explain_failure, not_reached, problems_of
-from scorehost.images.requirement_lines import RequirementLines
-from scorehost.images.wheels import Sources, download, name_and_version
+from scorehost.images.missing_wheels import errors_of, not_fetched, why_not
+from scorehost.images.requirement_lines import RequirementLines, hashes_of, name_of, without_hashes
+from scorehost.images.resolver import FOUND, Resolver
+from scorehost.images.wheels import Sources, digest_of, download, expanded, name_and_version
 
-DONE = ".complete"
+DONE = "requirements.lock"
+"""The list of a folder's wheels with their hashes, which is written last."""
+
+
+@dataclass(frozen=True)
+class Wheels:
+    """The wheels that an image needs.
+
+    Parameters
+    ----------
+    files : those that its base does not have already.
+    pins : one line for each package, also for those of the base, exact and with its wheel's hash.
+    """
+
+    files: tuple[Path, ...]
+    pins: tuple[str, ...]
 
 
 class Wheelhouse:
-    """Fetches wheels for a base image and keeps them in a folder, ``cache``.
+    """Chooses and fetches wheels for a base image, and keeps them in a folder, ``cache``.
 
-    ``environ`` is pip's environment, and ``on_line`` is called with each line of its output.
+    ``environ`` is the environment of pip and uv, and ``on_line`` is called with each line that pip
+    prints.
     """
 
     def __init__(
@@ -41,63 +60,113 @@ class Wheelhouse:
         self.facts, self.sources, self.cache = facts, sources, cache
         self.environ, self.on_line = environ, on_line
 
-    def fetch(self, lines: RequirementLines, *, anew: bool = False) -> Path:
-        """A folder with the wheels that an image needs besides those of its base.
+    def resolved(
+        self, lines: RequirementLines, *, preferred: Iterable[str] = (), anew: bool = False
+    ) -> Wheels:
+        """The wheels for an environment file's requirements.
+
+        Parameters
+        ----------
+        preferred : the pins of an older lock file, which are kept where they still fit.
+        anew : whether to choose again what was chosen before.
 
         Raises
         ------
         UsageError
-            pip cannot fetch them.
+            No set of versions meets the requirements, or wheels cannot be fetched.
         """
-        folder = self.cache / "wheels" / self._key(lines)
+        pins = [without_hashes(line) for line in preferred]
+        folder = self._folder(lines.requirements, lines.constraints, lines.options, pins)
         if anew or not (folder / DONE).is_file():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            self._download(lines, folder)
-            own = {(canonicalize_name(name), at) for name, at in self.facts.packages.items()}
-            for wheel in folder.glob("*.whl"):
-                if name_and_version(wheel) in own:
-                    wheel.unlink()
-            (folder / DONE).touch()
-        return folder
+            self._fetch(self._choose(lines, pins), lines.options, folder)
+        return self._wheels(folder)
 
-    def _key(self, lines: RequirementLines) -> str:
-        """A folder name made from everything that decides which wheels are fetched."""
-        question: list[object] = [lines.requirements, lines.constraints, lines.options]
-        question += [self.facts.python, self.facts.machine, self.facts.glibc]
-        question += [sorted(self.facts.packages.items()), self.sources.index_url]
+    def locked(self, pins: Iterable[str], options: Iterable[str]) -> Wheels:
+        """The wheels of a lock file; ``options`` are those of the environment file."""
+        pins, options = list(pins), list(options)
+        folder = self._folder(pins, options)
+        if not (folder / DONE).is_file():
+            self._fetch(pins, options, folder)
+        return self._wheels(folder)
+
+    def _folder(self, *question: object) -> Path:
+        """A folder named after everything that decides which wheels are fetched."""
+        facts = self.facts
+        parts = [*question, facts.release, facts.machine, facts.glibc]
+        parts += [sorted(facts.packages.items()), self.sources.index_url]
         if self.sources.wheelhouse is not None:
             files = self.sources.wheelhouse.glob("*.whl")
-            question.append(sorted((file.name, file.stat().st_size) for file in files))
-        return hashlib.sha256(json.dumps(question).encode()).hexdigest()[:24]
+            parts.append(sorted((file.name, file.stat().st_size) for file in files))
+        name = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+        return self.cache / "wheels" / name
 
-    def _download(self, lines: RequirementLines, folder: Path) -> None:
-        """Fetch the wheels, with the base image's versions if possible, otherwise with others."""
+    def _choose(self, lines: RequirementLines, preferred: Iterable[str]) -> list[str]:
+        """Exact requirements, with the hashes that the environment file has for them."""
+        needs = what_scorehost_needs()
+        resolver = Resolver(
+            self.facts.target, self.sources, lines.options, self.environ, self.cache / "uv"
+        )
+        answer = resolver.resolve(
+            lines.requirements,
+            constraints=[*needs, *lines.constraints],
+            preferred={**by_name(as_in_base(self.facts.packages)), **by_name(preferred)}.values(),
+        )
+        if answer.status != FOUND:
+            raise UsageError(why_not(lines.requirements, needs, answer, resolver))
+        hashes = {name_of(line): hashes_of(line) for line in lines.requirements if hashes_of(line)}
+        if hashes or "--require-hashes" in lines.options:
+            check_all_hashed(answer.pins, lines.requirements)
+        return [f"{pin}{hashes.get(name_of(pin), '')}" for pin in answer.pins]
+
+    def _fetch(self, pins: Iterable[str], options: Iterable[str], folder: Path) -> None:
+        """Fetch wheels, remove those that the base has, and write the list of all."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         wanted = folder / "requirements.txt"
-        wanted.write_text("\n".join(lines.requirements) + "\n", "utf-8")
-        said: list[str] = []
-        for constraints in (as_in_base(self.facts.packages), what_scorehost_needs()):
-            file = folder / "constraints.txt"
-            file.write_text("\n".join([*constraints, *lines.constraints]) + "\n", "utf-8")
-            said = download(
-                wanted,
-                folder,
-                self.facts.target,
-                options=[*self.sources.pip_options(), *lines.options, "--constraint", str(file)],
-                environ=self.environ,
-                on_line=self.on_line,
-            )
-            if not said:
-                return
-            if not_reached(said):
-                raise UsageError(explain_failure([], said, self.facts.python))
-        asked = Index(self.facts.target, self.sources, lines.options, self.environ)
-        problems = problems_of(lines.requirements, self.facts.target, asked.versions)
-        raise UsageError(explain_failure(problems, said, self.facts.python))
+        wanted.write_text("".join(f"{pin}\n" for pin in pins), "utf-8")
+        said = download(
+            wanted,
+            folder,
+            self.facts.target,
+            options=[*expanded(list(options), self.environ), *self.sources.pip_options()],
+            environ=self.environ,
+            on_line=self.on_line,
+        )
+        if said:
+            raise UsageError(not_fetched(errors_of(said)))
+        wheels = {name_and_version(file)[0]: file for file in folder.glob("*.whl")}
+        listed = [
+            f"{without_hashes(pin)} --hash={digest_of(wheels[name_of(pin)])}\n" for pin in pins
+        ]
+        own = {(canonicalize_name(name), at) for name, at in self.facts.packages.items()}
+        for file in wheels.values():
+            if name_and_version(file) in own:
+                file.unlink()
+        (folder / DONE).write_text("".join(listed), "utf-8")
+
+    def _wheels(self, folder: Path) -> Wheels:
+        pins = (folder / DONE).read_text("utf-8").splitlines()
+        return Wheels(tuple(sorted(folder.glob("*.whl"))), tuple(pins))
+
+
+def check_all_hashed(pins: Iterable[str], requirements: Iterable[str]) -> None:
+    """Refuse packages without a hash when others have one: all or none, as with pip."""
+    listed = {name_of(line) for line in requirements if hashes_of(line)}
+    if missing := [pin for pin in pins if name_of(pin) not in listed]:
+        raise UsageError(
+            "The environment file has hashes, so every package must have one. These have none: "
+            f"{', '.join(missing)}. List them with their hashes, or remove all hashes and use "
+            "'scorehost build --lock', which writes them."
+        )
+
+
+def by_name(pins: Iterable[str]) -> dict[str, str]:
+    """Pins by their packages' names."""
+    return {name_of(pin): pin for pin in pins}
 
 
 def as_in_base(packages: Mapping[str, str]) -> list[str]:
-    """Constraints that keep the versions of the base image."""
+    """Pins with the versions of the base image."""
     return [f"{name}=={version}" for name, version in sorted(packages.items()) if name != "pip"]
 
 

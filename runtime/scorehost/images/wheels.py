@@ -1,15 +1,14 @@
-"""Wheels for an image, fetched on the host by its pip.
+"""Wheels for an image, fetched on this machine by its pip.
 
 Only wheels are fetched, because an image has no compiler. pip is told the image's Python and
-platform, so the host may have others. It cannot be told the image's environment for markers
-(``; python_version < "3.12"``) and uses its own. So fetching on the host is right for a complete
-list (:func:`download` with ``--no-deps``), or where both have the same Python; otherwise
-it is left to the pip inside the build.
+platform, so this machine may have others. Which versions are needed is known before (see
+:mod:`~scorehost.images.resolver`), because pip evaluates markers for its own Python.
 """
 
 from __future__ import annotations
 
-import platform
+import hashlib
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from packaging.utils import canonicalize_name
 
 from scorehost.images.engine import run_streaming
 
-THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 OLDEST_GLIBC = 5
 """Minor version of the oldest glibc, 2.5, that wheels were ever built for."""
 
@@ -29,6 +27,8 @@ LEGACY_TAGS = {"manylinux2014": 17, "manylinux2010": 12, "manylinux1": 5}
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 """The names that wheels have for docker's architectures."""
+
+_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,14 @@ class Target:
     python : major and minor version: "3.11".
     machine : "x86_64", "aarch64".
     glibc : minor version of the C library: 36 for 2.36.
+    release : all of Python's version, if it is known: "3.11.2". Some packages ask for a patch
+        release.
     """
 
     python: str
     machine: str
     glibc: int
+    release: str = ""
 
     def platform_tags(self) -> Iterator[str]:
         """The platforms whose wheels fit, best first."""
@@ -56,15 +59,11 @@ class Target:
         yield f"linux_{self.machine}"
 
     def pip_options(self) -> list[str]:
-        options = ["--only-binary=:all:", "--implementation", "cp", "--python-version", self.python]
+        options = ["--only-binary=:all:", "--implementation", "cp"]
+        options += ["--python-version", self.release or self.python]
         for tag in self.platform_tags():
             options += ["--platform", tag]
         return options
-
-    def is_like_host(self) -> bool:
-        """Whether the Python that runs this evaluates markers as the image's would."""
-        here = (THIS_PYTHON, platform.machine(), platform.system())
-        return (self.python, self.machine, "Linux") == here
 
     def needs(self, requirement: Requirement) -> bool:
         """Whether the image needs a requirement, by the requirement's marker if it has one."""
@@ -74,7 +73,7 @@ class Target:
             "platform_machine": self.machine,
             "platform_python_implementation": "CPython",
             "platform_system": "Linux",
-            "python_full_version": f"{self.python}.0",
+            "python_full_version": self.release or f"{self.python}.0",
             "python_version": self.python,
             "sys_platform": "linux",
         }
@@ -97,15 +96,24 @@ class Sources:
     ca_bundle: Path | None = None
 
     def pip_options(self) -> list[str]:
-        """The options for pip on the host."""
+        """The options for pip."""
+        options = self.uv_options()
+        if self.ca_bundle is not None:
+            options += ["--cert", str(self.ca_bundle)]
+        return options
+
+    def uv_options(self) -> list[str]:
+        """The options for uv."""
         options = []
         if self.wheelhouse is not None:
             options += ["--no-index", "--find-links", str(self.wheelhouse)]
         if self.index_url is not None:
             options += ["--index-url", self.index_url]
-        if self.ca_bundle is not None:
-            options += ["--cert", str(self.ca_bundle)]
         return options
+
+    def uv_variables(self) -> dict[str, str]:
+        """The environment variables for uv."""
+        return {} if self.ca_bundle is None else {"SSL_CERT_FILE": str(self.ca_bundle)}
 
 
 def machine_of(architecture: str) -> str:
@@ -118,17 +126,17 @@ def download(
     folder: Path,
     target: Target,
     *,
-    options: Sequence[str],
+    options: Sequence[str] = (),
     environ: Mapping[str, str],
     on_line: Callable[[str], None] = lambda _: None,
 ) -> list[str]:
-    """Fetch the wheels of a list of requirements into a folder.
+    """Fetch the wheels of a complete list of exact requirements into a folder.
 
     Returns
     -------
     lines : pip's output when it failed; none when it succeeded.
     """
-    command = [sys.executable, "-m", "pip", "download", "--progress-bar", "off"]
+    command = [sys.executable, "-m", "pip", "download", "--progress-bar", "off", "--no-deps"]
     command += ["--no-input", "--disable-pip-version-check", "--dest", str(folder)]
     command += [*target.pip_options(), *options, "--requirement", str(requirements)]
     said: list[str] = []
@@ -139,6 +147,13 @@ def download(
 
     status = run_streaming(command, environ, hear)
     return (said or [f"pip exited with status {status}"]) if status else []
+
+
+def expanded(options: Sequence[str], environ: Mapping[str, str]) -> list[str]:
+    """The options of a requirements file, with ``${NAME}`` replaced as pip does: for tokens."""
+    return [
+        _VARIABLE.sub(lambda found: environ.get(found[1]) or found[0], word) for word in options
+    ]
 
 
 def that_apply(lock: str, target: Target) -> str:
@@ -162,3 +177,8 @@ def name_and_version(wheel: Path) -> tuple[str, str]:
     """The package and version that a wheel's file name states; the name as indexes compare it."""
     name, version, *_ = wheel.name.split("-")
     return canonicalize_name(name), version
+
+
+def digest_of(wheel: Path) -> str:
+    """A wheel's SHA-256, as requirements files state it."""
+    return f"sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}"

@@ -1,0 +1,239 @@
+"""``scorehost.lock``: written, used, and refused when it is stale."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scorehost.errors import UsageError
+from scorehost.images.base_facts import BaseFacts
+from scorehost.images.lock_file import read_lock
+from scorehost.images.packages import packages_of
+from scorehost.images.plan import Plan, Wishes, make_plan
+from scorehost.images.requirement_lines import read_requirements
+from scorehost.images.wheelhouse import Wheelhouse
+from scorehost.images.wheels import Sources
+from support.containers import FAMILY
+from support.package_index import PackageIndex, debian_12, digest, fill_index, make_wheel
+from support.server import fill
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PackageIndex]:
+    served = PackageIndex(fill_index(tmp_path_factory.mktemp("wheels")))
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def wheels(index: PackageIndex) -> Path:
+    """The folder of the index."""
+    return index.folder
+
+
+@pytest.fixture
+def environ(tmp_path: Path, index: PackageIndex) -> dict[str, str]:
+    return index.environ(tmp_path)
+
+
+class App:
+    """A folder with an environment file, and the wheels that a build would install."""
+
+    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
+        self.folder, self.environ, self.notes = folder, environ, list[str]()
+        fill(folder, {"score.py": "def run(data): return data"})
+
+    def asks(self, text: str) -> None:
+        (self.folder / "requirements.txt").write_text(text)
+
+    def plan(self, locking: str = "", **rest: Any) -> Plan:
+        return make_plan(Wishes(self.folder, "app:1", locking=locking, **rest), FAMILY)
+
+    def build(
+        self, locking: str = "", *, cache: str = "", upgrade: bool = False, **rest: Any
+    ) -> list[str]:
+        """The wheels, by name and version; ``cache`` is another machine's."""
+        base = rest.pop("base", debian_12())
+        place = self.folder.parent / f"cache{cache}"
+        house = Wheelhouse(base, Sources(), place, self.environ, print)
+        self.notes.clear()
+        plan = self.plan(locking, **rest)
+        wheels = packages_of(plan, house, upgrade=upgrade, note=self.notes.append)
+        return sorted("-".join(file.name.split("-")[:2]) for file in wheels)
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / "scorehost.lock"
+
+
+@pytest.fixture
+def app(tmp_path: Path, environ: dict[str, str]) -> App:
+    return App(tmp_path / "app", environ)
+
+
+@pytest.fixture
+def late(wheels: Path) -> Iterator[Path]:
+    """A release that comes after the lock was made."""
+    file = make_wheel(wheels, "thing", "9.0")
+    file.rename(wheels / f"{file.name}.later")
+    yield wheels / file.name
+    (wheels / file.name).unlink(missing_ok=True)
+    (wheels / f"{file.name}.later").unlink(missing_ok=True)
+
+
+def release(late: Path) -> None:
+    late.with_name(f"{late.name}.later").rename(late)
+
+
+def test_a_lock_is_the_same_everywhere(app: App, late: Path, wheels: Path):
+    """To every wheel's hash, on another machine, a release later."""
+    app.asks("thing\nlearn\n")
+    first = app.build("write")
+    assert first == ["learn-1.0", "maths-1.26.4", "thing-2.0"]
+    assert "3 packages" in app.notes[0]
+    release(late)
+
+    assert app.build(cache="-of-another") == first
+    assert app.build("require", cache="-of-a-third") == first
+    assert "the packages are those of scorehost.lock" in app.notes
+    assert app.build(upgrade=True) == ["learn-1.0", "maths-1.26.4", "thing-9.0"]
+
+    lock = read_lock(app.lock)
+    assert lock is not None
+    assert f"thing==2.0 --hash=sha256:{digest(wheels / 'thing-2.0-py3-none-any.whl')}" in lock.pins
+
+
+def test_pip_installs_a_lock(app: App, environ: dict[str, str]):
+    """It is a requirements file like any other."""
+    app.asks("thing\n")
+    app.build("write")
+
+    lines = read_requirements(app.lock)
+
+    assert [line.partition(" --hash")[0] for line in lines.requirements] == ["thing==2.0"]
+
+
+def test_contents_that_have_changed(app: App, wheels: Path):
+    """A wheel of the same name with other contents is refused."""
+    app.asks("patched\n")
+    app.build("write")
+    app.lock.write_text(re.sub("sha256:[0-9a-f]{64}", f"sha256:{'0' * 64}", app.lock.read_text()))
+
+    with pytest.raises(UsageError, match="DO NOT MATCH THE HASHES"):
+        app.build("require", cache="-of-another")
+
+
+def test_a_stale_lock(app: App, late: Path):
+    """It is refused on demand; otherwise what still fits of it is kept, and that it is said."""
+    app.asks("thing\n")
+    app.build("write")
+    release(late)
+    app.asks("thing\nearly\n")
+
+    with pytest.raises(UsageError, match="is stale: the environment file now asks for early"):
+        app.build("require")
+    assert app.build() == ["early-1.0", "thing-2.0"]
+    assert app.notes == [
+        "scorehost.lock is stale: the environment file now asks for early; --lock renews it"
+    ]
+    app.build("write")
+    assert "early==1.0 is new" in app.notes[0]
+    assert app.build("require") == ["early-1.0", "thing-2.0"]
+    app.build("write", upgrade=True)
+    assert app.notes[0].endswith("scorehost.lock has 2 packages: thing==2.0 is now 9.0")
+
+
+@pytest.mark.parametrize(
+    ("base", "reason"),
+    [
+        (debian_12("3.12.3"), "it is for Python 3.11, and the image has 3.12"),
+        (debian_12(machine="aarch64"), "it is for x86_64, and the image is for aarch64"),
+        (BaseFacts("", "3.11", "3.11.2", "x86_64", 31, {}), "it is for glibc 2.36, and the image"),
+    ],
+)
+def test_a_lock_for_another_image(app: App, base: BaseFacts, reason: str):
+    app.asks("thing\n")
+    app.build("write")
+
+    with pytest.raises(UsageError, match=reason):
+        app.build("require", base=base)
+    assert app.build(base=base) == ["thing-2.0"]
+    assert reason in app.notes[0]
+
+
+def test_no_lock(app: App):
+    """Where there is none, or nothing to lock, it is said how to get one."""
+    with pytest.raises(UsageError, match="There is nothing to lock: the folder lists no packages"):
+        app.plan("write")
+    app.asks("thing\n")
+    with pytest.raises(UsageError, match=r"which does not exist. Make it: scorehost build --lock"):
+        app.plan("require")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("thing==2.0\n", "has no block '# /// scorehost'"),
+        ("# /// scorehost\n# python = 3.11.2\n# ///\n", "is not TOML"),
+        ("# /// scorehost\n# source = 'a'\n# ///\n", "lacks 'python'"),
+    ],
+)
+def test_a_lock_that_was_edited(app: App, text: str, said: str):
+    app.asks("thing\n")
+    app.lock.write_text(text)
+
+    with pytest.raises(UsageError, match=re.escape(said)):
+        app.plan()
+
+
+def test_a_lock_and_the_debugger(app: App):
+    """The debugger comes on top, and the lock stays valid; one that is listed stays as listed."""
+    app.asks("thing\n")
+    app.build("write", debug=True)
+
+    assert app.build("require", debug=True) == ["debugpy-1.8.0", "thing-2.0"]
+    assert "debugpy" not in app.lock.read_text()
+    app.asks("debugpy<2\n")
+    assert app.build(debug=True) == ["debugpy-1.8.0"]
+
+
+def test_a_lock_stays_out_of_the_image(app: App):
+    """The image has its list of packages; a new lock would change a layer for nothing."""
+    app.asks("thing\n")
+    app.build("write")
+
+    assert "scorehost.lock" not in [str(place) for _, place in app.plan().files]
+
+
+def test_what_a_lock_says(app: App):
+    """Its block is TOML, whatever the requirements hold."""
+    app.asks('thing ; python_version > "3"\n-c more.txt\n--pre\n')
+    (app.folder / "more.txt").write_text("thing<2\n")
+    app.build("write")
+
+    lock = read_lock(app.lock)
+
+    assert lock is not None
+    assert (lock.source, lock.python, lock.machine, lock.glibc) == (
+        *("requirements.txt", "3.11", "x86_64"),
+        36,
+    )
+    assert lock.asked == ("--constraint thing<2", "--pre", 'thing ; python_version > "3"')
+    assert json.dumps(lock.asked[2]) in app.lock.read_text()
+
+
+def test_a_kept_folder_is_whole_or_not_there(app: App, index: PackageIndex):
+    """A build that was killed while it fetched leaves nothing that counts."""
+    app.asks("thing\n")
+    app.build()
+    (folder,) = (app.folder.parent / "cache" / "wheels").iterdir()
+    (folder / "requirements.lock").unlink()
+    shutil.copy(folder / "thing-2.0-py3-none-any.whl", folder / "half-1.0-py3-none-any.whl")
+
+    assert app.build() == ["thing-2.0"]
