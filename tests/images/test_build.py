@@ -125,7 +125,7 @@ def test_a_lock(inference: str, tmp_path: Path, tag: str):
     command = [sys.executable, "-m", "scorehost", "build", str(tmp_path)]
     locked = subprocess.run([*command, "--lock"], capture_output=True, text=True, timeout=300)
     assert locked.returncode == 0, locked.stdout + locked.stderr
-    assert "scorehost.lock has 1 package\n" in locked.stdout
+    assert "scorehost.lock: 1 package\n" in locked.stdout
     version = re.search(r"^idna==(\S+)", (tmp_path / "scorehost.lock").read_text(), re.MULTILINE)
     assert version is not None
 

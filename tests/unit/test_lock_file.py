@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 
 from scorehost.errors import UsageError
 from scorehost.images.base_facts import BaseFacts
+from scorehost.images.display import Display
 from scorehost.images.lock_file import read_lock
 from scorehost.images.packages import packages_of
 from scorehost.images.plan import Plan, Wishes, make_plan
@@ -42,6 +45,17 @@ def environ(tmp_path: Path, index: PackageIndex) -> dict[str, str]:
     return index.environ(tmp_path)
 
 
+class Noted(Display):
+    """A display that keeps what is said."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__(sys.stdout)
+        self.lines = lines
+
+    def say(self, text: str) -> None:
+        self.lines.append(text.removeprefix("  note: "))
+
+
 class App:
     """A folder with an environment file, and the wheels that a build would install."""
 
@@ -64,7 +78,7 @@ class App:
         house = Wheelhouse(base, Sources(), place, self.environ, print)
         self.notes.clear()
         plan = self.plan(locking, **rest)
-        wheels = packages_of(plan, house, upgrade=upgrade, note=self.notes.append)
+        wheels = packages_of(plan, house, Noted(self.notes), upgrade=upgrade)
         return sorted("-".join(file.name.split("-")[:2]) for file in wheels)
 
     @property
@@ -146,7 +160,7 @@ def test_a_stale_lock(app: App, late: Path):
     assert "early==1.0 is new" in app.notes[0]
     assert app.build("require") == ["early-1.0", "thing-2.0"]
     app.build("write", upgrade=True)
-    assert app.notes[0].endswith("scorehost.lock has 2 packages: thing==2.0 is now 9.0")
+    assert app.notes[0].endswith("scorehost.lock: 2 packages; thing==2.0 is now 9.0")
 
 
 @pytest.mark.parametrize(
@@ -176,11 +190,17 @@ def test_no_lock(app: App):
         app.plan("require")
 
 
+BLOCK = "# /// scorehost\n# ///\n"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("thing==2.0\n", "has no block '# /// scorehost'"),
         ("# /// scorehost\n# python = 3.11.2\n# ///\n", "is not TOML"),
+        (f"{BLOCK}thing==2.0\n", "'thing==2.0' is not name==version --hash=sha256:…"),
+        (f"{BLOCK}thing>=2.0 --hash=sha256:{'0' * 64}\n", "is not name==version --hash"),
+        (f"{BLOCK}<<<<<<< HEAD\nthing==2.0\n", "line 3: '<<<<<<< HEAD' is not a valid requirement"),
         ("# /// scorehost\n# source = 'a'\n# ///\n", "lacks 'python'"),
     ],
 )
@@ -224,7 +244,7 @@ def test_what_a_lock_says(app: App):
         *("requirements.txt", "3.11", "x86_64"),
         36,
     )
-    assert lock.asked == ("--constraint thing<2", "--pre", 'thing ; python_version > "3"')
+    assert lock.asked == ("--constraint thing<2", "--pre", 'thing; python_version > "3"')
     assert json.dumps(lock.asked[2]) in app.lock.read_text()
 
 
@@ -237,3 +257,32 @@ def test_a_kept_folder_is_whole_or_not_there(app: App, index: PackageIndex):
     shutil.copy(folder / "thing-2.0-py3-none-any.whl", folder / "half-1.0-py3-none-any.whl")
 
     assert app.build() == ["thing-2.0"]
+
+
+def test_the_same_in_another_spelling(app: App):
+    """Neither order nor spaces nor capitals make a lock stale."""
+    app.asks("thing>=1,<3\nneeds_thing\n")
+    app.build("write")
+    app.asks("# two packages\nNeeds-Thing\nthing <3, >=1.0\n".replace("1.0", "1"))
+
+    assert app.build("require") == ["needs_thing-1.0", "thing-1.0"]
+
+
+def test_packages_that_only_other_pythons_need(app: App):
+    """Then there is nothing to fetch."""
+    app.asks("thing; python_version < '3.0'\n")
+
+    assert app.build("write") == []
+    assert app.build("require") == []
+
+
+def test_two_builds_at_once(app: App):
+    """They make the same folder, and both have all of it."""
+    app.asks("thing\nlearn\n")
+
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.map(lambda _: app.build(), range(2))
+
+    assert first == second == ["learn-1.0", "maths-1.26.4", "thing-2.0"]
+    kept = [each.name for each in (app.folder.parent / "cache" / "wheels").iterdir()]
+    assert not [name for name in kept if name.startswith("fetching-")]

@@ -104,6 +104,7 @@ class Builder:
         _, facts = self._begin(family)
         with BuildLog(self.log_file, self._on_step) as log:
             self._packages(facts, log)
+        self._forget_old_logs()
 
     # -- The base image ---------------------------------------------------------------------
 
@@ -149,7 +150,7 @@ class Builder:
         plan, how = self.plan, self.how
         self.display.doing(f"fetching the packages of {plan.environment.source or '--debug'}")
         house = Wheelhouse(facts, plan.sources, how.cache, how.environ, log.line)
-        return packages_of(plan, house, upgrade=how.upgrade, note=self.display.note)
+        return packages_of(plan, house, self.display, upgrade=how.upgrade)
 
     # -- The build --------------------------------------------------------------------------
 

@@ -27,14 +27,24 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from scorehost.errors import UsageError
-from scorehost.images.requirement_lines import RequirementLines, checked, logical_lines
+from scorehost.images.requirement_lines import (
+    RequirementLines,
+    checked,
+    hashes_of,
+    logical_lines,
+    parsed,
+    pinned_version,
+)
 from scorehost.images.text import parse_toml, read_text
 from scorehost.images.wheels import Target
 
 NAME = "scorehost.lock"
 
 _BLOCK = re.compile(r"^# /// scorehost\n(?P<toml>(?:#.*\n)*?)# ///$", re.MULTILINE)
+_HASH = re.compile(r" --hash=sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -93,9 +103,20 @@ def lock_of(source: str, target: Target, lines: RequirementLines, pins: Iterable
 
 def asked_for(lines: RequirementLines) -> tuple[str, ...]:
     """What decides which packages an environment file leads to, one line for each thing."""
-    constraints = (f"--constraint {line}" for line in lines.constraints)
+    requirements = (as_compared(line) for line in lines.requirements)
+    constraints = (f"--constraint {as_compared(line)}" for line in lines.constraints)
     early = ("--pre" for option in lines.options if option == "--pre")
-    return tuple(sorted({*lines.requirements, *constraints, *early}))
+    return tuple(sorted({*requirements, *constraints, *early}))
+
+
+def as_compared(line: str) -> str:
+    """A requirement in one spelling, with its hashes in order."""
+    requirement = parsed(line)
+    if requirement is None:
+        return line
+    requirement.name = canonicalize_name(requirement.name)
+    hashes = sorted(hashes_of(line).split(" --hash=")[1:])
+    return " --hash=".join([str(requirement), *hashes])
 
 
 def read_lock(file: Path) -> Lock | None:
@@ -113,7 +134,7 @@ def read_lock(file: Path) -> Lock | None:
     if found is None:
         raise UsageError(f"{file} has no block '# /// scorehost'. {_ANEW}")
     block = parse_toml("".join(f"{line[2:]}\n" for line in found["toml"].splitlines()), file)
-    pins = [checked(line, f"{file}, line {number}") for number, line in logical_lines(text)]
+    pins = [checked_pin(line, f"{file}, line {number}") for number, line in logical_lines(text)]
     try:
         return Lock(
             source=str(block["source"]),
@@ -125,6 +146,16 @@ def read_lock(file: Path) -> Lock | None:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{file}: its block '# /// scorehost' lacks {error}. {_ANEW}") from error
+
+
+def checked_pin(line: str, place: str) -> str:
+    """The line, if it names one version, or an address, and the hash of one wheel."""
+    checked(line, place)
+    requirement = parsed(line)
+    is_exact = requirement is not None and (requirement.url or pinned_version(line))
+    if not is_exact or not _HASH.fullmatch(hashes_of(line)):
+        raise UsageError(f"{place}: {line!r} is not name==version --hash=sha256:…. {_ANEW}")
+    return line
 
 
 _ANEW = "Make it anew: scorehost build --lock."

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from scorehost.errors import UsageError
+from scorehost.images.display import Display
 from scorehost.images.lock_file import Lock, lock_of
 from scorehost.images.plan import Plan
 from scorehost.images.requirement_lines import RequirementLines, name_of
@@ -14,14 +15,14 @@ from scorehost.images.wheels import Target
 
 
 def packages_of(
-    plan: Plan, house: Wheelhouse, *, upgrade: bool, note: Callable[[str], None]
+    plan: Plan, house: Wheelhouse, display: Display, *, upgrade: bool
 ) -> tuple[Path, ...]:
     """The wheels for an image, with the debugger if it is to have one.
 
     Parameters
     ----------
+    display : is told which lock file was used or written.
     upgrade : whether to choose again what is not pinned.
-    note : called with each message for the user.
 
     Raises
     ------
@@ -31,7 +32,7 @@ def packages_of(
     lines = plan.environment.lines
     wheels = Wheels((), ())
     if lines.requirements:
-        wheels = _of_environment(plan, house, upgrade=upgrade, note=note)
+        wheels = _of_environment(plan, house, display, upgrade=upgrade)
     if plan.debugger and plan.debugger not in map(name_of, wheels.pins):
         # By itself, since it depends on nothing: the lock file, and hashes, need not know of it.
         options = [word for word in lines.options if word != "--require-hashes"]
@@ -40,14 +41,12 @@ def packages_of(
     return wheels.files
 
 
-def _of_environment(
-    plan: Plan, house: Wheelhouse, *, upgrade: bool, note: Callable[[str], None]
-) -> Wheels:
+def _of_environment(plan: Plan, house: Wheelhouse, display: Display, *, upgrade: bool) -> Wheels:
     lines, lock, target = plan.environment.lines, plan.lock, house.facts.target
     if plan.locking == "write":
         preferred = lock.pins if lock is not None and not upgrade else ()
         wheels = house.resolved(lines, preferred=preferred, anew=True)
-        note(write_lock(plan, target, wheels))
+        display.say(write_lock(plan, target, wheels))
         return wheels
     if lock is None:
         return house.resolved(lines, anew=upgrade)
@@ -57,12 +56,12 @@ def _of_environment(
             f"{plan.lock_file} is stale: {why_stale}. Renew it: scorehost build --lock."
         )
     if why_stale:
-        note(f"{plan.lock_file.name} is stale: {why_stale}; --lock renews it")
+        display.note(f"{plan.lock_file.name} is stale: {why_stale}; --lock renews it")
         return house.resolved(lines, preferred=lock.pins, anew=upgrade)
     if upgrade:
-        note(f"{plan.lock_file.name} is not used; --upgrade --lock renews it")
+        display.note(f"{plan.lock_file.name} is not used; --upgrade --lock renews it")
         return house.resolved(lines, anew=True)
-    note(f"the packages are those of {plan.lock_file.name}")
+    display.note(f"the packages are those of {plan.lock_file.name}")
     return house.locked(lock.pins, lines.options)
 
 
@@ -76,7 +75,7 @@ def write_lock(plan: Plan, target: Target, wheels: Wheels) -> str:
         raise UsageError(f"{plan.lock_file} cannot be written: {error.strerror}.") from error
     changes = ", ".join(_changes(plan.lock, new))
     count = f"{len(new.pins)} package{'s' if len(new.pins) != 1 else ''}"
-    return f"{plan.lock_file} has {count}{f': {changes}' if changes else ''}"
+    return f"Wrote {plan.lock_file}: {count}{f'; {changes}' if changes else ''}"
 
 
 def _changes(old: Lock | None, new: Lock) -> Iterator[str]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import requires
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from packaging.utils import canonicalize_name
 
@@ -114,14 +115,26 @@ class Wheelhouse:
         if answer.status != FOUND:
             raise UsageError(why_not(lines.requirements, needs, answer, resolver))
         hashes = {name_of(line): hashes_of(line) for line in lines.requirements if hashes_of(line)}
+        for pin in answer.pins:
+            self.on_line(f"uv chose {pin}")
         if hashes or "--require-hashes" in lines.options:
             check_all_hashed(answer.pins, lines.requirements)
         return [f"{pin}{hashes.get(name_of(pin), '')}" for pin in answer.pins]
 
-    def _fetch(self, pins: Iterable[str], options: Iterable[str], folder: Path) -> None:
+    def _fetch(self, pins: Sequence[str], options: Iterable[str], folder: Path) -> None:
+        """Fetch the wheels that go into a folder, which another build may be making too."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder.parent, prefix="fetching-") as place:
+            new = Path(place, "new")
+            new.mkdir()
+            self._fill(pins, options, new)
+            if folder.exists():
+                folder.rename(Path(place, "old"))
+            with suppress(OSError):  # the other build was faster
+                new.rename(folder)
+
+    def _fill(self, pins: Sequence[str], options: Iterable[str], folder: Path) -> None:
         """Fetch wheels, remove those that the base has, and write the list of all."""
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
         wanted = folder / "requirements.txt"
         wanted.write_text("".join(f"{pin}\n" for pin in pins), "utf-8")
         said = download(
