@@ -6,8 +6,9 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,9 @@ class Noted(Display):
     def say(self, text: str) -> None:
         self.lines.append(text.removeprefix("  note: "))
 
+    def doing(self, text: str) -> None:
+        print(text)
+
 
 class App:
     """A folder with an environment file, and the wheels that a build would install."""
@@ -75,10 +79,10 @@ class App:
         """The wheels, by name and version; ``cache`` is another machine's."""
         base = rest.pop("base", debian_12())
         place = self.folder.parent / f"cache{cache}"
-        house = Wheelhouse(base, Sources(), place, self.environ, print)
+        house = Wheelhouse(base, Sources(), place, self.environ, Noted(self.notes), print)
         self.notes.clear()
         plan = self.plan(locking, **rest)
-        wheels = packages_of(plan, house, Noted(self.notes), upgrade=upgrade)
+        wheels = packages_of(plan, house, upgrade=upgrade)
         return sorted("-".join(file.name.split("-")[:2]) for file in wheels)
 
     @property
@@ -137,7 +141,10 @@ def test_contents_that_have_changed(app: App, wheels: Path):
     """A wheel of the same name with other contents is refused."""
     app.asks("patched\n")
     app.build("write")
-    app.lock.write_text(re.sub("sha256:[0-9a-f]{64}", f"sha256:{'0' * 64}", app.lock.read_text()))
+    lock = read_lock(app.lock)
+    assert lock is not None
+    pins = tuple(re.sub("sha256:.*", f"sha256:{'0' * 64}", pin) for pin in lock.pins)
+    app.lock.write_text(replace(lock, pins=pins).text())
 
     with pytest.raises(UsageError, match="DO NOT MATCH THE HASHES"):
         app.build("require", cache="-of-another")
@@ -150,17 +157,28 @@ def test_a_stale_lock(app: App, late: Path):
     release(late)
     app.asks("thing\nearly\n")
 
-    with pytest.raises(UsageError, match="is stale: the environment file now asks for early"):
+    with pytest.raises(UsageError, match=r"is stale: requirements\.txt has early now\. Renew it: "):
         app.build("require")
     assert app.build() == ["early-1.0", "thing-2.0"]
-    assert app.notes == [
-        "scorehost.lock is stale: the environment file now asks for early; --lock renews it"
-    ]
+    stale, new = app.notes
+    assert stale.startswith("scorehost.lock is stale, and only kept to where it still fits")
+    assert stale.endswith("requirements.txt has early now")
+    assert new == "early==1.0 is new"
+    app.asks("thing<3\n")
+    assert app.build() == ["thing-2.0"]
+    assert app.notes[0].endswith(": requirements.txt has thing<3 now, and had thing")
+    app.asks("early\n")
+    assert app.build() == ["early-1.0"]
+    assert app.notes[0].endswith(
+        ": requirements.txt has early now; requirements.txt no longer has thing"
+    )
+    app.asks("thing\nearly\n")
     app.build("write")
-    assert "early==1.0 is new" in app.notes[0]
+    assert app.notes[1:] == ["  early==1.0 is new"]
     assert app.build("require") == ["early-1.0", "thing-2.0"]
     app.build("write", upgrade=True)
-    assert app.notes[0].endswith("scorehost.lock: 2 packages; thing==2.0 is now 9.0")
+    assert app.notes[0].endswith("scorehost.lock: 2 packages")
+    assert app.notes[1:] == ["  thing==2.0 is now 9.0"]
 
 
 @pytest.mark.parametrize(
@@ -186,30 +204,71 @@ def test_no_lock(app: App):
     with pytest.raises(UsageError, match="There is nothing to lock: the folder lists no packages"):
         app.plan("write")
     app.asks("thing\n")
-    with pytest.raises(UsageError, match=r"which does not exist. Make it: scorehost build --lock"):
+    with pytest.raises(UsageError, match=r"which does not exist. Make and commit it: "):
         app.plan("require")
 
 
-BLOCK = "# /// scorehost\n# ///\n"
-
-
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("edit", "said"),
     [
-        ("thing==2.0\n", "has no block '# /// scorehost'"),
-        ("# /// scorehost\n# python = 3.11.2\n# ///\n", "is not TOML"),
-        (f"{BLOCK}thing==2.0\n", "'thing==2.0' is not name==version --hash=sha256:…"),
-        (f"{BLOCK}thing>=2.0 --hash=sha256:{'0' * 64}\n", "is not name==version --hash"),
-        (f"{BLOCK}<<<<<<< HEAD\nthing==2.0\n", "line 3: '<<<<<<< HEAD' is not a valid requirement"),
-        ("# /// scorehost\n# source = 'a'\n# ///\n", "lacks 'python'"),
+        (lambda text: text.replace("thing==2.0", "thing==1.0"), "it was edited or merged"),
+        (lambda text: text.partition("thing==")[0], "it was edited or merged"),
+        (lambda text: text.replace("thing==", "<<<<<<< HEAD\nthing=="), "edited or merged"),
+        (lambda text: text.partition("# ///\n")[2], "was not written by 'scorehost build --lock'"),
+        (lambda _: "", "was not written by 'scorehost build --lock'"),
     ],
 )
-def test_a_lock_that_was_edited(app: App, text: str, said: str):
+def test_a_lock_that_was_edited(app: App, edit: Callable[[str], str], said: str):
+    """It is refused, with what to do; ``--lock`` makes it anew whatever it looks like."""
     app.asks("thing\n")
-    app.lock.write_text(text)
+    app.build("write")
+    written = app.lock.read_text()
+    app.lock.write_text(edit(written))
 
-    with pytest.raises(UsageError, match=re.escape(said)):
+    with pytest.raises(UsageError, match=said) as refused:
         app.plan()
+    assert str(refused.value).endswith(f" Make it anew: scorehost build {app.folder} --lock")
+    app.build("write")
+    assert app.lock.read_text() == written
+
+
+def test_a_lock_with_other_line_ends(app: App):
+    """git may write them so on other systems."""
+    app.asks("thing\n")
+    app.build("write")
+    app.lock.write_bytes(app.lock.read_bytes().replace(b"\n", b"\r\n"))
+
+    assert app.build("require") == ["thing-2.0"]
+
+
+def test_nothing_new(app: App):
+    app.asks("thing\n")
+    app.build("write")
+    app.build("write")
+
+    assert app.notes == [f"{app.lock} is unchanged: 1 package"]
+
+
+def test_the_command_that_renews_a_lock(app: App):
+    """It has what decides about the lock: folder, file and base image."""
+    fill(app.folder, {"envs/more.txt": "thing\n"})
+    file = app.folder / "envs" / "more.txt"
+
+    plan = app.plan(environment=file, base_image="other:1")
+
+    assert plan.locking.file == file.with_name("scorehost.lock")
+    assert plan.locking.renew == (
+        f"scorehost build {app.folder} --lock --environment {file} --base-image other:1"
+    )
+
+
+def test_a_lock_of_another_file(app: App):
+    app.asks("thing\n")
+    app.build("write")
+    fill(app.folder, {"other.txt": "early\n"})
+
+    with pytest.raises(UsageError, match=r"made from requirements\.txt, and this build uses other"):
+        app.build("require", environment=app.folder / "other.txt")
 
 
 def test_a_lock_and_the_debugger(app: App):

@@ -179,11 +179,11 @@ def test_options_of_a_requirements_file():
 
 def test_variables_in_options():
     """As pip has them in requirements files: those that are set, in capitals."""
-    options = ["--index-url", "https://${USER_1}:${TOKEN}@a/$TOKEN/${token}/${GONE}"]
+    options = ["--index-url", "https://${USER_1}:${TOKEN}@a/$TOKEN/${token}"]
 
     assert expanded(options, {"USER_1": "me", "TOKEN": "x"}) == [
         "--index-url",
-        "https://me:x@a/$TOKEN/${token}/${GONE}",
+        "https://me:x@a/$TOKEN/${token}",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 
 from scorehost.errors import UsageError
 from scorehost.images.base_facts import BaseFacts
+from scorehost.images.display import Display
+from scorehost.images.missing_wheels import UNKNOWN
 from scorehost.images.requirement_lines import RequirementLines
 from scorehost.images.wheelhouse import Wheelhouse
 from scorehost.images.wheels import Sources
@@ -50,7 +53,9 @@ def fetch(tmp_path: Path, environ: dict[str, str]) -> Callable[..., list[str]]:
     def fetched(*requirements: str, base: BaseFacts | None = None, **rest: Any) -> list[str]:
         """``rest`` are a requirements file's other lines, and the sources of wheels."""
         sources = rest.pop("sources", Sources())
-        house = Wheelhouse(base or debian_12(), sources, tmp_path / "cache", environ, print)
+        house = Wheelhouse(
+            base or debian_12(), sources, tmp_path / "cache", environ, Display(sys.stdout), print
+        )
         wheels = house.resolved(RequirementLines(list(requirements), **rest))
         return sorted("-".join(file.name.split("-")[:2]) for file in wheels.files)
 
@@ -76,7 +81,7 @@ def test_markers_and_platforms_are_the_images(fetch: Fetch):
     assert fetch("learn", base=debian_12("3.8.17")) == ["learn-1.0", "maths-1.18.5", "old_only-1.0"]
     assert fetch("maths") == ["maths-2.0.0"]
     assert fetch("thing; python_version < '3.11'", "early") == ["early-1.0"]
-    assert "no package of that name" in refused(fetch, "maths", base=debian_12(machine="aarch64"))
+    assert "\n  maths: " in refused(fetch, "maths", base=debian_12(machine="aarch64"))
 
 
 def test_packages_that_ask_for_a_patch_release(fetch: Fetch):
@@ -142,7 +147,22 @@ def test_pins_without_wheels(fetch: Fetch):
     assert lines[4] == (
         "  maths<1.20 has no wheel for Python 3.11. There are wheels for versions 1.23.2 to 2.0.0."
     )
-    assert len(lines) == 5
+    assert lines[5:] == UNKNOWN.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("scikit-lern==1.5", " Did you mean scikit-learn?"),
+        ("sklearn", " Did you mean scikit-learn?"),
+        ("PIL", " Did you mean pillow?"),
+        ("cudatoolkit", "part of CUDA. Remove the line, and use --base-image inference-gpu."),
+        ("nothing-like-it", "no package of that name has a wheel for Python 3.11."),
+    ],
+)
+def test_names_that_are_not_packages(fetch: Fetch, asked: str, said: str):
+    """A slip, a module's name, and what only conda has, in a requirements file too."""
+    assert refused(fetch, asked).splitlines()[1].endswith(said)
 
 
 def test_a_version_for_one_machine_only(fetch: Fetch):
@@ -154,7 +174,7 @@ def test_a_version_for_one_machine_only(fetch: Fetch):
 
 
 def test_a_wildcard(fetch: Fetch):
-    assert "1.23.2: maths==1.23.2" in refused(fetch, "maths==1.19.*")
+    assert "1.23.2: maths[x,y]==1.23.2" in refused(fetch, "maths[y,x]==1.19.*")
 
 
 def test_what_a_requirement_depends_on(fetch: Fetch):
@@ -276,10 +296,32 @@ def test_a_password(fetch: Fetch, guarded: PackageIndex, environ: dict[str, str]
 
 
 def test_a_password_that_is_missing(fetch: Fetch, guarded: PackageIndex, environ: dict[str, str]):
-    """That the index was not allowed to answer is said along with what seems to be missing."""
+    """Nothing is said of wheels then, and of spelling."""
     environ["PIP_INDEX_URL"] = guarded.url
 
-    assert "401" in refused(fetch, "thing")
+    said = refused(fetch, "thing")
+
+    assert "401" in said
+    assert "no package of that name" not in said
+    assert "Check the spelling" not in said
+
+
+def test_a_password_that_is_wrong_on_one_of_two(
+    fetch: Fetch, guarded: PackageIndex, capsys: pytest.CaptureFixture[str]
+):
+    """The other index has the package: that the first did not count is said."""
+    wrong = f"http://me:wrong@{guarded.address}/simple"
+
+    assert fetch("thing", options=["--extra-index-url", wrong]) == ["thing-2.0"]
+
+    note = f"  note: pip warns: 401 Error, Credentials not correct for {guarded.url}/thing/"
+    assert note in capsys.readouterr().out.splitlines()
+
+
+def test_a_password_in_a_variable_that_is_not_set(fetch: Fetch, guarded: PackageIndex):
+    options = ["--index-url", "http://me:${TOKEN_OF_NOBODY}@" + f"{guarded.address}/simple"]
+
+    assert "the variable TOKEN_OF_NOBODY is not set" in refused(fetch, "thing", options=options)
 
 
 @pytest.fixture(scope="module")
@@ -375,6 +417,7 @@ def test_hashes(fetch: Fetch, wheels: Path):
 
     assert "DO NOT MATCH THE HASHES" in said
     assert re.search(r"thing==1\.0 .*Expected sha256 0+\b", said, re.DOTALL)
+    assert "requirements.txt (line" not in said
 
 
 def test_hashes_for_all_or_for_none(fetch: Fetch, wheels: Path):

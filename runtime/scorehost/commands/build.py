@@ -29,7 +29,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     if typed.help:
         parser.print_help()
         return 0
-    if typed.tag is None and not typed.dry_run and not typed.lock:
+    if typed.tag is None and not (typed.dry_run or typed.lock or typed.locked):
         raise UsageError("The image needs a name: -t my-model:1")
     try:
         return build(typed, environ)
@@ -138,12 +138,19 @@ def _add_packages(group: argparse._ArgumentGroup) -> None:
         "--lock",
         action="store_true",
         help="Choose the packages and write them, with their hashes, to scorehost.lock beside the "
-        "environment file. Later builds use it; without --tag, nothing is built now.",
+        "environment file. Later builds use it. Without --tag, no image is built.",
     )
     locking.add_argument(
-        "--locked", action="store_true", help="Fail if scorehost.lock is missing or stale."
+        "--locked",
+        action="store_true",
+        help="Fail if scorehost.lock is missing or stale, for CI. Without --tag, only check it.",
     )
-    group.add_argument("--upgrade", action="store_true", help="Upgrade unpinned packages.")
+    group.add_argument(
+        "--upgrade",
+        action="store_true",
+        help="Choose the newest versions "
+        "again of what is not pinned; with --lock, also in scorehost.lock.",
+    )
 
 
 def _add_how(group: argparse._ArgumentGroup) -> None:
@@ -187,7 +194,9 @@ def build(typed: argparse.Namespace, environ: Mapping[str, str]) -> int:
     display = make_display(sys.stdout)
     try:
         builder = Builder(engine, plan, how, display)
-        if typed.tag is None:
+        if typed.tag is None and typed.locked:
+            builder.check_lock(family)
+        elif typed.tag is None:
             builder.lock(family)
         else:
             builder.build(family)

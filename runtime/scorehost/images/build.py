@@ -17,8 +17,8 @@ from scorehost.images.dockerfile import CHECK, render
 from scorehost.images.engine import Engine, Image
 from scorehost.images.engine_problems import advice_for
 from scorehost.images.family import Family
-from scorehost.images.packages import packages_of
-from scorehost.images.plan import Plan, check_python
+from scorehost.images.packages import check_lock, packages_of
+from scorehost.images.plan import DEBUG_NOTE, Plan, check_python
 from scorehost.images.wheelhouse import Wheelhouse
 
 STEP_LINES = 15
@@ -79,6 +79,8 @@ class Builder:
             The base image does not suit the plan, or packages are not available.
         """
         self.display.say(f"Building {self.plan.tag} on {self.plan.base}")
+        if self.plan.debugger:
+            self.display.note(DEBUG_NOTE)
         base, facts = self._begin(family)
         before = self.engine.image(self.plan.tag)
         with tempfile.TemporaryDirectory(prefix="scorehost-") as folder:
@@ -105,6 +107,12 @@ class Builder:
         with BuildLog(self.log_file, self._on_step) as log:
             self._packages(facts, log)
         self._forget_old_logs()
+
+    def check_lock(self, family: Family) -> None:
+        """Only check that ``scorehost.lock`` fits; raises what :meth:`build` raises."""
+        _, facts = self._begin(family)
+        check_lock(self.plan, facts.target)
+        self.display.say(f"{self.plan.locking.file} is up to date.")
 
     # -- The base image ---------------------------------------------------------------------
 
@@ -148,9 +156,8 @@ class Builder:
 
     def _packages(self, facts: BaseFacts, log: BuildLog) -> tuple[Path, ...]:
         plan, how = self.plan, self.how
-        self.display.doing(f"fetching the packages of {plan.environment.source or '--debug'}")
-        house = Wheelhouse(facts, plan.sources, how.cache, how.environ, log.line)
-        return packages_of(plan, house, self.display, upgrade=how.upgrade)
+        house = Wheelhouse(facts, plan.sources, how.cache, how.environ, self.display, log.line)
+        return packages_of(plan, house, upgrade=how.upgrade)
 
     # -- The build --------------------------------------------------------------------------
 

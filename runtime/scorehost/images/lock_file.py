@@ -1,26 +1,29 @@
-"""``scorehost.lock``: the packages of an image, to every wheel's hash.
+"""``scorehost.lock``: the packages of an image, each with its wheel's hash.
 
-It lies beside the environment file and belongs into version control. It is a requirements file
-that pip installs as it is, with a block of metadata in comments, in the form that Python scripts
-have theirs (https://peps.python.org/pep-0723/)::
+It lies beside the environment file and belongs in version control. It is a requirements file that
+pip installs as it is, with a block of metadata in comments, in the form that Python scripts have
+theirs (https://peps.python.org/pep-0723/)::
 
     # /// scorehost
     # source = "myenv.yml"
     # python = "3.11"
     # machine = "x86_64"
-    # glibc = 36
+    # glibc = "2.36"
     # asked = [
     #   "scikit-learn==1.5.*",
     # ]
+    # digest = "sha256:8f3a…"
     # ///
     joblib==1.4.2 --hash=sha256:06d4…
 
 Its wheels are those for one Python and platform. It is stale when the environment file asks for
-something else, or when the image has another Python or platform.
+something else, or when the image has another Python or platform. The digest is that of all other
+lines: a file that was edited, or merged line by line, no longer says what uv chose.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -32,11 +35,10 @@ from packaging.utils import canonicalize_name
 from scorehost.errors import UsageError
 from scorehost.images.requirement_lines import (
     RequirementLines,
-    checked,
     hashes_of,
     logical_lines,
+    name_of,
     parsed,
-    pinned_version,
 )
 from scorehost.images.text import parse_toml, read_text
 from scorehost.images.wheels import Target
@@ -44,7 +46,7 @@ from scorehost.images.wheels import Target
 NAME = "scorehost.lock"
 
 _BLOCK = re.compile(r"^# /// scorehost\n(?P<toml>(?:#.*\n)*?)# ///$", re.MULTILINE)
-_HASH = re.compile(r" --hash=sha256:[0-9a-f]{64}")
+_DIGEST = re.compile(r'^# digest = "(.*)"\n', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -69,29 +71,56 @@ class Lock:
     def text(self) -> str:
         """The file's content."""
         block = [f"{name} = {json.dumps(getattr(self, name))}" for name in ("source", "python")]
-        block += [f"machine = {json.dumps(self.machine)}", f"glibc = {self.glibc}", "asked = ["]
+        block += [f"machine = {json.dumps(self.machine)}", f'glibc = "2.{self.glibc}"', "asked = ["]
         block += [f"  {json.dumps(line, ensure_ascii=False)}," for line in self.asked]
         lines = ["/// scorehost", *block, "]", "///"]
         lines.append(f"Made by 'scorehost build --lock'. Change {self.source}, not this file.")
         pins = [line.replace(" --hash", " \\\n    --hash") for line in self.pins]
-        return "\n".join([*(f"# {line}" for line in lines), *pins, ""])
+        text = "\n".join([*(f"# {line}" for line in lines), *pins, ""])
+        return text.replace("# ///\n", f'# digest = "{digest_of(text)}"\n# ///\n', 1)
 
-    def why_stale(self, lines: RequirementLines, target: Target) -> str:
+    def why_stale(self, source: str, lines: RequirementLines, target: Target) -> str:
         """Why it does not fit an environment file and an image; "" when it does."""
-        return "; ".join(self._differences(asked_for(lines), target))
+        reasons = [*self._platform(target), *self._changes(source, asked_for(lines))]
+        return "; ".join(reasons)
 
-    def _differences(self, asked: Iterable[str], target: Target) -> Iterator[str]:
+    def _platform(self, target: Target) -> Iterator[str]:
         if self.python != target.python:
             yield f"it is for Python {self.python}, and the image has {target.python}"
         if self.machine != target.machine:
             yield f"it is for {self.machine}, and the image is for {target.machine}"
         elif self.glibc > target.glibc:
             yield f"it is for glibc 2.{self.glibc}, and the image has 2.{target.glibc}"
-        new, old = set(asked), set(self.asked)
-        changes = [("now asks for", new - old), ("no longer asks for", old - new)]
-        said = [f"{verb} {', '.join(sorted(lines))}" for verb, lines in changes if lines]
-        if said:
-            yield f"the environment file {' and '.join(said)}"
+
+    def _changes(self, source: str, asked: Iterable[str]) -> Iterator[str]:
+        new, old = sorted(set(asked) - set(self.asked)), sorted(set(self.asked) - set(asked))
+        if (new or old) and self.source != source:
+            yield f"it was made from {self.source}, and this build uses {source}"
+            return
+        before = {name_of(line) or line: line for line in old}
+        for line in new:
+            was = before.pop(name_of(line) or line, None)
+            yield f"{source} has {line} now{f', and had {was}' if was else ''}"
+        for line in before.values():
+            yield f"{source} no longer has {line}"
+
+
+@dataclass(frozen=True)
+class LockUse:
+    """What a build does with the lock file beside its environment file.
+
+    Parameters
+    ----------
+    file : the lock file, which need not exist.
+    lock : what it says, if it exists.
+    mode : "write" to make it anew, "require" to refuse one that is stale, "" to use one that fits.
+    renew : the command that renews it.
+    """
+
+    file: Path
+    lock: Lock | None
+    mode: str
+    renew: str
 
 
 def lock_of(source: str, target: Target, lines: RequirementLines, pins: Iterable[str]) -> Lock:
@@ -125,37 +154,29 @@ def read_lock(file: Path) -> Lock | None:
     Raises
     ------
     UsageError
-        The file is not one that ``scorehost build --lock`` has written.
+        The file is not as ``scorehost build --lock`` wrote it.
     """
     if not file.is_file():
         return None
     text = read_text(file)
-    found = _BLOCK.search(text)
-    if found is None:
-        raise UsageError(f"{file} has no block '# /// scorehost'. {_ANEW}")
-    block = parse_toml("".join(f"{line[2:]}\n" for line in found["toml"].splitlines()), file)
-    pins = [checked_pin(line, f"{file}, line {number}") for number, line in logical_lines(text)]
-    try:
-        return Lock(
-            source=str(block["source"]),
-            python=str(block["python"]),
-            machine=str(block["machine"]),
-            glibc=int(block["glibc"]),
-            asked=tuple(map(str, block["asked"])),
-            pins=tuple(pins),
+    block, digest = _BLOCK.search(text), _DIGEST.search(text)
+    if block is None or digest is None:
+        raise UsageError(f"{file} was not written by 'scorehost build --lock'.")
+    if digest[1] != digest_of(_DIGEST.sub("", text)):
+        raise UsageError(
+            f"{file} is not as 'scorehost build --lock' wrote it: it was edited or merged."
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{file}: its block '# /// scorehost' lacks {error}. {_ANEW}") from error
+    says = parse_toml("".join(f"{line[2:]}\n" for line in block["toml"].splitlines()), file)
+    return Lock(
+        source=says["source"],
+        python=says["python"],
+        machine=says["machine"],
+        glibc=int(says["glibc"].partition(".")[2]),
+        asked=tuple(says["asked"]),
+        pins=tuple(line for _, line in logical_lines(text)),
+    )
 
 
-def checked_pin(line: str, place: str) -> str:
-    """The line, if it names one version, or an address, and the hash of one wheel."""
-    checked(line, place)
-    requirement = parsed(line)
-    is_exact = requirement is not None and (requirement.url or pinned_version(line))
-    if not is_exact or not _HASH.fullmatch(hashes_of(line)):
-        raise UsageError(f"{place}: {line!r} is not name==version --hash=sha256:…. {_ANEW}")
-    return line
-
-
-_ANEW = "Make it anew: scorehost build --lock."
+def digest_of(text: str) -> str:
+    """The digest of a lock file's other lines."""
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -16,8 +16,11 @@ from textwrap import wrap
 from packaging.requirements import Requirement
 from packaging.version import InvalidVersion, Version
 
-from scorehost.images.requirement_lines import name_of, parsed, pinned_version, without_hashes
+from scorehost.diagnosis.module_names import DISTRIBUTIONS, distribution_of
+from scorehost.images.conda_names import CONDA_NAMES, remedy
+from scorehost.images.requirement_lines import parsed, pinned_version, without_hashes
 from scorehost.images.resolver import FIRST, FOUND, NONE_FITS, Answer, Resolver
+from scorehost.names import nearest
 
 AT_ONCE = 4
 """How many questions are asked at the same time."""
@@ -25,8 +28,19 @@ AT_ONCE = 4
 WIDTH, MOST_LINES = 96, 24
 """How a program's output is shown: the width of its lines, and how many of them."""
 
-COMPLAINTS = ("ERROR: ", "WARNING: ")
+ERROR, WARNING = COMPLAINTS = ("ERROR: ", "WARNING: ")
 """How lines of pip begin that say what is wrong: an index that is ignored is only warned of."""
+
+NO_WHEEL = "no package of that name has a wheel for Python"
+UNKNOWN = """\
+  Check the spelling of such a name. If only conda has the package, install what it provides in
+  Dockerfile.steps. If only its source code is published, build wheels ('pip wheel -w wheels …') and
+  use --wheelhouse wheels."""
+"""What to do about packages that have no wheel at all."""
+
+KNOWN = frozenset({*DISTRIBUTIONS.values(), *CONDA_NAMES})
+LIKE = 0.85
+"""The names that a misspelled one is compared with, and how alike they must be."""
 
 ALONE = ("--no-deps",)
 OLDEST = ("--resolution", "lowest")
@@ -52,11 +66,12 @@ def why_not(
     wanted = [line for line in requirements if _applies(line, resolver)]
     if missing := list(_each(partial(problem_of, resolver), wanted)):
         listed = "\n".join(f"  {line}" for line in missing)
-        return f"Some packages are not available for the image's Python {python}.\n{listed}"
+        advice = f"\n{UNKNOWN}" if NO_WHEEL in listed else ""
+        return f"Some packages are not available for the image's Python {python}.\n{listed}{advice}"
     if alone := list(_each(partial(_problem_below, resolver), wanted)):
         return "\n".join(alone)
     shown = " ".join(answer.said)
-    ours = [f"scorehost itself needs {need}." for need in needs if name_of(need) in shown]
+    ours = [f"scorehost itself needs {need}." for need in needs if str(parsed(need)) in shown]
     explained = _indented([*without_title(answer.said), *ours])
     return f"The packages conflict: no set of versions meets all requirements.\n{explained}"
 
@@ -89,20 +104,14 @@ class Nearest:
 
     def __init__(self, resolver: Resolver, requirement: Requirement) -> None:
         self.resolver, self.requirement = resolver, requirement
-        self.name, self.python = requirement.name, resolver.target.python
+        extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+        self.name, self.python = f"{requirement.name}{extras}", resolver.target.python
 
     def problem(self) -> str:
         """One sentence or two about the requirement."""
         newest = self._version("")
         if newest is None:
-            again = self.resolver.resolve([self.name], options=ALONE, strategy=FIRST)
-            hints = "".join(f" {line}" for line in again.said if line.startswith("hint:"))
-            return (
-                f"{self.requirement}: no package of that name has a wheel for Python "
-                f"{self.python}. If only conda has the package, install what it provides in "
-                "Dockerfile.steps; if only its source code is published, build wheels ('pip wheel "
-                f"-w wheels …') and use --wheelhouse wheels.{hints}"
-            )
+            return f"{self.requirement}: {self._why_none()}"
         refused = f"{self.requirement} has no wheel for Python {self.python}."
         pin = version_of(pinned_version(str(self.requirement)))
         if pin is None:
@@ -116,6 +125,20 @@ class Nearest:
                 "--extra-index-url in the environment file"
             )
         return f"{refused} {advice}"
+
+    def _why_none(self) -> str:
+        """Why there is no version at all."""
+        again = self.resolver.resolve([self.name], options=ALONE, strategy=FIRST)
+        hints = [line.removeprefix("hint: ") for line in again.said if line.startswith("hint:")]
+        if hints:  # an index that wants a password, for one
+            return " ".join(hints)
+        name = self.requirement.name
+        if (what_to_do := remedy(name.lower())) is not None:
+            return what_to_do
+        module = distribution_of(name)
+        meant = module if module != name else nearest(name, KNOWN, like=LIKE)
+        question = f" Did you mean {meant}?" if meant and meant != name else ""
+        return f"{NO_WHEEL} {self.python}.{question}"
 
     def _after(self, pin: Version) -> str | None:
         return self._version(f"{'>=' if pin.local else '>'}{pin.public}", *OLDEST)
@@ -164,12 +187,18 @@ def advice_for(text: str) -> str:
 
 def errors_of(said: Iterable[str]) -> list[str]:
     """What pip complains of, each line with the indented ones below it that give details."""
-    found, telling = [], False
+    said = list(said)
+    errors: list[str] = []
+    warnings: list[str] = []
+    into: list[str] | None = None
     for line in said:
-        telling = line.startswith(COMPLAINTS) or (telling and line.startswith("    "))
-        if telling:
-            found.append(line.removeprefix("ERROR: "))
-    return found or list(said)[-5:]
+        if line.startswith(COMPLAINTS):
+            into = errors if line.startswith(ERROR) else warnings
+        elif not line.startswith("    "):
+            into = None
+        if into is not None and line not in into:
+            into.append(line.removeprefix(ERROR))
+    return [*errors, *warnings] or said[-5:]
 
 
 def without_title(said: Sequence[str]) -> Sequence[str]:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from scorehost.errors import UsageError
-from scorehost.images.display import Display
-from scorehost.images.lock_file import Lock, lock_of
+from scorehost.images.lock_file import lock_of
 from scorehost.images.plan import Plan
-from scorehost.images.requirement_lines import RequirementLines, name_of
+from scorehost.images.requirement_lines import RequirementLines, name_of, without_hashes
 from scorehost.images.wheelhouse import Wheelhouse, Wheels
 from scorehost.images.wheels import Target
 
 
-def packages_of(
-    plan: Plan, house: Wheelhouse, display: Display, *, upgrade: bool
-) -> tuple[Path, ...]:
+def packages_of(plan: Plan, house: Wheelhouse, *, upgrade: bool) -> tuple[Path, ...]:
     """The wheels for an image, with the debugger if it is to have one.
 
     Parameters
     ----------
-    display : is told which lock file was used or written.
     upgrade : whether to choose again what is not pinned.
 
     Raises
@@ -32,7 +28,7 @@ def packages_of(
     lines = plan.environment.lines
     wheels = Wheels((), ())
     if lines.requirements:
-        wheels = _of_environment(plan, house, display, upgrade=upgrade)
+        wheels = _of_environment(plan, house, upgrade=upgrade)
     if plan.debugger and plan.debugger not in map(name_of, wheels.pins):
         # By itself, since it depends on nothing: the lock file, and hashes, need not know of it.
         options = [word for word in lines.options if word != "--require-hashes"]
@@ -41,50 +37,61 @@ def packages_of(
     return wheels.files
 
 
-def _of_environment(plan: Plan, house: Wheelhouse, display: Display, *, upgrade: bool) -> Wheels:
-    lines, lock, target = plan.environment.lines, plan.lock, house.facts.target
-    if plan.locking == "write":
-        preferred = lock.pins if lock is not None and not upgrade else ()
-        wheels = house.resolved(lines, preferred=preferred, anew=True)
-        display.say(write_lock(plan, target, wheels))
+def _of_environment(plan: Plan, house: Wheelhouse, *, upgrade: bool) -> Wheels:
+    lines, use, display = plan.environment.lines, plan.locking, house.display
+    lock = None if upgrade else use.lock
+    if use.mode == "write":
+        wheels = house.resolved(lines, preferred=lock.pins if lock else (), anew=True)
+        for line in write_lock(plan, house.facts.target, wheels):
+            display.say(line)
         return wheels
-    if lock is None:
+    if use.lock is None:
         return house.resolved(lines, anew=upgrade)
-    why_stale = lock.why_stale(lines, target)
-    if why_stale and plan.locking == "require":
-        raise UsageError(
-            f"{plan.lock_file} is stale: {why_stale}. Renew it: scorehost build --lock."
-        )
-    if why_stale:
-        display.note(f"{plan.lock_file.name} is stale: {why_stale}; --lock renews it")
-        return house.resolved(lines, preferred=lock.pins, anew=upgrade)
-    if upgrade:
-        display.note(f"{plan.lock_file.name} is not used; --upgrade --lock renews it")
+    if lock is None:
+        display.note(f"{use.file.name} is not used with --upgrade; add --lock to renew it")
         return house.resolved(lines, anew=True)
-    display.note(f"the packages are those of {plan.lock_file.name}")
+    if why_stale := check_lock(plan, house.facts.target):
+        display.note(
+            f"{use.file.name} is stale, and only kept to where it still fits; --lock renews it: "
+            f"{why_stale}"
+        )
+        wheels = house.resolved(lines, preferred=lock.pins)
+        for line in _changes(lock.pins, wheels.pins):
+            display.note(line)
+        return wheels
+    display.note(f"the packages are those of {use.file.name}")
     return house.locked(lock.pins, lines.options)
 
 
-def write_lock(plan: Plan, target: Target, wheels: Wheels) -> str:
-    """Write the lock file; say what has changed."""
-    environment = plan.environment
+def check_lock(plan: Plan, target: Target) -> str:
+    """Why a lock file is stale, "" when it is not; an error when it must be used and is."""
+    use, environment = plan.locking, plan.environment
+    if use.lock is None:
+        return ""
+    why_stale = use.lock.why_stale(environment.source, environment.lines, target)
+    if why_stale and use.mode == "require":
+        raise UsageError(f"{use.file} is stale: {why_stale}. Renew it: {use.renew}")
+    return why_stale
+
+
+def write_lock(plan: Plan, target: Target, wheels: Wheels) -> list[str]:
+    """Write the lock file; say what has changed, one line for each package."""
+    environment, use = plan.environment, plan.locking
     new = lock_of(environment.source, target, environment.lines, wheels.pins)
-    try:
-        plan.lock_file.write_text(new.text(), "utf-8")
-    except OSError as error:
-        raise UsageError(f"{plan.lock_file} cannot be written: {error.strerror}.") from error
-    changes = ", ".join(_changes(plan.lock, new))
     count = f"{len(new.pins)} package{'s' if len(new.pins) != 1 else ''}"
-    return f"Wrote {plan.lock_file}: {count}{f'; {changes}' if changes else ''}"
+    if new == use.lock:
+        return [f"{use.file} is unchanged: {count}"]
+    try:
+        use.file.write_text(new.text(), "utf-8")
+    except OSError as error:
+        raise UsageError(f"{use.file} cannot be written: {error.strerror}.") from error
+    changes = _changes(use.lock.pins, new.pins) if use.lock else ()
+    return [f"Wrote {use.file}: {count}", *(f"  {line}" for line in changes)]
 
 
-def _changes(old: Lock | None, new: Lock) -> Iterator[str]:
-    """How a lock file differs from the one before; nothing for the first."""
-    if old is None:
-        return
-    before, after = (
-        {name_of(pin): pin.partition(" --hash")[0] for pin in lock.pins} for lock in (old, new)
-    )
+def _changes(old: Iterable[str], new: Iterable[str]) -> Iterator[str]:
+    """How the pins of one lock differ from those of another."""
+    before, after = ({name_of(pin): without_hashes(pin) for pin in pins} for pins in (old, new))
     yield from (f"{pin} is new" for name, pin in after.items() if name not in before)
     yield from (f"{pin} is gone" for name, pin in before.items() if name not in after)
     for name, pin in after.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -11,7 +12,7 @@ from scorehost.errors import UsageError
 from scorehost.images.environment import accepts, find_environment
 from scorehost.images.family import DEFAULT, Family
 from scorehost.images.ignore import IGNORE_FILES, find_files
-from scorehost.images.lock_file import NAME, Lock, read_lock
+from scorehost.images.lock_file import NAME, LockUse, read_lock
 from scorehost.images.models import read_models
 from scorehost.images.reference import check_base_image, check_tag
 from scorehost.images.requirement_lines import Environment
@@ -83,7 +84,7 @@ class Plan:
     base_python : its Python, major and minor, when it is one of the family; otherwise "".
     environment : the packages.
     debugger : the debugger's package, "" when the image is to have none.
-    lock_file, lock, locking : ``scorehost.lock``, what it says if it is there, and its use.
+    locking : what is done with ``scorehost.lock``.
     files : those of the app, each with its place below the app root.
     model_files : likewise, for the layer below.
     steps : the user's own; "" for none.
@@ -97,9 +98,7 @@ class Plan:
     entry_script: str
     environment: Environment
     debugger: str
-    lock_file: Path
-    lock: Lock | None
-    locking: str
+    locking: LockUse
     files: Sequence[tuple[Path, PurePosixPath]]
     model_files: Sequence[tuple[Path, PurePosixPath]]
     steps: str
@@ -137,14 +136,12 @@ def make_plan(wishes: Wishes, family: Family) -> Plan:
     base, ours = family.reference(wishes.base_image), family.images.get(wishes.base_image)
     if ours is not None:  # the build asks any other image
         check_python(environment, ours.name, ours.python, family)
-    lock_file = (environment.file or folder / NAME).with_name(NAME)
-    lock = read_lock(lock_file)
-    check_locking(wishes.locking, environment, lock_file, lock)
+    locking, lock_notes = find_lock(wishes, environment)
     models = read_models(wishes.models, folder)
     found = find_files(folder)
     steps_file = find_steps(folder, wishes.docker_file)
     own = {*IGNORE_FILES, *([steps_file.name] if steps_file else [])}
-    kept = [file for file in found.kept if str(file) not in own and folder / file != lock_file]
+    kept = [file for file in found.kept if str(file) not in own and folder / file != locking.file]
     check_secrets(folder, kept, wishes.allowed_secrets)
     check_kept(entry_script, kept, "The entry script")
     if wishes.sample is not None:
@@ -161,9 +158,7 @@ def make_plan(wishes: Wishes, family: Family) -> Plan:
         entry_script=entry_script,
         environment=environment,
         debugger=DEBUGGER if wishes.debug else "",
-        lock_file=lock_file,
-        lock=lock,
-        locking=wishes.locking,
+        locking=locking,
         files=[pair for pair in app if pair[1].parts[0] != MODELS_FOLDER],
         model_files=[*in_folder, *(pair for model in models for pair in model.files())],
         steps=read_steps(steps_file),
@@ -172,7 +167,7 @@ def make_plan(wishes: Wishes, family: Family) -> Plan:
         check=wishes.check,
         sample=wishes.sample or "",
         sources=wishes.sources,
-        notes=[*environment.notes, *([DEBUG_NOTE] if wishes.debug else []), *excluded],
+        notes=[*environment.notes, *lock_notes, *excluded],
     )
 
 
@@ -222,18 +217,39 @@ def check_python(environment: Environment, base_image: str, python: str, family:
     )
 
 
-def check_locking(
-    locking: str, environment: Environment, lock_file: Path, lock: Lock | None
-) -> None:
-    """Refuse ``--lock`` and ``--locked`` where they have nothing to work with."""
-    if locking and not environment.lines.requirements:
+def find_lock(wishes: Wishes, environment: Environment) -> tuple[LockUse, list[str]]:
+    """The lock file beside the environment file, and what there is to say about it.
+
+    Raises
+    ------
+    UsageError
+        There is nothing to lock; the lock that must be used is missing; or one that would be used
+        was edited.
+    """
+    mode, file = wishes.locking, (environment.file or wishes.folder / NAME).with_name(NAME)
+    words = ["scorehost", "build", str(wishes.folder), "--lock"]
+    if wishes.environment is not None:
+        words += ["--environment", str(wishes.environment)]
+    if wishes.base_image != DEFAULT:
+        words += ["--base-image", wishes.base_image]
+    renew = shlex.join(words)
+    if mode and not environment.lines.requirements:
         raise UsageError(
             f"There is nothing to lock: {environment.source or 'the folder'} lists no packages."
         )
-    if locking == "require" and lock is None:
+    notes = []
+    try:
+        lock = read_lock(file)
+    except UsageError as error:
+        if mode != "write":
+            raise UsageError(f"{error} Make it anew: {renew}") from error
+        notes.append(f"{error} It is made anew")
+        lock = None
+    if mode == "require" and lock is None:
         raise UsageError(
-            f"--locked needs {lock_file}, which does not exist. Make it: scorehost build --lock."
+            f"--locked needs {file}, which does not exist. Make and commit it: {renew}"
         )
+    return LockUse(file, lock, mode, renew), notes
 
 
 def check_secrets(folder: Path, files: Iterable[PurePosixPath], allowed: Sequence[str]) -> None:

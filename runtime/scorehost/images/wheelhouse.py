@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,13 +21,18 @@ from packaging.utils import canonicalize_name
 
 from scorehost.errors import UsageError
 from scorehost.images.base_facts import BaseFacts
-from scorehost.images.missing_wheels import errors_of, not_fetched, why_not
+from scorehost.images.display import Display
+from scorehost.images.missing_wheels import WARNING, errors_of, not_fetched, why_not
 from scorehost.images.requirement_lines import RequirementLines, hashes_of, name_of, without_hashes
 from scorehost.images.resolver import FOUND, Resolver
 from scorehost.images.wheels import Sources, digest_of, download, expanded, name_and_version
 
 DONE = "requirements.lock"
 """The list of a folder's wheels with their hashes, which is written last."""
+
+
+MOST_WARNINGS = 3
+"""How many of pip's warnings are shown. The log has all; each is about one package."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,8 @@ class Wheels:
 class Wheelhouse:
     """Chooses and fetches wheels for a base image, and keeps them in a folder, ``cache``.
 
-    ``environ`` is the environment of pip and uv, and ``on_line`` is called with each line that pip
-    prints.
+    ``environ`` is the environment of pip and uv, ``display`` is told what takes its time and what
+    is notable, and ``on_line`` is called with each line of a log.
     """
 
     def __init__(
@@ -56,10 +62,11 @@ class Wheelhouse:
         sources: Sources,
         cache: Path,
         environ: Mapping[str, str],
+        display: Display,
         on_line: Callable[[str], None],
     ) -> None:
         self.facts, self.sources, self.cache = facts, sources, cache
-        self.environ, self.on_line = environ, on_line
+        self.environ, self.display, self.on_line = environ, display, on_line
 
     def resolved(
         self, lines: RequirementLines, *, preferred: Iterable[str] = (), anew: bool = False
@@ -103,6 +110,7 @@ class Wheelhouse:
 
     def _choose(self, lines: RequirementLines, preferred: Iterable[str]) -> list[str]:
         """Exact requirements, with the hashes that the environment file has for them."""
+        self.display.doing("choosing the versions of packages")
         needs = what_scorehost_needs()
         resolver = Resolver(
             self.facts.target, self.sources, lines.options, self.environ, self.cache / "uv"
@@ -135,18 +143,29 @@ class Wheelhouse:
 
     def _fill(self, pins: Sequence[str], options: Iterable[str], folder: Path) -> None:
         """Fetch wheels, remove those that the base has, and write the list of all."""
+        self.display.doing(f"fetching {len(pins)} package{'s' if len(pins) != 1 else ''}")
+        warnings: dict[str, None] = {}
         wanted = folder / "requirements.txt"
         wanted.write_text("".join(f"{pin}\n" for pin in pins), "utf-8")
+
+        def hear(line: str) -> None:
+            self.on_line(line)
+            if line.startswith(WARNING):
+                warnings[line] = None
+
         said = download(
             wanted,
             folder,
             self.facts.target,
             options=[*expanded(list(options), self.environ), *self.sources.pip_options()],
             environ=self.environ,
-            on_line=self.on_line,
+            on_line=hear,
         )
         if said:
-            raise UsageError(not_fetched(errors_of(said)))
+            place = re.compile(rf" \(from -r {re.escape(str(wanted))} \(line \d+\)\)")
+            raise UsageError(not_fetched(errors_of(place.sub("", line) for line in said)))
+        for line in list(warnings)[:MOST_WARNINGS]:
+            self.display.note(f"pip warns: {line.removeprefix(WARNING)}")
         wheels = {name_and_version(file)[0]: file for file in folder.glob("*.whl")}
         listed = [
             f"{without_hashes(pin)} --hash={digest_of(wheels[name_of(pin)])}\n" for pin in pins

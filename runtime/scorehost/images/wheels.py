@@ -17,6 +17,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from scorehost.errors import UsageError
 from scorehost.images.engine import run_streaming
 
 OLDEST_GLIBC = 5
@@ -150,10 +151,23 @@ def download(
 
 
 def expanded(options: Sequence[str], environ: Mapping[str, str]) -> list[str]:
-    """The options of a requirements file, with ``${NAME}`` replaced as pip does: for tokens."""
-    return [
-        _VARIABLE.sub(lambda found: environ.get(found[1]) or found[0], word) for word in options
-    ]
+    """The options of a requirements file, with ``${NAME}`` replaced as pip does: for passwords.
+
+    Raises
+    ------
+    UsageError
+        A variable is not set.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] not in environ:
+            raise UsageError(
+                f"The environment file has {found[0]} in an option for pip, and the variable "
+                f"{found[1]} is not set."
+            )
+        return environ[found[1]]
+
+    return [_VARIABLE.sub(value, word) for word in options]
 
 
 def that_apply(lock: str, target: Target) -> str:
