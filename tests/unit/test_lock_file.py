@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,6 @@ from scorehost.images.display import Display
 from scorehost.images.lock_file import read_lock
 from scorehost.images.packages import packages_of
 from scorehost.images.plan import Plan, Wishes, make_plan
-from scorehost.images.requirement_lines import read_requirements
 from scorehost.images.wheelhouse import Wheelhouse
 from scorehost.images.wheels import Sources
 from support.containers import FAMILY
@@ -127,14 +127,22 @@ def test_a_lock_is_the_same_everywhere(app: App, late: Path, wheels: Path):
     assert f"thing==2.0 --hash=sha256:{digest(wheels / 'thing-2.0-py3-none-any.whl')}" in lock.pins
 
 
-def test_pip_installs_a_lock(app: App, environ: dict[str, str]):
+def test_pip_takes_a_lock(app: App, environ: dict[str, str], tmp_path: Path):
     """It is a requirements file like any other."""
-    app.asks("thing\n")
+    app.asks("thing\nneeds-thing\n")
     app.build("write")
+    command = [sys.executable, "-m", "pip", "download", "--require-hashes", "--quiet"]
 
-    lines = read_requirements(app.lock)
+    subprocess.run(
+        [*command, "--dest", str(tmp_path / "by-pip"), "--requirement", str(app.lock)],
+        env=environ,
+        check=True,
+    )
 
-    assert [line.partition(" --hash")[0] for line in lines.requirements] == ["thing==2.0"]
+    assert sorted(file.name for file in (tmp_path / "by-pip").iterdir()) == [
+        "needs_thing-1.0-py3-none-any.whl",
+        "thing-1.0-py3-none-any.whl",
+    ]
 
 
 def test_contents_that_have_changed(app: App, wheels: Path):
@@ -282,12 +290,20 @@ def test_a_lock_and_the_debugger(app: App):
     assert app.build(debug=True) == ["debugpy-1.8.0"]
 
 
-def test_a_lock_stays_out_of_the_image(app: App):
+def test_a_lock_stays_out_of_the_image(app: App, monkeypatch: pytest.MonkeyPatch):
     """The image has its list of packages; a new lock would change a layer for nothing."""
     app.asks("thing\n")
     app.build("write")
 
     assert "scorehost.lock" not in [str(place) for _, place in app.plan().files]
+
+    monkeypatch.chdir(app.folder)
+    (app.folder / "sub").mkdir()
+    for folder, environment in ((".", app.folder), ("sub/..", "."), (app.folder, ".")):
+        plan = make_plan(
+            Wishes(Path(folder), "app:1", environment=Path(environment, "requirements.txt")), FAMILY
+        )
+        assert "scorehost.lock" not in [str(place) for _, place in plan.files]
 
 
 def test_what_a_lock_says(app: App):

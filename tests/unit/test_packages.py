@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -272,6 +273,15 @@ def test_settings_of_pip_that_cannot_be_read(fetch: Fetch, environ: dict[str, st
     assert "pip cannot read its settings.\n" in refused(fetch, "thing")
 
 
+@pytest.mark.parametrize("setting", ["PIP_QUIET=2", "PIP_VERBOSE=2", "PIP_TIMEOUT=15.5"])
+def test_settings_that_are_nothing_to_uv(fetch: Fetch, environ: dict[str, str], setting: str):
+    """They hide nothing from it."""
+    name, _, value = setting.partition("=")
+    environ[name] = value
+
+    assert fetch("thing") == ["thing-2.0"]
+
+
 def test_settings_of_uv_do_not_count(fetch: Fetch, environ: dict[str, str]):
     """One program's settings hold for both."""
     environ |= {"UV_INDEX_URL": "http://127.0.0.1:9/simple", "UV_CONSTRAINT": "/nowhere"}
@@ -293,6 +303,12 @@ def test_a_password(fetch: Fetch, guarded: PackageIndex, environ: dict[str, str]
 
     assert fetch("thing", options=options) == ["thing-2.0"]
     assert "secret" not in refused(fetch, "thing==9", options=options)
+
+
+def test_a_password_in_an_address_of_a_wheel(fetch: Fetch, index: PackageIndex):
+    address = f"http://me:hunter2@{index.address}/files/nowhere-1.0-py3-none-any.whl"
+
+    assert "hunter2" not in refused(fetch, f"nowhere @ {address}")
 
 
 def test_a_password_that_is_missing(fetch: Fetch, guarded: PackageIndex, environ: dict[str, str]):
@@ -400,6 +416,24 @@ def test_a_folder_of_wheels(fetch: Fetch, wheels: Path, environ: dict[str, str],
     assert "thing==2.0 has no wheel" in refused(fetch, "thing==2.0", sources=sources)
 
 
+def test_a_wheel_that_was_built_again(tmp_path: Path, environ: dict[str, str]):
+    """Under the same name, and as large as before: the new one counts."""
+    file = make_wheel(tmp_path / "house", "thing", "1.0")
+    sources = Sources(wheelhouse=tmp_path / "house")
+    house = Wheelhouse(
+        debian_12(), sources, tmp_path / "cache", environ, Display(sys.stdout), print
+    )
+    lines = RequirementLines(["thing"])
+    (first,) = house.resolved(lines).pins
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b"VERSION = '1.0'", b"VERSION = '9.9'"))
+    os.utime(file, ns=(1, 1))
+
+    (second,) = house.resolved(lines).pins
+
+    assert first != second
+
+
 # -- hashes ---------------------------------------------------------------------------------
 
 
@@ -425,3 +459,41 @@ def test_hashes_for_all_or_for_none(fetch: Fetch, wheels: Path):
     said = refused(fetch, hashed(wheels, "needs-thing==1.0".replace("-", "_")))
 
     assert "every package must have one. These have none: thing==1.0." in said
+
+
+def test_hashes_of_one_package_on_several_lines(fetch: Fetch, wheels: Path):
+    """As other tools export them: the line that the image needs counts."""
+    lines = ["thing==2.0; python_version >= '3.10'", "thing==1.0; python_version < '3.10'"]
+    hashes = [hashed(wheels, f"thing=={version}").partition(" ")[2] for version in ("2.0", "1.0")]
+    both = [f"{line} {each}" for line, each in zip(lines, hashes, strict=True)]
+
+    assert fetch(*both) == fetch(*reversed(both)) == ["thing-2.0"]
+    assert fetch(*both, base=debian_12("3.8.1")) == ["thing-1.0"]
+
+
+def test_hashes_of_constraints(fetch: Fetch, wheels: Path):
+    """They count as well."""
+    assert fetch("thing", constraints=[hashed(wheels, "thing==1.0")]) == ["thing-1.0"]
+    wrong = [hashed(wheels, "thing==1.0", "0" * 64)]
+    assert "DO NOT MATCH THE HASHES" in refused(fetch, "thing", constraints=wrong)
+
+
+def test_hashes_of_addresses(fetch: Fetch, index: PackageIndex, wheels: Path):
+    """Behind the address or in it, with a name or without."""
+    address = f"http://{index.address}/files/thing-1.0-py3-none-any.whl"
+    right = digest(wheels / "thing-1.0-py3-none-any.whl")
+
+    for line in (
+        f"{address} --hash=sha256:{right}",
+        f"thing @ {address} --hash=sha256:{right}",
+        f"thing @ {address}#sha256={right}",
+    ):
+        assert fetch(line, hashed(wheels, "early==1.0")) == ["early-1.0", "thing-1.0"]
+    assert "DO NOT MATCH" in refused(fetch, f"{address} --hash=sha256:{'0' * 64}")
+
+
+def test_hashes_that_pip_demands(fetch: Fetch, wheels: Path, environ: dict[str, str]):
+    environ["PIP_REQUIRE_HASHES"] = "1"
+
+    assert fetch(hashed(wheels, "thing==1.0")) == ["thing-1.0"]
+    assert "These have none: thing==2.0." in refused(fetch, "thing")

@@ -39,6 +39,7 @@ from scorehost.images.requirement_lines import (
     logical_lines,
     name_of,
     parsed,
+    shown,
 )
 from scorehost.images.text import parse_toml, read_text
 from scorehost.images.wheels import Target
@@ -82,7 +83,7 @@ class Lock:
     def why_stale(self, source: str, lines: RequirementLines, target: Target) -> str:
         """Why it does not fit an environment file and an image; "" when it does."""
         reasons = [*self._platform(target), *self._changes(source, asked_for(lines))]
-        return "; ".join(reasons)
+        return shown("; ".join(reasons))
 
     def _platform(self, target: Target) -> Iterator[str]:
         if self.python != target.python:

@@ -18,7 +18,7 @@ from packaging.version import InvalidVersion, Version
 
 from scorehost.diagnosis.module_names import DISTRIBUTIONS, distribution_of
 from scorehost.images.conda_names import CONDA_NAMES, remedy
-from scorehost.images.requirement_lines import parsed, pinned_version, without_hashes
+from scorehost.images.requirement_lines import parsed, pinned_version, shown, without_hashes
 from scorehost.images.resolver import FIRST, FOUND, NONE_FITS, Answer, Resolver
 from scorehost.names import nearest
 
@@ -33,9 +33,9 @@ ERROR, WARNING = COMPLAINTS = ("ERROR: ", "WARNING: ")
 
 NO_WHEEL = "no package of that name has a wheel for Python"
 UNKNOWN = """\
-  Check the spelling of such a name. If only conda has the package, install what it provides in
-  Dockerfile.steps. If only its source code is published, build wheels ('pip wheel -w wheels …') and
-  use --wheelhouse wheels."""
+  Check the spelling of such a name, and that the index has it ('pip config list' tells which). If
+  only conda has the package, install what it provides in Dockerfile.steps. If only its source code
+  is published, build wheels ('pip wheel -w wheels …') and use --wheelhouse wheels."""
 """What to do about packages that have no wheel at all."""
 
 KNOWN = frozenset({*DISTRIBUTIONS.values(), *CONDA_NAMES})
@@ -70,8 +70,8 @@ def why_not(
         return f"Some packages are not available for the image's Python {python}.\n{listed}{advice}"
     if alone := list(_each(partial(_problem_below, resolver), wanted)):
         return "\n".join(alone)
-    shown = " ".join(answer.said)
-    ours = [f"scorehost itself needs {need}." for need in needs if str(parsed(need)) in shown]
+    text = " ".join(answer.said)
+    ours = [f"scorehost itself needs {need}." for need in needs if str(parsed(need)) in text]
     explained = _indented([*without_title(answer.said), *ours])
     return f"The packages conflict: no set of versions meets all requirements.\n{explained}"
 
@@ -94,7 +94,7 @@ def problem_of(resolver: Resolver, line: str) -> str:
         return ""
     requirement = parsed(line)
     if answer.status != NONE_FITS or requirement is None or requirement.url is not None:
-        return f"{without_hashes(line)}: {' '.join(without_title(answer.said))}"
+        return f"{shown(without_hashes(line))}: {' '.join(without_title(answer.said))}"
     requirement.marker = None
     return Nearest(resolver, requirement).problem()
 
@@ -161,7 +161,7 @@ def _problem_below(resolver: Resolver, line: str) -> str:
     answer = resolver.resolve([line])
     if answer.status == FOUND:
         return ""
-    requirement = without_hashes(line)
+    requirement = shown(without_hashes(line))
     explained = _indented(without_title(answer.said))
     return f"{requirement} needs packages that are not available:\n{explained}"
 
@@ -180,7 +180,7 @@ def advice_for(text: str) -> str:
     lowered = text.lower()
     if "certificate" in lowered:
         return "\n  Behind a company proxy, give its certificates with --ca-bundle FILE."
-    if any(sign in lowered for sign in ("connect", "dns", "timed out", "timeout")):
+    if any(sign in lowered for sign in ("connect", "dns", "timed out")):
         return "\n  Check the network and the address; a proxy is set with https_proxy."
     return ""
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 
 from scorehost.errors import UsageError
 
@@ -33,15 +35,19 @@ ONE = {"index-url": "--index-url", "uploaded-prior-to": "--exclude-newer"}
 
 SWITCHES = {"no-index": ("--no-index",), "pre": ("--prerelease", "allow")}
 
+TIMEOUT = "UV_HTTP_TIMEOUT"
+
 VARIABLES = {
     "cert": ("SSL_CERT_FILE",),
     "client-cert": ("SSL_CLIENT_CERT",),
     "proxy": ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"),
-    "default-timeout": ("UV_HTTP_TIMEOUT",),
-    "timeout": ("UV_HTTP_TIMEOUT",),
+    "default-timeout": (TIMEOUT,),
+    "timeout": (TIMEOUT,),
     "retries": ("UV_HTTP_RETRIES",),
 }
 """Settings that uv takes from the environment, and the variables."""
+
+_LISTED = re.compile(r"(?P<section>[^.=]+)\.(?P<name>[\w-]+)=(?P<value>'.*'|\".*\")")
 
 KEYRINGS = frozenset({"subprocess", "import"})
 """The values of ``keyring-provider`` for which uv asks a keyring too, by its command."""
@@ -70,7 +76,7 @@ def pip_settings(environ: Mapping[str, str]) -> dict[str, str]:
         pip is not installed, or cannot read its settings.
     """
     done = subprocess.run(
-        [*PIP, "config", "list"], env=environ, capture_output=True, text=True, check=False
+        [*PIP, "config", "list"], env=in_full(environ), capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise UsageError(f"pip cannot read its settings.\n{_indented(done.stderr)}")
@@ -80,10 +86,9 @@ def pip_settings(environ: Mapping[str, str]) -> dict[str, str]:
 def merged(listed: Sequence[str]) -> dict[str, str]:
     """The settings from the lines of ``pip config list``: ``section.name='value'``."""
     sections: dict[str, dict[str, str]] = {}
-    for line in listed:
-        key, _, value = line.partition("=")
-        section, _, name = key.rpartition(".")
-        sections.setdefault(section, {})[name.strip()] = str(ast.literal_eval(value))
+    for found in filter(None, map(_LISTED.fullmatch, listed)):
+        value = str(ast.literal_eval(found["value"]))
+        sections.setdefault(found["section"], {})[found["name"]] = value
     return {
         name: value
         for section in SECTIONS
@@ -95,7 +100,7 @@ def merged(listed: Sequence[str]) -> dict[str, str]:
 def for_uv(settings: Mapping[str, str], environ: Mapping[str, str]) -> UvSettings:
     """The settings of pip as uv takes them."""
     variables = {
-        variable: settings[name]
+        variable: _whole(settings[name]) if variable == TIMEOUT else settings[name]
         for name, names in VARIABLES.items()
         if name in settings
         for variable in names
@@ -119,6 +124,19 @@ def _options(settings: Mapping[str, str]) -> Iterator[str]:
             yield from words
     if settings.get("keyring-provider") in KEYRINGS:
         yield from ("--keyring-provider", "subprocess")
+
+
+def in_full(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which pip says all that it has to say."""
+    return {**environ, "PIP_QUIET": "0", "PIP_VERBOSE": "0"}
+
+
+def _whole(seconds: str) -> str:
+    """Seconds as uv takes them, without a fraction."""
+    try:
+        return str(ceil(float(seconds)))
+    except ValueError:
+        return seconds
 
 
 def is_on(value: str) -> bool:

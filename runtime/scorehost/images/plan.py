@@ -141,7 +141,10 @@ def make_plan(wishes: Wishes, family: Family) -> Plan:
     found = find_files(folder)
     steps_file = find_steps(folder, wishes.docker_file)
     own = {*IGNORE_FILES, *([steps_file.name] if steps_file else [])}
-    kept = [file for file in found.kept if str(file) not in own and folder / file != locking.file]
+    lock = locking.file.resolve()
+    kept = [
+        file for file in found.kept if str(file) not in own and (folder / file).resolve() != lock
+    ]
     check_secrets(folder, kept, wishes.allowed_secrets)
     check_kept(entry_script, kept, "The entry script")
     if wishes.sample is not None:

@@ -32,6 +32,7 @@ ALONE = ("--pre", "--no-index", "--prefer-binary", "--require-hashes")
 _REPOSITORY = re.compile(r"(git|hg|svn|bzr)(\+|://)")
 _WEB = re.compile(r"https?://")
 _WHEEL = re.compile(r"\.whl(\[|\?|#|$)")
+_PASSWORD = re.compile(r"//[^/@\s]+@")
 _ADDRESS = re.compile(rf"{_REPOSITORY.pattern}|\w+://|file:|[./~]|\S*{_WHEEL.pattern}")
 
 
@@ -182,24 +183,25 @@ def checked(line: str, place: str) -> str:
         if not _ADDRESS.match(address):
             problem = str(error).splitlines()[0]
             raise UsageError(
-                f"{place}: {text!r} is not a valid requirement ({problem}). Write name==version."
+                f"{place}: {shown(text)!r} is not a valid requirement ({problem}). "
+                "Write name==version."
             ) from error
     if address is None or (_WHEEL.search(address) and _WEB.match(address)):
         return line
     if _WHEEL.search(address) and not _REPOSITORY.match(address):
         raise UsageError(
-            f"{place}: {line!r} is the path of a wheel, which does not exist in the build. Write "
-            "name==version instead, and name a folder that holds this wheel and those of all other "
-            "packages with --wheelhouse."
+            f"{place}: {shown(line)!r} is the path of a wheel, which does not exist in the build. "
+            "Write name==version instead, and name a folder that holds this wheel and those of all "
+            "other packages with --wheelhouse."
         )
     raise UsageError(_no_source(place, line))
 
 
 def _no_source(place: str, line: str) -> str:
     return (
-        f"{place}: {line!r} is source code, and images are built from wheels only. Build wheels of "
-        "all requirements ('pip wheel -w wheels …') and use them with --wheelhouse wheels; or copy "
-        "the code into the folder, next to the script."
+        f"{place}: {shown(line)!r} is source code, and images are built from wheels only. Build "
+        "wheels of all requirements ('pip wheel -w wheels …') and use them with --wheelhouse "
+        "wheels; or copy the code into the folder, next to the script."
     )
 
 
@@ -219,6 +221,18 @@ def parsed(line: str) -> Requirement | None:
         return Requirement(without_hashes(line))
     except InvalidRequirement:
         return None
+
+
+def key_of(line: str) -> str:
+    """What a requirement and its pin have in common: an address, or else the package's name."""
+    requirement = parsed(line)
+    address = without_hashes(line) if requirement is None else requirement.url
+    return address.partition("#")[0].strip() if address else name_of(line)
+
+
+def shown(text: str) -> str:
+    """A text as a person may see it: without the passwords in its addresses."""
+    return _PASSWORD.sub("//****@", text)
 
 
 def name_of(line: str) -> str:

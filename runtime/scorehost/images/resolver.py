@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scorehost.images.pip_settings import for_uv, pip_settings
+from scorehost.errors import UsageError
+from scorehost.images.pip_settings import for_uv, is_on, pip_settings
 from scorehost.images.wheels import Sources, Target, expanded
 
 FOUND, NONE_FITS = 0, 1
@@ -31,6 +32,9 @@ KNOWN_GLIBC = (17, 28, *range(31, 41))
 """The minor versions of glibc that uv has names for."""
 
 KNOWN_MACHINES = ("x86_64", "aarch64")
+
+ONLY_UVS = ("`--", "exclude-newer")
+"""Words of hints that are about options of uv."""
 
 OPTIONS = {"--trusted-host": "--allow-insecure-host"}
 """Options of requirements files that uv calls otherwise."""
@@ -63,7 +67,7 @@ class Resolver:
     target : what the wheels must fit.
     sources : where they come from.
     options : those of the requirements file.
-    environ : the environment of uv and pip; uv's own settings in it do not count, pip's do.
+    environ : the environment of uv and pip. Of uv's own settings in it, only its cache counts.
     cache : uv's folder for what indexes said.
     """
 
@@ -77,6 +81,7 @@ class Resolver:
     ) -> None:
         self.target = target
         settings = pip_settings(environ)
+        self.hashes_required = is_on(settings.get("require-hashes", ""))
         machine = for_uv(settings, environ)
         own = list(for_resolving(expanded(options, environ)))
         self._options = one_index(machine.options, own, sources.uv_options())
@@ -134,7 +139,13 @@ def find_uv() -> str:
     """The program that the package uv brings."""
     import uv  # with the extra "images"
 
-    return str(uv.find_uv_bin())
+    try:
+        return str(uv.find_uv_bin())
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"The package uv is installed, but its program is not there: {error}. Install it "
+            "again: pip install --force-reinstall uv"
+        ) from error
 
 
 def target_options(target: Target) -> list[str]:
@@ -191,4 +202,4 @@ def _kept(paragraph: Sequence[str]) -> Sequence[str]:
     if not paragraph or not paragraph[0].startswith("hint:"):
         return paragraph
     hint = " ".join(paragraph)
-    return () if "`--" in hint else (hint,)
+    return () if any(word in hint for word in ONLY_UVS) else (hint,)

@@ -23,9 +23,17 @@ from scorehost.errors import UsageError
 from scorehost.images.base_facts import BaseFacts
 from scorehost.images.display import Display
 from scorehost.images.missing_wheels import WARNING, errors_of, not_fetched, why_not
-from scorehost.images.requirement_lines import RequirementLines, hashes_of, name_of, without_hashes
+from scorehost.images.requirement_lines import (
+    RequirementLines,
+    hashes_of,
+    key_of,
+    name_of,
+    parsed,
+    shown,
+    without_hashes,
+)
 from scorehost.images.resolver import FOUND, Resolver
-from scorehost.images.wheels import Sources, digest_of, download, expanded, name_and_version
+from scorehost.images.wheels import Sources, Target, digest_of, download, expanded, name_and_version
 
 DONE = "requirements.lock"
 """The list of a folder's wheels with their hashes, which is written last."""
@@ -94,7 +102,7 @@ class Wheelhouse:
         pins, options = list(pins), list(options)
         folder = self._folder(pins, options)
         if not (folder / DONE).is_file():
-            self._fetch(pins, options, folder)
+            self._fetch(pins, [*options, "--require-hashes"], folder)
         return self._wheels(folder)
 
     def _folder(self, *question: object) -> Path:
@@ -104,7 +112,8 @@ class Wheelhouse:
         parts += [sorted(facts.packages.items()), self.sources.index_url]
         if self.sources.wheelhouse is not None:
             files = self.sources.wheelhouse.glob("*.whl")
-            parts.append(sorted((file.name, file.stat().st_size) for file in files))
+            states = ((file.name, file.stat()) for file in files)
+            parts.append(sorted((name, at.st_size, at.st_mtime_ns) for name, at in states))
         name = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
         return self.cache / "wheels" / name
 
@@ -122,12 +131,12 @@ class Wheelhouse:
         )
         if answer.status != FOUND:
             raise UsageError(why_not(lines.requirements, needs, answer, resolver))
-        hashes = {name_of(line): hashes_of(line) for line in lines.requirements if hashes_of(line)}
+        hashes = hashes_given([*lines.requirements, *lines.constraints], self.facts.target)
         for pin in answer.pins:
             self.on_line(f"uv chose {pin}")
-        if hashes or "--require-hashes" in lines.options:
-            check_all_hashed(answer.pins, lines.requirements)
-        return [f"{pin}{hashes.get(name_of(pin), '')}" for pin in answer.pins]
+        if hashes or "--require-hashes" in lines.options or resolver.hashes_required:
+            check_all_hashed(answer.pins, hashes)
+        return [f"{pin}{hashes.get(key_of(pin), '')}" for pin in answer.pins]
 
     def _fetch(self, pins: Sequence[str], options: Iterable[str], folder: Path) -> None:
         """Fetch the wheels that go into a folder, which another build may be making too."""
@@ -181,14 +190,28 @@ class Wheelhouse:
         return Wheels(tuple(sorted(folder.glob("*.whl"))), tuple(pins))
 
 
-def check_all_hashed(pins: Iterable[str], requirements: Iterable[str]) -> None:
-    """Refuse packages without a hash when others have one: all or none, as with pip."""
-    listed = {name_of(line) for line in requirements if hashes_of(line)}
-    if missing := [pin for pin in pins if name_of(pin) not in listed]:
+def hashes_given(lines: Iterable[str], target: Target) -> dict[str, str]:
+    """The hashes that requirements have, of those that the image needs, by :func:`key_of`."""
+    hashes: dict[str, str] = {}
+    for line in lines:
+        requirement = parsed(line)
+        if hashes_of(line) and (requirement is None or target.needs(requirement)):
+            hashes[key_of(line)] = hashes.get(key_of(line), "") + hashes_of(line)
+    return hashes
+
+
+def check_all_hashed(pins: Iterable[str], hashes: Mapping[str, str]) -> None:
+    """Refuse packages without a hash when others have one: all or none, as with pip.
+
+    The address of a wheel may have its hash at the end.
+    """
+    missing = [pin for pin in pins if key_of(pin) not in hashes and "#sha256=" not in pin]
+    if missing:
         raise UsageError(
-            "The environment file has hashes, so every package must have one. These have none: "
-            f"{', '.join(missing)}. List them with their hashes, or remove all hashes and use "
-            "'scorehost build --lock', which writes them."
+            "Some packages of the environment file have hashes, or pip's setting require-hashes "
+            "is on, so every package must have one. These have none: "
+            f"{', '.join(map(shown, missing))}. List them with their hashes; or remove all hashes "
+            "and use 'scorehost build --lock', which writes them."
         )
 
 

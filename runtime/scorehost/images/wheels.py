@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 
 from scorehost.errors import UsageError
 from scorehost.images.engine import run_streaming
+from scorehost.images.pip_settings import in_full
 
 OLDEST_GLIBC = 5
 """Minor version of the oldest glibc, 2.5, that wheels were ever built for."""
@@ -146,7 +147,7 @@ def download(
         said.append(line)
         on_line(line)
 
-    status = run_streaming(command, environ, hear)
+    status = run_streaming(command, in_full(environ), hear)
     return (said or [f"pip exited with status {status}"]) if status else []
 
 
