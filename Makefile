@@ -75,6 +75,7 @@ pythons: $(VENV)/.made-dev $(VENV)-pythons ## The contract with scripts in the o
 	$(BIN)/python -m pytest $(PARALLEL) -p support.without_orjson $(WITHOUT_ORJSON)
 
 oldest: $(VENV)-oldest/.made-test ## The built wheel with the oldest packages that pyproject.toml allows
+	@.ci/needs $(TEST_PROGRAMS)
 	@$(<D)/bin/python -m pytest $(PARALLEL) -m 'not clock' $(if $(TESTS),$(TESTS),$(OLDEST))
 
 coverage: $(VENV)/.made-dev $(VENV)-pythons ## Lines that the tests run, in servers and workers too, held to floors
