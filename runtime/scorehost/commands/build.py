@@ -148,8 +148,8 @@ def _add_packages(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--upgrade",
         action="store_true",
-        help="Choose the newest versions "
-        "again of what is not pinned; with --lock, also in scorehost.lock.",
+        help="Choose again, and the newest versions, where nothing is pinned; with --lock, also in "
+        "scorehost.lock.",
     )
 
 

@@ -52,8 +52,8 @@ def _of_environment(plan: Plan, house: Wheelhouse, *, upgrade: bool) -> Wheels:
         return house.resolved(lines, anew=True)
     if why_stale := check_lock(plan, house.facts.target):
         display.note(
-            f"{use.file.name} is stale, and only kept to where it still fits; --lock renews it: "
-            f"{why_stale}"
+            f"{use.file.name} is stale: {why_stale}. Its versions are kept where they still fit; "
+            "--lock renews it"
         )
         wheels = house.resolved(lines, preferred=lock.pins)
         for line in _changes(lock.pins, wheels.pins):
