@@ -330,8 +330,8 @@ def test_a_password_that_is_wrong_on_one_of_two(
 
     assert fetch("thing", options=["--extra-index-url", wrong]) == ["thing-2.0"]
 
-    note = f"  note: pip warns: 401 Error, Credentials not correct for {guarded.url}/thing/"
-    assert note in capsys.readouterr().out.splitlines()
+    note = f"  note: An index URL ({guarded.url}) could not be queried"
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith(note)]
 
 
 def test_a_password_in_a_variable_that_is_not_set(fetch: Fetch, guarded: PackageIndex):

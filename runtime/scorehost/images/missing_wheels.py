@@ -28,7 +28,8 @@ AT_ONCE = 4
 WIDTH, MOST_LINES = 96, 24
 """How a program's output is shown: the width of its lines, and how many of them."""
 
-ERROR, WARNING = COMPLAINTS = ("ERROR: ", "WARNING: ")
+ERROR = "ERROR: "
+COMPLAINTS = (ERROR, "WARNING: ")
 """How lines of pip begin that say what is wrong: an index that is ignored is only warned of."""
 
 NO_WHEEL = "no package of that name has a wheel for Python"
@@ -129,9 +130,8 @@ class Nearest:
     def _why_none(self) -> str:
         """Why there is no version at all."""
         again = self.resolver.resolve([self.name], options=ALONE, strategy=FIRST)
-        hints = [line.removeprefix("hint: ") for line in again.said if line.startswith("hint:")]
-        if hints:  # an index that wants a password, for one
-            return " ".join(hints)
+        if again.hints:  # an index that wants a password, for one
+            return " ".join(again.hints)
         name = self.requirement.name
         if (what_to_do := remedy(name.lower())) is not None:
             return what_to_do

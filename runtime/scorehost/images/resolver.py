@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from scorehost.errors import UsageError
 from scorehost.images.pip_settings import for_uv, is_on, pip_settings
@@ -25,7 +26,7 @@ FOUND, NONE_FITS = 0, 1
 BEST, FIRST = "unsafe-best-match", "first-index"
 """Which index counts: the one with the best version, as with pip, or the first with the package.
 
-uv tells only with the second that an index wants a password.
+Only with the second does uv tell that an index wants a password.
 """
 
 KNOWN_GLIBC = (17, 28, *range(31, 41))
@@ -39,8 +40,11 @@ ONLY_UVS = ("`--", "exclude-newer")
 OPTIONS = {"--trusted-host": "--allow-insecure-host"}
 """Options of requirements files that uv calls otherwise."""
 
+INDEXES = ("--index-url", "--extra-index-url")
+
+HINT = "hint: "
+
 _DECORATION = re.compile(r"^\s*(?:(?:error|cause):|[×│├╰─▶]+)\s*")
-_HINT = re.compile(r"\s*hint:")
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,11 @@ class Answer:
     status: int
     pins: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
+
+    @property
+    def hints(self) -> list[str]:
+        """The hints in the explanation."""
+        return [line.removeprefix(HINT) for line in self.said if line.startswith(HINT)]
 
 
 class Resolver:
@@ -134,6 +143,19 @@ class Resolver:
                 return Answer(done.returncode, said=tuple(in_plain_lines(done.stderr)))
             return Answer(FOUND, tuple(files["chosen"].read_text("utf-8").split("\n")[:-1]))
 
+    def refusals(self, pins: Sequence[str]) -> list[str]:
+        """What uv says of indexes that refuse to answer, although others have all packages.
+
+        With several indexes, the packages of one that wants another password would be missing
+        without a word.
+        """
+        if "--extra-index-url" not in self._options:
+            return []
+        named = zip(self._options, self._options[1:], strict=False)
+        hosts = [urlsplit(url).netloc.rpartition("@")[2] for word, url in named if word in INDEXES]
+        answer = self.resolve(pins, options=["--no-deps"], strategy=FIRST)
+        return [hint for hint in answer.hints if any(host and host in hint for host in hosts)]
+
 
 def find_uv() -> str:
     """The program that the package uv brings."""
@@ -191,7 +213,7 @@ def in_plain_lines(said: str) -> Iterable[str]:
     """What uv says, without marks, and without hints about options that only uv has."""
     paragraph: list[str] = []
     for line in [*said.splitlines(), ""]:
-        if not _DECORATION.sub("", line).strip() or _HINT.match(line):
+        if not _DECORATION.sub("", line).strip() or line.lstrip().startswith(HINT):
             yield from _kept(paragraph)
             paragraph = []
         if text := " ".join(_DECORATION.sub("", line).split()):
@@ -199,7 +221,7 @@ def in_plain_lines(said: str) -> Iterable[str]:
 
 
 def _kept(paragraph: Sequence[str]) -> Sequence[str]:
-    if not paragraph or not paragraph[0].startswith("hint:"):
+    if not paragraph or not paragraph[0].startswith(HINT):
         return paragraph
     hint = " ".join(paragraph)
     return () if any(word in hint for word in ONLY_UVS) else (hint,)

@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name
 from scorehost.errors import UsageError
 from scorehost.images.base_facts import BaseFacts
 from scorehost.images.display import Display
-from scorehost.images.missing_wheels import WARNING, errors_of, not_fetched, why_not
+from scorehost.images.missing_wheels import errors_of, not_fetched, why_not
 from scorehost.images.requirement_lines import (
     RequirementLines,
     hashes_of,
@@ -37,10 +37,6 @@ from scorehost.images.wheels import Sources, Target, digest_of, download, expand
 
 DONE = "requirements.lock"
 """The list of a folder's wheels with their hashes, which is written last."""
-
-
-MOST_WARNINGS = 3
-"""How many of pip's warnings are shown. The log has all; each is about one package."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +130,8 @@ class Wheelhouse:
         hashes = hashes_given([*lines.requirements, *lines.constraints], self.facts.target)
         for pin in answer.pins:
             self.on_line(f"uv chose {pin}")
+        for refusal in resolver.refusals(answer.pins):
+            self.display.note(refusal)
         if hashes or "--require-hashes" in lines.options or resolver.hashes_required:
             check_all_hashed(answer.pins, hashes)
         return [f"{pin}{hashes.get(key_of(pin), '')}" for pin in answer.pins]
@@ -153,28 +151,19 @@ class Wheelhouse:
     def _fill(self, pins: Sequence[str], options: Iterable[str], folder: Path) -> None:
         """Fetch wheels, remove those that the base has, and write the list of all."""
         self.display.doing(f"fetching {len(pins)} package{'s' if len(pins) != 1 else ''}")
-        warnings: dict[str, None] = {}
         wanted = folder / "requirements.txt"
         wanted.write_text("".join(f"{pin}\n" for pin in pins), "utf-8")
-
-        def hear(line: str) -> None:
-            self.on_line(line)
-            if line.startswith(WARNING):
-                warnings[line] = None
-
         said = download(
             wanted,
             folder,
             self.facts.target,
             options=[*expanded(list(options), self.environ), *self.sources.pip_options()],
             environ=self.environ,
-            on_line=hear,
+            on_line=self.on_line,
         )
         if said:
             place = re.compile(rf" \(from -r {re.escape(str(wanted))} \(line \d+\)\)")
             raise UsageError(not_fetched(errors_of(place.sub("", line) for line in said)))
-        for line in list(warnings)[:MOST_WARNINGS]:
-            self.display.note(f"pip warns: {line.removeprefix(WARNING)}")
         wheels = {name_and_version(file)[0]: file for file in folder.glob("*.whl")}
         listed = [
             f"{without_hashes(pin)} --hash={digest_of(wheels[name_of(pin)])}\n" for pin in pins
