@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import statistics
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -65,9 +66,18 @@ def slowest(times: list[float]) -> float:
 def test_livez_is_answered_within_milliseconds_whatever_run_does(
     own_server: StartServer, how: str
 ) -> None:
-    """Asleep, busy in Python, or in C with the interpreter's lock: 99 of 100 within 20 ms."""
+    """Asleep, busy in Python, or in C with the interpreter's lock: 99 of 100 within 20 ms.
+
+    /metrics and /readyz too, or as quickly as before: a page of metrics costs a slow machine more.
+    """
     server = own_server("hangs.py")
     with server.connect() as stuck, apart(server), server.connect() as kept:
+
+        def pages() -> float:
+            return max(_timed(kept, target) for target in ("/metrics", "/readyz"))
+
+        pages()  # the first loads a library
+        before = statistics.median(pages() for _ in range(5))
         stuck.send_request("POST", "/score", body=f'"{how}"'.encode())
         assert stuck.silent(0.2)
 
@@ -81,7 +91,7 @@ def test_livez_is_answered_within_milliseconds_whatever_run_does(
             return slowest(times)
 
         hold_to(0.020, probe)
-        hold_to(0.020, lambda: max(_timed(kept, target) for target in ("/metrics", "/readyz")))
+        hold_to(max(0.020, 2 * before), pages)
         assert stuck.silent(0.1)
         server.kill()
 
