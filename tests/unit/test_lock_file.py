@@ -24,26 +24,8 @@ from scorehost.images.plan import Plan, Wishes, make_plan
 from scorehost.images.wheelhouse import Wheelhouse
 from scorehost.images.wheels import Sources
 from support.containers import FAMILY
-from support.package_index import PackageIndex, debian_12, digest, fill_index, make_wheel
+from support.package_index import PackageIndex, debian_12, digest, make_wheel
 from support.server import fill
-
-
-@pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PackageIndex]:
-    served = PackageIndex(fill_index(tmp_path_factory.mktemp("wheels")))
-    yield served
-    served.close()
-
-
-@pytest.fixture
-def wheels(index: PackageIndex) -> Path:
-    """The folder of the index."""
-    return index.folder
-
-
-@pytest.fixture
-def environ(tmp_path: Path, index: PackageIndex) -> dict[str, str]:
-    return index.environ(tmp_path)
 
 
 class Noted(Display):

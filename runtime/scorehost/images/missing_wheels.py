@@ -128,7 +128,7 @@ class Nearest:
         return f"{refused} {advice}"
 
     def _why_none(self) -> str:
-        """Why there is no version at all."""
+        """Why a package has no wheel for the image, in any version."""
         again = self.resolver.resolve([self.name], options=ALONE, strategy=FIRST)
         if again.hints:  # an index that wants a password, for one
             return " ".join(again.hints)
@@ -149,7 +149,7 @@ class Nearest:
 
 
 def version_of(pin: str | None) -> Version | None:
-    """The version of a pin; None for anything looser, and for what is no version."""
+    """The version of a pin; None for a range, and for text that cannot be read as a version."""
     try:
         return Version(pin.removesuffix(".*")) if pin else None
     except InvalidVersion:
