@@ -7,11 +7,12 @@ file's wheels are the same everywhere.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import requires
 from pathlib import Path
@@ -89,17 +90,28 @@ class Wheelhouse:
         """
         pins = [without_hashes(line) for line in preferred]
         folder = self._folder(lines.requirements, lines.constraints, lines.options, pins)
-        if anew or not (folder / DONE).is_file():
-            self._fetch(self._choose(lines, pins), lines.options, folder)
-        return self._wheels(folder)
+        with self._alone(folder):
+            if anew or not (folder / DONE).is_file():
+                self._fetch(self._choose(lines, pins), lines.options, folder)
+            return self._wheels(folder)
 
     def locked(self, pins: Iterable[str], options: Iterable[str]) -> Wheels:
         """The wheels of a lock file; ``options`` are those of the environment file."""
         pins, options = list(pins), list(options)
         folder = self._folder(pins, options)
-        if not (folder / DONE).is_file():
-            self._fetch(pins, [*options, "--require-hashes"], folder)
-        return self._wheels(folder)
+        with self._alone(folder):
+            if not (folder / DONE).is_file():
+                self._fetch(pins, [*options, "--require-hashes"], folder)
+            return self._wheels(folder)
+
+    @contextmanager
+    def _alone(self, folder: Path) -> Iterator[None]:
+        """Keep other builds away from a folder; one that wants the same waits, and finds it."""
+        locks = self.cache / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        with (locks / folder.name).open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _folder(self, *question: object) -> Path:
         """A folder named after everything that decides which wheels are fetched."""
@@ -137,7 +149,7 @@ class Wheelhouse:
         return [f"{pin}{hashes.get(key_of(pin), '')}" for pin in answer.pins]
 
     def _fetch(self, pins: Sequence[str], options: Iterable[str], folder: Path) -> None:
-        """Fetch the wheels that go into a folder, which another build may be making too."""
+        """Fetch the wheels of a folder, which is there whole or not at all."""
         folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder.parent, prefix="fetching-") as place:
             new = Path(place, "new")
@@ -145,8 +157,7 @@ class Wheelhouse:
             self._fill(pins, options, new)
             if folder.exists():
                 folder.rename(Path(place, "old"))
-            with suppress(OSError):  # the other build was faster
-                new.rename(folder)
+            new.rename(folder)
 
     def _fill(self, pins: Sequence[str], options: Iterable[str], folder: Path) -> None:
         """Fetch wheels, remove those that the base has, and write the list of all."""
