@@ -1,6 +1,7 @@
-"""orjson where this interpreter has it, else Python's json behind the same names.
+"""orjson where this interpreter has one, else Python's json behind the same names.
 
-The server always has orjson; a script's own environment need not. Without it, json does what the
+The server always has orjson; a script's own environment need not. The server's is used where it
+fits the script's Python, without becoming importable there. Without any, json does what the
 worker asks of orjson: it encodes the same values, slower where they are large
 (docs/environments.md), and leaves to the careful writer (``scoring/json_writer.py``) what it has no
 form for: NaN as null, text that goes in as it is, halves of characters.
@@ -10,14 +11,44 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+
+def _servers_orjson() -> Any:
+    """Import the server's orjson, if it fits this Python, where the script does not find it.
+
+    An image has one for each Python that a script can have, below ``for_scripts/``. Otherwise it
+    lies beside scorehost and fits if the server has the same version of Python.
+    """
+    from importlib.machinery import PathFinder
+    from importlib.util import module_from_spec
+    from pathlib import Path
+
+    here = Path(__file__).resolve().parent
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    spec = PathFinder.find_spec("orjson", [str(here / "for_scripts" / python), str(here.parent)])
+    if spec is None or spec.loader is None:
+        return None
+    module = module_from_spec(spec)
+    names = ("orjson", "orjson.orjson")
+    sys.modules["orjson"] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception:  # it is for another Python
+        return None
+    finally:
+        for name in names:
+            sys.modules.pop(name, None)
+    return module
+
+
 try:
     import orjson
-except Exception:  # it is not there, or is broken: nobody needs it
+except Exception:  # it is not there, or is broken
     if not TYPE_CHECKING:
-        orjson = None
+        orjson = _servers_orjson()
 
 _OLDEST: Final = (3, 10, 1)
 """Older ones write big-endian arrays as other numbers, and integers over 64 bits as null."""

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from scorehost.images.family import read_family
 from support.client import Address, Connection, ConnectionEnded, Headers, Response
+from support.pythons import pythons_here
 from support.wait import wait_until
 
 FAMILY = read_family()
@@ -94,6 +95,31 @@ def layers(image: str) -> list[str]:
     """Digests of an image's layers, the lowest first."""
     found: list[str] = inspect("image", image)["RootFS"]["Layers"]
     return found
+
+
+def python_image(version: str) -> str:
+    """See that there is an official image of a Python: here already, pulled, or a stand-in.
+
+    The stand-in is made of an interpreter of this machine that has a folder of its own, as pyenv's
+    do. Where there is none of these, the answer says why; otherwise it is "".
+    """
+    upstream = FAMILY.interpreters[version]
+    if exists(upstream.tagged) or exists(upstream.pinned):
+        return ""
+    if docker("pull", "--quiet", upstream.pinned, check=False).status == 0:
+        return ""
+    here = pythons_here().get(version)
+    prefix = here.resolve().parents[1] if here else Path("/usr")
+    if prefix == Path("/usr"):
+        return f"{upstream.pinned} cannot be pulled, and no Python {version} is here to stand in"
+    left = ["test", "tests", "idle_test", "__pycache__", "*.a"]
+    pack = ["tar", "--create", f"--directory={prefix}", *(f"--exclude={name}" for name in left)]
+    pack += ["--transform=s,^[.],usr/local,", "."]
+    with subprocess.Popen(pack, stdout=subprocess.PIPE) as packed:
+        command = ["docker", "import", "-", upstream.tagged]
+        subprocess.run(command, stdin=packed.stdout, check=True, capture_output=True)
+    assert packed.returncode == 0
+    return ""
 
 
 def build_base_images(*arguments: str) -> str:

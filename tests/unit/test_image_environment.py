@@ -9,7 +9,7 @@ import pytest
 from scorehost.errors import UsageError
 from scorehost.images.conda import parse, read_conda
 from scorehost.images.conda_names import CUDA, DEBIAN_NAMES, OWN_PARTS, PIP_NAMES, remedy
-from scorehost.images.environment import accepts, find_environment, read_environment
+from scorehost.images.environment import find_environment, read_environment
 from scorehost.images.requirement_lines import name_of, pinned_version, read_requirements
 
 FILE = Path("myenv.yml")
@@ -111,9 +111,27 @@ def test_the_guides_file(tmp_path: Path):
     """Python, pip's list and conda's; the old server's package is replaced, with a note."""
     environment = read_environment(written(tmp_path, GUIDE))
 
-    assert environment.lines.requirements == ["ptvsd", "numpy==1.26.4", "scikit-learn==1.5.0"]
+    own = ["ptvsd", "numpy==1.26.4", "scikit-learn==1.5.0"]
+    assert environment.lines.requirements == [*own, "flask", "inference-schema"]
     assert environment.python == "==3.11.*"
     assert any("azureml-defaults==1.0.17 is not installed" in note for note in environment.notes)
+
+
+@pytest.mark.parametrize(
+    ("lines", "left"),
+    [
+        ("azureml-defaults", ["flask", "inference-schema", "numpy"]),
+        ("azureml_defaults==1\nFlask==1.1.4\nnumpy", ["Flask==1.1.4", "numpy", "inference-schema"]),
+        ("azureml-contrib-services", ["flask"]),
+        ("azureml-inference-server-http\nazureml-defaults", ["flask", "inference-schema", "numpy"]),
+        ("scorehost", []),
+    ],
+)
+def test_what_came_with_the_old_packages(tmp_path: Path, lines: str, left: list[str]):
+    """Scripts import Flask without naming it; it is installed unless the file has it."""
+    file = written(tmp_path, lines, "requirements.txt")
+
+    assert read_environment(file).lines.requirements == left
 
 
 def test_names_of_condas(tmp_path: Path):
@@ -435,27 +453,6 @@ def test_no_file(tmp_path: Path):
     environment = find_environment(tmp_path, None)
 
     assert environment.lines.requirements == []
-    assert "only scorehost and numpy" in environment.notes[0]
+    assert "the script has no packages but Python's own" in environment.notes[0]
     with pytest.raises(UsageError, match=r"env\.yml does not exist"):
         find_environment(tmp_path, tmp_path / "env.yml")
-
-
-@pytest.mark.parametrize(
-    ("constraint", "accepted"),
-    [
-        ("==3.11.*", True),
-        ("==3.11", True),
-        ("==3.11.9", True),
-        ("==3", True),
-        (">=3.8", True),
-        (">=3.8,<3.12", True),
-        ("<=3.11", True),
-        ("==3.6.2", False),
-        ("==3.1.*", False),
-        ("<3.11", False),
-        (">=3.12", False),
-    ],
-)
-def test_which_python(constraint: str, accepted: bool):
-    """The minor version counts; the patch release is Debian's."""
-    assert accepts(constraint, "3.11") is accepted

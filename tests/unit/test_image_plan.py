@@ -126,7 +126,22 @@ def test_a_secret_that_is_named(app: Path):
         ({"Dockerfile.steps": "RUN a \\\n  b\n\n  from debian"}, {}, "has a FROM"),
         ({"Dockerfile.steps": "RUN <<EOF\na\nEOF\nFROM debian"}, {}, "has a FROM"),
         ({"Dockerfile.steps": "\ufeffFROM debian"}, {}, "has a FROM"),
-        ({"myenv.yml": "dependencies: ['python=3.6.2']"}, {}, r"3\.11 \(inference-cpu\), 3\.12"),
+        (
+            {"myenv.yml": "dependencies: ['python=3.6.2']"},
+            {"strict": True},
+            "not accept the nearest",
+        ),
+        ({"myenv.yml": "dependencies: ['python=2.7']"}, {}, "Port the script to Python 3"),
+        (
+            {},
+            {"python": "3.15"},
+            r"--python 3\.15 cannot be had\. Scripts run under Python 3\.8 to",
+        ),
+        (
+            {},
+            {"python": "three"},
+            r"--python three is not a version\. Write it like --python 3\.10",
+        ),
         ({".dockerignore": "score.py"}, {}, "The entry script score.py would be missing from"),
         ({}, {"sample": "request.json"}, "The sample request.json would be missing from"),
         ({".env": "PASSWORD=x"}, {}, r"\.env: environment variables.*(\n.*)*--allow-secret \.env"),
@@ -259,7 +274,8 @@ def test_the_whole_dockerfile(app: Path):
         "USER root\n"
         "\n"
         "# The list of the installed packages.\n"
-        'RUN ["python", "/opt/scorehost/sbom.py", "/opt/scorehost/sbom.cdx.json"]\n'
+        'RUN ["/opt/scorehost/bin/python", "/opt/scorehost/sbom.py", '
+        '"/opt/scorehost/sbom.cdx.json"]\n'
         "\n"
         "# How the container runs.\n"
         'ENV AZUREML_ENTRY_SCRIPT="score.py" \\\n'
@@ -410,18 +426,19 @@ def test_arguments_that_cannot_be_used(app: Path, arguments: list[str], said: st
 
 
 def test_the_family():
-    """Parents come before children; each Python is named with the image that has it."""
+    """Parents come before children, and older Pythons before newer ones."""
     images = FAMILY.images
 
     assert list(images) == ["foundation", "inference-cpu", "foundation-cuda", "inference-gpu"]
     assert images["inference-cpu"].parent is images["foundation"]
-    assert FAMILY.pythons() == {"3.11": "inference-cpu", "3.12": "inference-gpu"}
+    assert list(FAMILY.interpreters) == [f"3.{minor}" for minor in range(8, 15)]
+    assert all(version == each.python for version, each in FAMILY.interpreters.items())
     assert FAMILY.reference("somebody/else:1") == "somebody/else:1"
 
 
 def test_upstream_images_are_pinned():
     """By tag and digest."""
-    for image in FAMILY.images.values():
-        name, _, digest = image.upstream.pinned.partition("@sha256:")
+    for upstream in FAMILY.upstream.values():
+        name, _, digest = upstream.pinned.partition("@sha256:")
         assert ":" in name
         assert len(digest) == 64

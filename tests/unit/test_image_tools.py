@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -99,6 +100,8 @@ def test_installing_replaces(tmp_path: Path):
     for version, folder in (("1", "first"), ("2", "second")):
         command = [*tool, str(tmp_path / folder), *options, f"thing=={version}"]
         subprocess.run(command, check=True, timeout=60)
+        # As the next stage does.
+        shutil.copytree(tmp_path / folder / site.relative_to("/"), site, dirs_exist_ok=True)
 
     second = tmp_path / "second"
     inside = second / site.relative_to("/")
@@ -209,11 +212,12 @@ def test_an_image_that_is_not_here(tmp_path: Path):
 
 
 FACTS = {
+    "serves": True,
     "python": "3.11",
     "release": "3.11.2",
     "machine": "x86_64",
     "glibc": 36,
-    "packages": {"scorehost": "0.1.0"},
+    "packages": {"pip": "26.0"},
 }
 
 
@@ -506,10 +510,10 @@ def test_the_document_is_valid(tmp_path: Path):
 
     fill(tmp_path, {"var/lib/dpkg/status": STATUS, "etc/os-release": RELEASE})
 
-    text = sbom.as_text(sbom.document(tmp_path, metadata.distributions()))
+    text = sbom.as_text(sbom.document(tmp_path, [metadata.distributions()]))
 
     assert JsonStrictValidator(SchemaVersion.V1_5).validate_str(text) is None
-    assert text == sbom.as_text(sbom.document(tmp_path, metadata.distributions()))
+    assert text == sbom.as_text(sbom.document(tmp_path, [metadata.distributions()]))
 
 
 def test_the_command(tmp_path: Path):

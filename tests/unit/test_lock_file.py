@@ -176,7 +176,10 @@ def test_a_stale_lock(app: App, late: Path):
     [
         (debian_12("3.12.3"), "it is for Python 3.11, and the image has 3.12"),
         (debian_12(machine="aarch64"), "it is for x86_64, and the image is for aarch64"),
-        (BaseFacts("", "3.11", "3.11.2", "x86_64", 31, {}), "it is for glibc 2.36, and the image"),
+        (
+            replace(debian_12(), glibc=31),
+            "it is for glibc 2.36, and the image",
+        ),
     ],
 )
 def test_a_lock_for_another_image(app: App, base: BaseFacts, reason: str):

@@ -97,6 +97,18 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         help="Base image: inference-cpu, inference-gpu, or an image built on one.",
     )
     group.add_argument(
+        "--python",
+        metavar="VERSION",
+        help="The script's Python, 3.8 to 3.14 (default: the one that the environment file or "
+        ".python-version asks for, otherwise the base image's).",
+    )
+    group.add_argument(
+        "--strict",
+        action="store_true",
+        help="Refuse to build if scorehost does not run the Python that is asked for, instead of "
+        "using the nearest.",
+    )
+    group.add_argument(
         "--env",
         action="append",
         default=[],
@@ -169,6 +181,14 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         "--no-cache", action="store_true", help="Rebuild every layer, even unchanged ones."
     )
     group.add_argument(
+        "--upstream",
+        action="append",
+        default=[],
+        metavar="NAME=IMAGE",
+        help="Take an image that base images are made from at another place, such as "
+        "debian=registry.example.com/debian:bookworm-slim; may be repeated.",
+    )
+    group.add_argument(
         "--engine", metavar="COMMAND", help="docker, podman or a compatible command."
     )
 
@@ -182,7 +202,7 @@ def build(typed: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from scorehost.images.family import read_family
     from scorehost.images.plan import make_plan
 
-    family = read_family()
+    family = read_family(upstream=upstream_of(typed.upstream))
     plan = make_plan(wishes(typed), family)
     if typed.dry_run:
         print(dry_run(plan, family), end="")
@@ -228,6 +248,8 @@ def wishes(typed: argparse.Namespace) -> Wishes:
         docker_file=Path(typed.docker_file) if typed.docker_file else None,
         models=typed.model,
         base_image=typed.base_image,
+        python=typed.python,
+        strict=typed.strict,
         debug=typed.debug,
         check=not typed.no_check,
         sample=typed.sample,
@@ -236,6 +258,15 @@ def wishes(typed: argparse.Namespace) -> Wishes:
         sources=sources,
         locking="write" if typed.lock else "require" if typed.locked else "",
     )
+
+
+def upstream_of(pairs: Sequence[str]) -> dict[str, str]:
+    """The values of ``--upstream``."""
+    for pair in pairs:
+        name, _, image = pair.partition("=")
+        if not name or not image:
+            raise UsageError(f"--upstream {pair} is not of the form NAME=IMAGE.")
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def existing(typed: str | None, flag: str, *, folder: bool = False) -> Path | None:

@@ -56,10 +56,11 @@ def make_parser() -> Parser:
 
 def of_image(image: str, engine: str | None, environ: Mapping[str, str]) -> str:
     """Ask the image itself, whatever was put into it since it was built."""
+    from scorehost.images.base_facts import SERVER
     from scorehost.images.engine import find_engine
 
     asked = find_engine(engine, environ)
-    words = ("run", "--rm", "--network", "none", "--entrypoint", "python", image)
+    words = ("run", "--rm", "--network", "none", "--entrypoint", f"{SERVER}/bin/python", image)
     return asked.ask(*words, "-m", "scorehost.images.sbom") + "\n"
 
 

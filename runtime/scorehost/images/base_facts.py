@@ -1,4 +1,4 @@
-"""The Python, platform and packages of a base image, which the image itself reports."""
+"""The script's Python in a base image, its platform and packages, as the image reports them."""
 
 from __future__ import annotations
 
@@ -12,32 +12,38 @@ from scorehost.errors import EngineError
 from scorehost.images.engine import Engine, Image
 from scorehost.images.wheels import Target
 
-PROGRAM = """
-import importlib.metadata, json, platform, sys
-packages = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions()}
-print(json.dumps({
+SERVER = "/opt/scorehost"
+"""Where an image has the server, apart from what the script has."""
+
+PROGRAM = f"""
+import importlib.metadata, json, os, platform, sys
+packages = {{d.metadata["Name"]: d.version for d in importlib.metadata.distributions()}}
+print(json.dumps({{
+    "serves": os.path.exists("{SERVER}/bin/scorehost"),
     "python": "%d.%d" % sys.version_info[:2],
     "release": platform.python_version(),
     "machine": platform.machine(),
     "glibc": int((platform.libc_ver()[1].split(".") + ["0"])[1] or 0),
     "packages": packages,
-}))
+}}))
 """
 
 
 @dataclass(frozen=True)
 class BaseFacts:
-    """The Python, platform and packages of a base image.
+    """The script's Python in a base image, its platform and packages.
 
     Parameters
     ----------
     image : its id.
-    python, release : Python's version, in two and in three parts.
+    serves : whether it has the server.
+    python, release : the version of the script's Python, in two and in three parts.
     machine, glibc : the platform, as in :class:`Target`.
-    packages : the Python packages, with their versions.
+    packages : the script's packages, with their versions.
     """
 
     image: str
+    serves: bool
     python: str
     release: str
     machine: str
@@ -67,9 +73,9 @@ def look_into(engine: Engine, image: Image, reference: str, cache: Path) -> Base
         facts = BaseFacts(image=image.id, **json.loads(engine.ask(*words, "-c", PROGRAM)))
     except (EngineError, ValueError) as error:
         raise EngineError(f"Python cannot be run in {reference}: {error}") from error
-    if "scorehost" not in facts.packages:
+    if not facts.serves:
         raise EngineError(
-            f"scorehost is not installed in {reference}. Use inference-cpu, inference-gpu, or an "
+            f"{reference} has no scorehost in {SERVER}. Use inference-cpu, inference-gpu, or an "
             "image that is built on one of them."
         )
     remembered.parent.mkdir(parents=True, exist_ok=True)

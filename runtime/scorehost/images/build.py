@@ -5,11 +5,12 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scorehost.errors import BuildFailed, EngineError, UsageError
 from scorehost.images.base_facts import BaseFacts, look_into
+from scorehost.images.bases import Bases
 from scorehost.images.build_log import BuildLog, Step, name_for
 from scorehost.images.context import Context
 from scorehost.images.display import Display
@@ -18,13 +19,16 @@ from scorehost.images.engine import Engine, Image
 from scorehost.images.engine_problems import advice_for
 from scorehost.images.family import Family
 from scorehost.images.packages import check_lock, packages_of
-from scorehost.images.plan import DEBUG_NOTE, Plan, check_python
+from scorehost.images.plan import DEBUG_NOTE, Plan
 from scorehost.images.wheelhouse import Wheelhouse
 
 STEP_LINES = 15
 """How many lines of a failing step are shown. Of a failing check, all are: they are one report."""
 
 KEPT_LOGS = 50
+
+INSTALLERS = {"pip", "setuptools", "wheel"}
+"""What every environment has, and no script asked for."""
 
 
 @dataclass(frozen=True)
@@ -117,30 +121,29 @@ class Builder:
     # -- The base image ---------------------------------------------------------------------
 
     def _begin(self, family: Family) -> tuple[Image, BaseFacts]:
-        """Tell what is notable about the plan, and look at the base image."""
+        """Tell what is notable about the plan, and look at the image to build on."""
         for note in self.plan.notes:
             self.display.note(note)
-        base = self._base()
-        facts = look_into(self.engine, base, self.plan.base, self.how.cache)
-        check_python(self.plan.environment, self.plan.base, facts.python, family)
-        return base, facts
-
-    def _base(self) -> Image:
-        here = self.engine.image(self.plan.base)
-        if here is not None:
-            return here
-        if self.plan.is_of_family:
-            raise EngineError(
-                f"The base image {self.plan.base} is not on this machine. Build it with 'make "
-                "images' in a clone of scorehost's repository, or use another: --base-image IMAGE."
-            )
-        self.display.doing(f"pulling {self.plan.base}")
-        try:
-            return self.engine.pull(self.plan.base)
-        except EngineError as error:
-            raise EngineError(
-                f"The base image {self.plan.base} cannot be pulled. {error}"
-            ) from error
+        plan, how = self.plan, self.how
+        bases = Bases(self.engine, family, plan.sources, how.cache, how.environ, self.display)
+        image = bases.ready(plan.base_image)
+        facts = look_into(self.engine, image, plan.base_image, how.cache)
+        python = plan.python
+        if not python:
+            python, notes = plan.python_wish.choose(facts.python, list(family.interpreters))
+            for note in notes:
+                self.display.note(note)
+        if python != facts.python:
+            lost = sorted(set(facts.packages) - INSTALLERS)
+            if lost:
+                self.display.note(
+                    f"the packages of {plan.base_image} are for Python {facts.python}, and not in "
+                    f"this image, which has Python {python}: {', '.join(lost)}"
+                )
+            base, image = bases.with_python(plan.base_image, image, python)
+            self.plan = replace(plan, base=base)
+            facts = look_into(self.engine, image, base, how.cache)
+        return image, facts
 
     # -- The context ------------------------------------------------------------------------
 

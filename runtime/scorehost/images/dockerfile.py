@@ -10,10 +10,10 @@ import json
 from collections.abc import Iterator, Mapping
 
 from scorehost import __version__
+from scorehost.images.base_facts import SERVER
 from scorehost.images.plan import Plan
 
 APP_ROOT = "/var/azureml-app"
-TOOLS = "/opt/scorehost"
 PLACE = ".scorehost"
 """The folder of a build's context that holds what scorehost adds to the user's files."""
 
@@ -59,13 +59,14 @@ def _final_stage(plan: Plan, owner: str) -> Iterator[str]:
         yield f"\n# The packages of {source}; a new script leaves this layer unchanged."
         yield "COPY --from=packages /overlay/ /"
         # The files of versions that were replaced, which COPY alone would leave.
-        replaced = f"--arg-file={TOOLS}/replaced --delimiter='\\n' --no-run-if-empty"
+        replaced = f"--arg-file={SERVER}/replaced --delimiter='\\n' --no-run-if-empty"
         yield f"RUN xargs {replaced} rm -rf"
         yield f"RUN {_exec('python', '-m', 'pip', 'check')}"
     if plan.steps:
         yield f"\n# Dockerfile.steps, unchanged.\n{plan.steps.strip()}\nUSER root"
     yield "\n# The list of the installed packages."
-    yield f"RUN {_exec('python', f'{TOOLS}/sbom.py', f'{TOOLS}/sbom.cdx.json')}"
+    words = [f"{SERVER}/bin/python", f"{SERVER}/sbom.py", f"{SERVER}/sbom.cdx.json"]
+    yield f"RUN {_exec(*words)}"
     yield "\n# How the container runs."
     yield _pairs("ENV", {"AZUREML_ENTRY_SCRIPT": plan.entry_script, **plan.variables})
     yield f"WORKDIR {APP_ROOT}"

@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Image:
     id : its digest.
     user : the user its containers run as.
     digests : its references by digest; none if it was built or imported on this machine.
+    labels : what its builder says about it.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Image:
     architecture: str = ""
     size: int = 0
     digests: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class Engine:
@@ -87,12 +89,14 @@ class Engine:
                 return None
             raise EngineError(explain(done.stderr, self.name), done.stderr)
         facts = json.loads(done.stdout)[0]
+        config = facts.get("Config") or {}
         return Image(
             id=str(facts["Id"]),
-            user=str((facts.get("Config") or {}).get("User") or ""),
+            user=str(config.get("User") or ""),
             architecture=str(facts.get("Architecture") or ""),
             size=int(facts.get("Size") or 0),
             digests=tuple(facts.get("RepoDigests") or ()),
+            labels=dict(config.get("Labels") or {}),
         )
 
     def pull(self, reference: str) -> Image:

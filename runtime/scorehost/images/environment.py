@@ -7,12 +7,9 @@ servers.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from scorehost.errors import UsageError
 from scorehost.images.conda import read_conda
@@ -32,7 +29,7 @@ FILES = (
 )
 """The files that are looked for, in this order."""
 
-ONLY_OURS = "the image has only scorehost and numpy"
+ONLY_PYTHON = "the script has no packages but Python's own"
 
 REPLACED = {
     "azureml-defaults": "scorehost provides the server and Model.get_model_path",
@@ -41,6 +38,13 @@ REPLACED = {
     "scorehost": "the base image already has it",
 }
 """Packages that are not installed, and why nothing is missing without them."""
+
+CAME_WITH = {
+    "azureml-defaults": ("flask", "inference-schema", "numpy"),
+    "azureml-inference-server-http": ("flask", "inference-schema"),
+    "azureml-contrib-services": ("flask",),
+}
+"""The packages that replaced ones brought along, and that scripts import without naming them."""
 
 
 def find_environment(folder: Path, named: Path | None) -> Environment:
@@ -52,7 +56,7 @@ def find_environment(folder: Path, named: Path | None) -> Environment:
     there = [name for name in FILES if (folder / name).is_file()]
     if not there:
         nothing = "the folder has no myenv.yml, requirements.txt or pyproject.toml"
-        return Environment(notes=[f"{nothing}; {ONLY_OURS}"])
+        return Environment(notes=[f"{nothing}; {ONLY_PYTHON}"])
     environment = read_environment(folder / there[0])
     if there[1:]:
         note = f"using {there[0]}, ignoring {', '.join(there[1:])}; --environment chooses another"
@@ -70,11 +74,22 @@ def read_environment(file: Path) -> Environment:
         lines = read_requirements(file)
         environment = Environment(lines=lines, notes=lines.notes)
     environment.file = file
+    _replace(environment)
+    return environment
+
+
+def _replace(environment: Environment) -> None:
+    """Take out the packages that scorehost replaces, and put in what scripts have from them."""
     requirements = environment.lines.requirements
     for line in [line for line in requirements if name_of(line) in REPLACED]:
         requirements.remove(line)
-        environment.notes.append(f"{line} is not installed: {REPLACED[name_of(line)]}")
-    return environment
+        named = {name_of(each) for each in requirements}
+        instead = [name for name in CAME_WITH.get(name_of(line), ()) if name not in named]
+        requirements.extend(instead)
+        note = f"{line} is not installed: {REPLACED[name_of(line)]}"
+        if instead:
+            note += f". What scripts have from it is installed: {', '.join(instead)}"
+        environment.notes.append(note)
 
 
 def _from_pyproject(file: Path) -> Environment:
@@ -86,7 +101,7 @@ def _from_pyproject(file: Path) -> Environment:
         )
     notes = []
     if "dependencies" not in project:
-        notes.append(f"{file.name} lists no dependencies in [project]; {ONLY_OURS}")
+        notes.append(f"{file.name} lists no dependencies in [project]; {ONLY_PYTHON}")
     optional = project.get("optional-dependencies")
     if optional and isinstance(optional, dict):
         notes.append(
@@ -113,22 +128,3 @@ def _dependencies(file: Path, project: Mapping[str, Any]) -> list[str]:
             'dependencies = ["numpy<3"].'
         )
     return listed
-
-
-def accepts(constraint: str, python: str) -> bool:
-    """Whether a Python, by its major and minor version, satisfies a constraint.
-
-    Its patch release does not count: Debian has one, with the security fixes of later ones.
-    """
-    exact = re.fullmatch(r"={2,3}\s*(\d+)(?:\.(\d+))?(\..*)?", constraint)
-    if exact:
-        major, _, minor = python.partition(".")
-        return exact[1] == major and exact[2] in {minor, None}
-    try:
-        accepted = SpecifierSet(constraint)
-    except InvalidSpecifier:
-        raise UsageError(
-            f"'python{constraint}' is not a valid constraint on Python's version. Write it like "
-            "python>=3.10 or python=3.11."
-        ) from None
-    return any(accepted.contains(f"{python}.{patch}") for patch in (0, 99))

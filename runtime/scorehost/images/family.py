@@ -1,18 +1,17 @@
-"""The family of base images, as ``images.toml`` describes it.
-
-The file lies in ``base-images/`` of the repository, and beside this one in an installed package.
-"""
+"""The family of base images, as ``recipes/images.toml`` describes it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scorehost import __version__
+from scorehost.errors import UsageError
 from scorehost.images.text import read_toml
 
-DATA = Path(__file__).with_name("images.toml")
+RECIPES = Path(__file__).with_name("recipes")
+DATA = RECIPES / "images.toml"
 
 DEFAULT = "inference-cpu"
 """The base image of ``scorehost build`` unless another is named."""
@@ -20,13 +19,22 @@ DEFAULT = "inference-cpu"
 
 @dataclass(frozen=True)
 class Upstream:
-    """Somebody else's image, on which ours are built."""
+    """Somebody else's image, on which ours are built or from which they copy.
+
+    Parameters
+    ----------
+    name : the one that it has in the family.
+    image, tag, digest : its own, at its registry.
+    python : its Python, major and minor.
+    instead : the reference of an image to use in its place; "" for none.
+    """
 
     name: str
     image: str
     tag: str
     digest: str
     python: str
+    instead: str = ""
 
     @property
     def tagged(self) -> str:
@@ -48,7 +56,7 @@ class BaseImage:
     reference : its name and tag for the engine.
     parent : the image it is built from; None for the first.
     upstream : somebody else's image, on which the first of the line is built.
-    recipe : folder below ``base-images/``.
+    recipe : folder below ``recipes/``.
     """
 
     name: str
@@ -66,40 +74,85 @@ class BaseImage:
     @property
     def serves(self) -> bool:
         """Whether it has scorehost, so that ``scorehost build`` can build on it."""
-        return self.name.startswith("inference")
+        return self.recipe == "inference"
 
 
 @dataclass(frozen=True)
 class Family:
-    """All base images, parents before children."""
+    """All base images, parents before children.
 
+    Parameters
+    ----------
+    namespace : what the names of images begin with.
+    images : by their short names.
+    upstream : somebody else's images, by the names that they have here.
+    user, uid : the user that containers run as.
+    """
+
+    namespace: str
     images: Mapping[str, BaseImage]
+    upstream: Mapping[str, Upstream]
     user: str
     uid: int
 
-    def pythons(self) -> Mapping[str, str]:
-        """The Python versions of the family, each with the first image that has it."""
-        found: dict[str, str] = {}
-        for image in self.images.values():
-            if image.serves:
-                found.setdefault(image.python, image.name)
-        return found
+    @property
+    def interpreters(self) -> Mapping[str, Upstream]:
+        """The Pythons that a script can have, the oldest first, and where each is copied from."""
+        prefix = "python"
+        return {
+            name.removeprefix(prefix): upstream
+            for name, upstream in self.upstream.items()
+            if name.startswith(prefix)
+        }
 
     def reference(self, name: str) -> str:
         """The engine's name for an image: a short name is looked up, any other is returned."""
         return self.images[name].reference if name in self.images else name
 
+    def with_python(self, name: str, base_id: str, python: str) -> str:
+        """The engine's name for a base image with another Python for the script.
 
-def read_family(file: Path = DATA, namespace: str | None = None) -> Family:
-    """Read ``images.toml``; a namespace replaces the one it names."""
+        Parameters
+        ----------
+        name : the base's short name, or any other reference.
+        base_id : the base's id, of which the name has a part where the base is not of the family.
+        python : major and minor version.
+        """
+        if name in self.images:
+            return f"{self.images[name].reference}-python{python}"
+        digest = base_id.rpartition(":")[2]
+        return f"{self.namespace}/with-python{python}:{digest[:12]}"
+
+
+def read_family(
+    file: Path = DATA, namespace: str | None = None, upstream: Mapping[str, str] = {}
+) -> Family:
+    """Read ``images.toml``.
+
+    Parameters
+    ----------
+    namespace : instead of the one in the file.
+    upstream : references of images to use instead of those in the file, by their names there.
+
+    Raises
+    ------
+    UsageError
+        There is no upstream image of that name.
+    """
     data = read_toml(file)
     namespace = namespace or data["namespace"]
-    upstream = {name: Upstream(name, **facts) for name, facts in data["upstream"].items()}
+    known = {name: Upstream(name, **facts) for name, facts in data["upstream"].items()}
+    for name, reference in upstream.items():
+        if name not in known:
+            raise UsageError(
+                f"--upstream {name}=…: there is no image of that name. Use {', '.join(known)}."
+            )
+        known[name] = replace(known[name], instead=reference)
     images: dict[str, BaseImage] = {}
     for name, facts in data["image"].items():
         reference = f"{namespace}/{name}:{__version__}"
         parent = images.get(facts["from"])
-        first = parent.upstream if parent else upstream[facts["from"]]
+        first = parent.upstream if parent else known[facts["from"]]
         described = facts["recipe"], facts["description"]
         images[name] = BaseImage(name, reference, parent, first, *described)
-    return Family(images, data["user"]["name"], data["user"]["uid"])
+    return Family(namespace, images, known, data["user"]["name"], data["user"]["uid"])

@@ -50,15 +50,12 @@ OLDEST = ("--resolution", "lowest")
 # -- Which requirement ----------------------------------------------------------------------
 
 
-def why_not(
-    requirements: Sequence[str], needs: Sequence[str], answer: Answer, resolver: Resolver
-) -> str:
+def why_not(requirements: Sequence[str], answer: Answer, resolver: Resolver) -> str:
     """The message for requirements that cannot be met.
 
     Parameters
     ----------
     requirements : what was asked for, one per line.
-    needs : scorehost's own requirements, which were constraints.
     answer : uv's answer to all of them together.
     """
     if answer.status != NONE_FITS:
@@ -71,9 +68,7 @@ def why_not(
         return f"Some packages are not available for the image's Python {python}.\n{listed}{advice}"
     if alone := list(_each(partial(_problem_below, resolver), wanted)):
         return "\n".join(alone)
-    text = " ".join(answer.said)
-    ours = [f"scorehost itself needs {need}." for need in needs if str(parsed(need)) in text]
-    explained = _indented([*without_title(answer.said), *ours])
+    explained = _indented(without_title(answer.said))
     return f"The packages conflict: no set of versions meets all requirements.\n{explained}"
 
 

@@ -4,26 +4,28 @@ Runs inside a build, in a stage that is discarded::
 
     python overlay.py FOLDER [pip's arguments…]
 
-It installs into the Python that runs it, and copies every file that is new or different
+It installs into the Python that runs it, and moves every file that is new or different
 afterwards to FOLDER, under its own path. The next stage copies FOLDER over its root: one layer
 that holds the packages and neither wheels nor pip's traces, nor a second copy of what the base
 has. The files that pip removed (those of a version that was replaced) are listed in FOLDER's
 ``opt/scorehost/replaced``, one path per line, for that stage to remove.
 
-It needs only the standard library, and does not notice what an installation changes outside
-Python's own folder.
+It needs only the standard library, of Python 3.8 or later, and does not notice what an installation
+changes outside Python's own folder.
 """
 
 from __future__ import annotations
 
 import compileall
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
 REPLACED = Path("opt/scorehost/replaced")
 """The list of removed files, below the root of an image."""
@@ -78,11 +80,11 @@ def gone(before: Iterable[Path], after: Iterable[Path]) -> list[Path]:
 
 
 def set_aside(files: Iterable[Path], folder: Path) -> None:
-    """Copy files, with their times and modes, below a folder."""
+    """Move files below a folder. Copies would take time, and room in the discarded stage."""
     for file in files:
         target = folder / file.relative_to("/")
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(file, target, follow_symlinks=False)
+        file.rename(target)
 
 
 def list_replaced(paths: Iterable[Path], folder: Path) -> None:

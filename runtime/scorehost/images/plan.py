@@ -9,13 +9,14 @@ from pathlib import Path, PurePosixPath
 
 from scorehost import __version__
 from scorehost.errors import UsageError
-from scorehost.images.environment import accepts, find_environment
+from scorehost.images.environment import find_environment
 from scorehost.images.family import DEFAULT, Family
 from scorehost.images.ignore import IGNORE_FILES, find_files
 from scorehost.images.lock_file import NAME, LockUse, read_lock
 from scorehost.images.models import read_models
 from scorehost.images.reference import check_base_image, check_tag
 from scorehost.images.requirement_lines import Environment
+from scorehost.images.script_python import Wish, wish_of
 from scorehost.images.secret_files import find_secrets
 from scorehost.images.steps import find_steps, read_steps
 from scorehost.images.variables import read_variables
@@ -48,6 +49,8 @@ class Wishes:
     entry_script, environment, docker_file : files, when they are not the usual ones.
     models : each ``NAME[:VERSION]=PATH``.
     base_image : one of the family by its short name, or any other image.
+    python : the script's Python, major and minor; None for what the folder asks for.
+    strict : refuse a Python that cannot be had, rather than take the nearest.
     debug : install the debugging tools and enable them.
     check, sample : whether the last step checks the script, and with which request.
     variables : those of the image, each ``NAME=VALUE``.
@@ -64,6 +67,8 @@ class Wishes:
     docker_file: Path | None = None
     models: Sequence[str] = ()
     base_image: str = DEFAULT
+    python: str | None = None
+    strict: bool = False
     debug: bool = False
     check: bool = True
     sample: str | None = None
@@ -80,8 +85,12 @@ class Plan:
     Parameters
     ----------
     tag, entry_script, sample, check : as wished, or as found; "" for no sample.
-    base : the engine's name for the base image.
-    base_python : its Python, major and minor, when it is one of the family; otherwise "".
+    base_image : as wished.
+    base : the engine's name for the image that the app is built on: the base image, or that one
+        with another Python for the script.
+    python_wish : which Python the script is to have.
+    python : that Python, major and minor; "" if the base image, which is not of the family, has to
+        be asked first.
     environment : the packages.
     debugger : the debugger's package, "" when the image is to have none.
     locking : what is done with ``scorehost.lock``.
@@ -93,8 +102,10 @@ class Plan:
     """
 
     tag: str
+    base_image: str
     base: str
-    base_python: str
+    python_wish: Wish
+    python: str
     entry_script: str
     environment: Environment
     debugger: str
@@ -108,11 +119,6 @@ class Plan:
     sample: str
     sources: Sources
     notes: Sequence[str]
-
-    @property
-    def is_of_family(self) -> bool:
-        """Whether the base image is one of the family, which no registry has."""
-        return bool(self.base_python)
 
     @property
     def has_packages(self) -> bool:
@@ -133,9 +139,16 @@ def make_plan(wishes: Wishes, family: Family) -> Plan:
     check_base_image(wishes.base_image)
     entry_script = find_script(folder, wishes.entry_script)
     environment = find_environment(folder, wishes.environment)
-    base, ours = family.reference(wishes.base_image), family.images.get(wishes.base_image)
-    if ours is not None:  # the build asks any other image
-        check_python(environment, ours.name, ours.python, family)
+    wish, python_notes = wish_of(
+        folder, environment.python, environment.source, wishes.python, strict=wishes.strict
+    )
+    base, python = family.reference(wishes.base_image), ""
+    ours = family.images.get(wishes.base_image)
+    if ours is not None:
+        python, more = wish.choose(ours.python, list(family.interpreters))
+        python_notes += more
+        if python != ours.python:
+            base = family.with_python(ours.name, "", python)
     locking, lock_notes = find_lock(wishes, environment)
     models = read_models(wishes.models, folder)
     found = find_files(folder)
@@ -156,8 +169,10 @@ def make_plan(wishes: Wishes, family: Family) -> Plan:
     excluded = [f"{name} excludes {n} file{'s' if n != 1 else ''}" for name, n in left_out]
     return Plan(
         tag=wishes.tag,
+        base_image=wishes.base_image,
         base=base,
-        base_python=ours.python if ours else "",
+        python_wish=wish,
+        python=python,
         entry_script=entry_script,
         environment=environment,
         debugger=DEBUGGER if wishes.debug else "",
@@ -170,7 +185,7 @@ def make_plan(wishes: Wishes, family: Family) -> Plan:
         check=wishes.check,
         sample=wishes.sample or "",
         sources=wishes.sources,
-        notes=[*environment.notes, *lock_notes, *excluded],
+        notes=[*environment.notes, *python_notes, *lock_notes, *excluded],
     )
 
 
@@ -208,18 +223,6 @@ def _scripts(folder: Path, wanted: str) -> str:
     return " It has no Python files; is it the right folder?"
 
 
-def check_python(environment: Environment, base_image: str, python: str, family: Family) -> None:
-    """Refuse a base image whose Python the environment does not accept."""
-    if not environment.python or accepts(environment.python, python):
-        return
-    there = [f"{version} ({name})" for version, name in family.pythons().items()]
-    raise UsageError(
-        f"{environment.source} asks for python{environment.python}, but {base_image} has {python}. "
-        f"There are base images with Python {', '.join(there)}. Ask for one of these, or omit the "
-        "version; pinned packages may need newer versions as well."
-    )
-
-
 def find_lock(wishes: Wishes, environment: Environment) -> tuple[LockUse, list[str]]:
     """The lock file beside the environment file, and what there is to say about it.
 
@@ -235,6 +238,8 @@ def find_lock(wishes: Wishes, environment: Environment) -> tuple[LockUse, list[s
         words += ["--environment", str(wishes.environment)]
     if wishes.base_image != DEFAULT:
         words += ["--base-image", wishes.base_image]
+    if wishes.python is not None:
+        words += ["--python", wishes.python]
     renew = shlex.join(words)
     if mode and not environment.lines.requirements:
         raise UsageError(

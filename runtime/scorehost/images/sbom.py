@@ -4,16 +4,19 @@ Runs inside the image, as a step of its build or later, with the standard librar
 
     python sbom.py [FILE]
 
-Two runs over the same packages write the same bytes: there is no date, and the serial number is
-made from the content. Files that no package brought are not listed (the app, models, what a
-``curl`` in Dockerfile.steps left).
+The server and the script may each have a Python of their own (SCOREHOST_PYTHON); the packages of
+both are listed. Two runs over the same packages write the same bytes: there is no date, and the
+serial number is made from the content. Files that no package brought are not listed (the app,
+models, what a ``curl`` in Dockerfile.steps left).
 """
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
+import subprocess
 import sys
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,7 +31,15 @@ Component: TypeAlias = "dict[str, Any]"
 
 def main(arguments: list[str]) -> int:
     """Write the document to a file, or to standard output."""
-    text = as_text(document(Path("/"), metadata.distributions()))
+    environments = [metadata.distributions()]
+    script = os.environ.get("SCOREHOST_PYTHON")
+    own: list[Component] = []
+    if script:
+        version, prefix, path = asked(script)
+        environments.append(metadata.distributions(path=path))
+        if prefix != "/usr":  # otherwise a package of Debian's
+            own.append(_library("python", version, _purl("generic", None, "python", version)))
+    text = as_text(document(Path("/"), environments, own))
     if arguments:
         Path(arguments[0]).write_text(text, "utf-8")
     else:
@@ -36,19 +47,47 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def document(root: Path, distributions: Iterable[metadata.Distribution]) -> dict[str, Any]:
-    """The document about a file system and its Python.
+def asked(python: str) -> tuple[str, str, list[str]]:
+    """Ask an interpreter, given by its path or its environment's folder, about itself.
+
+    Returns
+    -------
+    version : all of it.
+    prefix : the folder that it was installed into, which for a venv is that of its base.
+    path : the folders in which it looks for packages.
+    """
+    program = Path(python, "bin", "python") if Path(python).is_dir() else python
+    question = (
+        "import json, platform, sys\n"
+        "print(json.dumps([platform.python_version(), sys.base_prefix, sys.path[1:]]))"
+    )
+    said = subprocess.run(
+        [program, "-c", question], stdout=subprocess.PIPE, check=True, text=True
+    ).stdout
+    version, prefix, path = json.loads(said)
+    return version, prefix, path
+
+
+def document(
+    root: Path,
+    environments: Iterable[Iterable[metadata.Distribution]],
+    others: Iterable[Component] = (),
+) -> dict[str, Any]:
+    """The document about a file system and its Pythons.
 
     Parameters
     ----------
     root : the folder that holds ``etc/os-release`` and ``var/lib/dpkg``.
-    distributions : those that Python finds; the first of a name counts, as it does for import.
+    environments : what each Python finds; the first of a name counts, as it does for import.
+    others : more components.
     """
     system = os_release(root / "etc/os-release")
     components = [operating_system(system)]
     components += debian_components(root / "var/lib/dpkg/status", system)
-    components += python_components(distributions)
-    components.sort(key=lambda component: str(component["bom-ref"]))
+    components += others
+    components += [each for found in environments for each in python_components(found)]
+    by_ref = {str(component["bom-ref"]): component for component in components}
+    components = [component for _, component in sorted(by_ref.items())]
     content = json.dumps(components, sort_keys=True)
     return {
         "bomFormat": "CycloneDX",

@@ -7,14 +7,11 @@ file's wheels are the same everywhere.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import requires
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,6 +20,7 @@ from packaging.utils import canonicalize_name
 from scorehost.errors import UsageError
 from scorehost.images.base_facts import BaseFacts
 from scorehost.images.display import Display
+from scorehost.images.locks import alone
 from scorehost.images.missing_wheels import errors_of, not_fetched, why_not
 from scorehost.images.requirement_lines import (
     RequirementLines,
@@ -90,7 +88,7 @@ class Wheelhouse:
         """
         pins = [without_hashes(line) for line in preferred]
         folder = self._folder(lines.requirements, lines.constraints, lines.options, pins)
-        with self._alone(folder):
+        with alone(self.cache, folder.name):
             if anew or not (folder / DONE).is_file():
                 self._fetch(self._choose(lines, pins), lines.options, folder)
             return self._wheels(folder)
@@ -99,19 +97,10 @@ class Wheelhouse:
         """The wheels of a lock file; ``options`` are those of the environment file."""
         pins, options = list(pins), list(options)
         folder = self._folder(pins, options)
-        with self._alone(folder):
+        with alone(self.cache, folder.name):
             if not (folder / DONE).is_file():
                 self._fetch(pins, [*options, "--require-hashes"], folder)
             return self._wheels(folder)
-
-    @contextmanager
-    def _alone(self, folder: Path) -> Iterator[None]:
-        """Keep other builds away from a folder; one that wants the same waits, and finds it."""
-        locks = self.cache / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        with (locks / folder.name).open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
     def _folder(self, *question: object) -> Path:
         """A folder named after everything that decides which wheels are fetched."""
@@ -128,17 +117,16 @@ class Wheelhouse:
     def _choose(self, lines: RequirementLines, preferred: Iterable[str]) -> list[str]:
         """Exact requirements, with the hashes that the environment file has for them."""
         self.display.doing("choosing the versions of packages")
-        needs = what_scorehost_needs()
         resolver = Resolver(
             self.facts.target, self.sources, lines.options, self.environ, self.cache / "uv"
         )
         answer = resolver.resolve(
             lines.requirements,
-            constraints=[*needs, *lines.constraints],
+            constraints=lines.constraints,
             preferred={**by_name(as_in_base(self.facts.packages)), **by_name(preferred)}.values(),
         )
         if answer.status != FOUND:
-            raise UsageError(why_not(lines.requirements, needs, answer, resolver))
+            raise UsageError(why_not(lines.requirements, answer, resolver))
         hashes = hashes_given([*lines.requirements, *lines.constraints], self.facts.target)
         for pin in answer.pins:
             self.on_line(f"uv chose {pin}")
@@ -223,8 +211,3 @@ def by_name(pins: Iterable[str]) -> dict[str, str]:
 def as_in_base(packages: Mapping[str, str]) -> list[str]:
     """Pins with the versions of the base image."""
     return [f"{name}=={version}" for name, version in sorted(packages.items()) if name != "pip"]
-
-
-def what_scorehost_needs() -> list[str]:
-    """Constraints that keep scorehost working with the user's pins."""
-    return [line for line in requires("scorehost") or () if "extra ==" not in line]

@@ -9,7 +9,8 @@ packages come after all other finders, so that real packages win; where scorehos
 
 Where it is not, processes that the script starts need the finders too, or they could not import
 the script again: those of multiprocessing, of joblib, and Python programs. PYTHONPATH leads them
-to ``for_children/sitecustomize.py``, which runs this file under another name.
+to ``for_children/sitecustomize.py``, which runs this file under another name. An image has a
+``.pth`` file for that in the script's environment (``images/recipes/scorehost.pth``).
 
 Any Python can read this file, Python 2 too: an environment's Python may be replaced while the
 server runs, and has to say that it is too old.

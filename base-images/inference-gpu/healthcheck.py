@@ -1,1 +1,0 @@
-../inference-cpu/healthcheck.py
