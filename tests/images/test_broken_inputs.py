@@ -50,6 +50,14 @@ CASES = {
         status=3,
         script="def init():\npass\n",
     ),
+    "a package that the environment file lacks": Broken(
+        [
+            "No module named 'numpy'",
+            "Add it to the environment file that the image was built from, and build again:",
+        ],
+        status=3,
+        script="import numpy\ndef init(): pass\ndef run(data): pass\n",
+    ),
     "a script whose model is missing": Broken(
         ["scorehost check failed", "azureml-models", "nowhere"],
         status=3,
@@ -87,16 +95,17 @@ CASES = {
         {"requirements.txt": "idna==99.0\n"},
     ),
     "a Python that no image has": Broken(
-        ["asks for python==3.6.2", "3.11 (inference-cpu), 3.12 (inference-gpu)"],
+        ["myenv.yml asks for Python 3.6.2", "3.8 to 3.14", "--strict does not accept the nearest"],
         {"myenv.yml": "dependencies: [python=3.6.2, numpy]\n"},
+        arguments=["--strict"],
+    ),
+    "Python 2": Broken(
+        ["myenv.yml asks for Python 2.7", "Port the script to Python 3."],
+        {"myenv.yml": "dependencies: [python=2.7, numpy]\n"},
     ),
     "packages that do not fit together": Broken(
         ["The packages conflict", "idna==3.7", "idna==3.10"],
         {"requirements.txt": "idna==3.7\nidna==3.10\n"},
-    ),
-    "a pin against the server's own needs": Broken(
-        ["The packages conflict", "flask==1.1.4", "scorehost itself needs flask>="],
-        {"requirements.txt": "flask==1.1.4\n"},
     ),
     "a requirement that is none": Broken(
         ["requirements.txt, line 2", "'numpy=1.26' is not a valid requirement", "name==version"],
@@ -141,7 +150,7 @@ CASES = {
         status=1,
     ),
     "a base image without scorehost": Broken(
-        ["scorehost is not installed in"],
+        ["scorehost/foundation:0.1.0 has no scorehost in /opt/scorehost"],
         arguments=["--base-image", "scorehost/foundation:0.1.0"],
         status=1,
     ),

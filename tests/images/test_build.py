@@ -27,14 +27,17 @@ from support.containers import (
 from support.server import fill
 
 SCRIPT = """\
-import numpy, sys
+import importlib.util
 def init(): pass
 def run(data):
-    names = [name for name in ("debugpy", "absent") if find(name)]
-    return {"numpy": numpy.__version__, "extras": names}
-def find(name):
-    import importlib.util
-    return importlib.util.find_spec(name)
+    names = [name for name in ("debugpy", "absent") if importlib.util.find_spec(name)]
+    return {"numpy": numpy_version(), "extras": names}
+def numpy_version():
+    try:
+        import numpy
+    except ImportError:
+        return None
+    return numpy.__version__
 """
 ECHO = "def init(): pass\ndef run(data): return data\n"
 
@@ -103,17 +106,18 @@ def test_where_it_is_built_makes_no_difference(inference: str, tmp_path: Path, t
 
 
 def test_other_versions_than_the_base(
-    inference: str, tmp_path: Path, tag: str, start: StartContainer
+    build_image: BuildImage, tmp_path: Path, tag: str, start: StartContainer
 ):
     """A pin wins over what the base image has; nothing of the replaced version is left."""
+    base = build_image({"score.py": ECHO, "requirements.txt": "numpy==2.0.2"}, name="has-numpy")
     fill(tmp_path, {"score.py": SCRIPT, "myenv.yml": "dependencies: ['numpy=1.26.4']"})
 
-    scorehost_build(tmp_path, tag)
+    scorehost_build(tmp_path, tag, "--base-image", base)
 
     container = start(tag)
     assert container.score(None)["numpy"] == "1.26.4"
-    infos = container.exec("sh", "-c", "ls -d /opt/venv/lib/python*/site-packages/numpy-*").out
-    assert infos.split() == ["/opt/venv/lib/python3.11/site-packages/numpy-1.26.4.dist-info"]
+    infos = container.exec("sh", "-c", "ls -d /opt/env/lib/python*/site-packages/numpy-*").out
+    assert infos.split() == ["/opt/env/lib/python3.11/site-packages/numpy-1.26.4.dist-info"]
     assert container.exec("python", "-m", "pip", "check").status == 0
     listed = json.loads(container.exec("cat", "/opt/scorehost/sbom.cdx.json").out)["components"]
     assert [each["version"] for each in listed if each["name"] == "numpy"] == ["1.26.4"]
@@ -229,13 +233,16 @@ def test_variables_and_ignored_files(
     assert start(tag).score(None) == [odd, ["app.py", "keep.txt"]]
 
 
-def test_an_image_for_a_base(echo: str, tmp_path: Path, tag: str, start: StartContainer):
-    """An app can begin with any image that has scorehost in it."""
+def test_an_image_for_a_base(
+    build_image: BuildImage, tmp_path: Path, tag: str, start: StartContainer
+):
+    """An app can begin with any image that has scorehost in it, and has the packages of that."""
+    base = build_image({"score.py": ECHO, "requirements.txt": "numpy==2.0.2"}, name="has-numpy")
     fill(tmp_path, {"score.py": SCRIPT})
 
-    scorehost_build(tmp_path, tag, "--base-image", echo)
+    scorehost_build(tmp_path, tag, "--base-image", base)
 
-    assert "numpy" in start(tag).score(None)
+    assert start(tag).score(None)["numpy"] == "2.0.2"
 
 
 def test_hashes(inference: str, tmp_path: Path, tag: str):

@@ -13,7 +13,16 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from scorehost.images.sbom import canonical
-from support.containers import DEBIAN, FAMILY, NAMES, Container, build_base_images, docker, inspect
+from support.containers import (
+    DEBIAN,
+    FAMILY,
+    NAMES,
+    Container,
+    build_base_images,
+    docker,
+    image_with_python,
+    inspect,
+)
 
 MEGABYTE = 1_000_000
 MOST_ADDED = 160 * MEGABYTE
@@ -30,9 +39,21 @@ def set_id_of_debian() -> set[str]:
 @pytest.fixture(scope="module")
 def inference_gpu(engine: None) -> str:
     """The recipe on another base; here Debian's, as CUDA's weighs gigabytes."""
-    said = build_base_images("inference-gpu", "--base", f"cuda={DEBIAN}", "--namespace", NAMES)
+    said = build_base_images("inference-gpu", "--upstream", f"cuda={DEBIAN}", "--namespace", NAMES)
     assert f"{NAMES}/foundation-cuda" in said
     return FAMILY.images["inference-gpu"].reference.replace("scorehost/", f"{NAMES}/", 1)
+
+
+@pytest.fixture(scope="module")
+def inference_38(inference: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The image for apps with Python 3.8, which the first such app makes."""
+    return image_with_python("3.8", tmp_path_factory.mktemp("python"))
+
+
+def installed(box: Container, environment: str) -> set[tuple[str, str]]:
+    """Name and version of each package in an environment, as pip lists them."""
+    words = ["python", "-m", "pip", "--python", environment, "list", "--format", "json"]
+    return {(canonical(each["name"]), each["version"]) for each in json.loads(box.exec(*words).out)}
 
 
 @pytest.fixture(scope="class")
@@ -56,6 +77,8 @@ class Foundation:
     which = "foundation"
     title = "foundation"
     most_added = MOST_ADDED
+    environments: tuple[str, ...] = ("/opt/env",)
+    """The folders that have Python packages."""
 
     def test_size(self, image: str):
         """What it adds to Debian."""
@@ -98,10 +121,10 @@ class Foundation:
         assert set(box.exec("sh", "-c", SET_ID, user="0").out.split()) <= set_id_of_debian
 
     def test_python(self, box: Container):
-        """``python`` is the one with our packages, in login shells too."""
+        """``python`` is the script's, in login shells too."""
         for words in (["bash", "-c"], ["bash", "-lc"]):
             where = box.exec(*words, "python -c 'import sys; print(sys.prefix)'").out
-            assert where == "/opt/venv\n"
+            assert where == "/opt/env\n"
         box.exec("python", "-c", "import ssl; assert ssl.create_default_context().get_ca_certs()")
 
     def test_shell(self, box: Container):
@@ -118,7 +141,9 @@ class Foundation:
 
     def test_packages_fit(self, box: Container):
         """``pip check`` has nothing to say."""
-        assert box.exec("python", "-m", "pip", "check").out == "No broken requirements found.\n"
+        for environment in self.environments:
+            check = box.exec("python", "-m", "pip", "--python", environment, "check").out
+            assert check == "No broken requirements found.\n"
 
     def test_list_of_packages(self, box: Container):
         """Every Debian and Python package is in it, at its version; the document is valid."""
@@ -128,9 +153,9 @@ class Foundation:
         listed = {(each["name"], each["version"]) for each in components}
         query = ["dpkg-query", "-f", "${Package} ${Version}\\n", "-W"]
         debian = {tuple(line.split()) for line in box.exec(*query).out.splitlines()}
-        pip = json.loads(box.exec("python", "-m", "pip", "list", "--format", "json").out)
-        python = {(canonical(each["name"]), each["version"]) for each in pip}
-        assert debian | python == {pair for pair in listed if pair[0] != "debian"}
+        python = {pair for each in self.environments for pair in installed(box, each)}
+        others = {pair for pair in listed if pair[0] not in {"debian", "python"}}
+        assert debian | python == others
         assert len(debian) > 80
 
 
@@ -139,6 +164,7 @@ class Inference(Foundation):
 
     which = "inference"
     title = "inference-cpu"
+    environments = ("/opt/env", "/opt/scorehost")
 
     def test_ports(self, image: str):
         """Scoring and debugger."""
@@ -147,7 +173,8 @@ class Inference(Foundation):
     def test_health_check(self, image: str):
         """A file of Python's; no shell, no curl."""
         check = inspect("image", image)["Config"]["Healthcheck"]
-        assert check["Test"] == ["CMD", "python", "/opt/scorehost/healthcheck.py"]
+        program = ["/opt/scorehost/bin/python", "/opt/scorehost/healthcheck.py"]
+        assert check["Test"] == ["CMD", *program]
 
     def test_serves_by_itself(self, image: str):
         """``scorehost serve`` is the first process, with signals of its own."""
@@ -158,14 +185,24 @@ class Inference(Foundation):
         """All are there, and the stand-ins for old import names."""
         box.exec("scorehost", "config")
         box.exec("azmlinfsrv", "--help")
-        box.exec("python", "-c", "from azureml.core.model import Model; import numpy")
+        box.exec("python", "-c", "from azureml.core.model import Model; import scorehost")
 
     def test_only_the_core(self, box: Container):
-        """Nothing of what is only for development, or for other machines."""
-        listed = json.loads(box.exec("python", "-m", "pip", "list", "--format", "json").out)
-        names = {canonical(each["name"]) for each in listed}
+        """Nothing of what is only for development, for other machines, or for scripts."""
+        names = {name for name, _ in installed(box, "/opt/scorehost")}
         assert "scorehost" in names
-        assert not names & {"debugpy", "rich", "pyyaml", "pytest", "setuptools"}
+        assert not names & {"debugpy", "rich", "pyyaml", "pytest", "setuptools", "numpy", "pip"}
+
+    def test_nothing_of_ours_beside_the_script(self, box: Container):
+        """Of the server's packages none can be imported, and pip knows only what was installed."""
+        servers = {name for name, _ in installed(box, "/opt/scorehost")}
+        assert not servers & {name for name, _ in installed(box, "/opt/env")}
+        program = (
+            "import importlib.util, pkgutil\n"
+            "listed = pkgutil.iter_modules(['/opt/scorehost/site-packages'])\n"
+            "print(*sorted(each[1] for each in listed if importlib.util.find_spec(each[1])))"
+        )
+        assert box.exec("python", "-c", program).out == "azureml_stand_ins scorehost\n"
 
 
 class TestFoundation(Foundation):
@@ -181,6 +218,47 @@ class TestInferenceGpu(Inference):
 
     which = "inference_gpu"
     title = "inference-gpu"
+
+
+class TestPython38(Inference):
+    """The same with an older Python for the script."""
+
+    which = "inference_38"
+    title = "inference-cpu with Python 3.8"
+
+    def test_whose_python(self, box: Container):
+        """The script's is a copy of the official one; the server's is Debian's."""
+        versions = "import sys; print(sys.version_info[:2], sys.base_prefix)"
+        assert box.exec("python", "-c", versions).out == "(3, 8) /usr/local\n"
+        assert box.exec("/opt/scorehost/bin/python", "-c", versions).out == "(3, 11) /usr\n"
+
+    def test_libraries(self, box: Container):
+        """All that Python's own modules need is there, but for Tk and gdbm."""
+        program = (
+            "import importlib, os, pathlib\n"
+            "folder = pathlib.Path(os.__file__).with_name('lib-dynload')\n"
+            "names = sorted(file.name.partition('.')[0] for file in folder.glob('*.so'))\n"
+            "assert len(names) > 50\n"
+            "for name in names:\n"
+            "    try: importlib.import_module(name)\n"
+            "    except ImportError: print(name)\n"
+        )
+        assert set(box.exec("python", "-c", program).out.split()) <= {"_gdbm", "_tkinter"}
+
+    def test_compiled(self, box: Container):
+        """A scoring process starts as quickly as in other images: nothing is compiled then."""
+        program = (
+            "import sys, scorehost.worker.process as process\n"
+            "import scorehost.fast_json as json\n"
+            "assert json.IS_ORJSON and 'orjson' not in sys.modules\n"
+            "from importlib.util import cache_from_source\n"
+            "import os\n"
+            "files = [getattr(module, '__file__', None) for module in sys.modules.values()]\n"
+            "sources = [file for file in files if file and file.endswith('.py')]\n"
+            "assert len(sources) > 60\n"
+            "print(*[file for file in sources if not os.path.exists(cache_from_source(file))])\n"
+        )
+        assert box.exec("python", "-c", program).out == "\n"
 
 
 class TestApp(Inference):

@@ -47,7 +47,7 @@ def test_health_check_as_anybody(echo: str, start: StartContainer):
     """It needs nothing that is taken away."""
     container = start(echo, *HARDENED, ANYBODY)
 
-    done = container.exec("python", "/opt/scorehost/healthcheck.py")
+    done = container.exec("/opt/scorehost/bin/python", "/opt/scorehost/healthcheck.py")
     assert '"state":"ready"' in done.out
 
 
@@ -80,7 +80,10 @@ def test_the_whole_http_suite(with_tests: str, tmp_path: Path):
     command += [f"--deselect=tests/http/{OUTSIDE}"]
     container = Container(
         with_tests,
-        options=[*HARDENED, ANYBODY, "--env=HOME=/tmp", "--env=CI=true"],
+        options=[
+            *(*HARDENED, ANYBODY, "--env=HOME=/tmp", "--env=CI=true"),
+            *("--env=SERVER_PYTHON=/opt/scorehost/bin/python", "--env=SCRIPTS_PYTHON=/opt/env"),
+        ],
         command=[*command, "--basetemp=/tmp/pytest", "-n2"],
         ports=(),
     )

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from scorehost.diagnosis.deaths import explain_exit
 from scorehost.diagnosis.report import report_death
-from support.pythons import scripts_python
+from support.pythons import SERVER_PYTHON, scripts_python
 from support.server import clean_environment
 
 BROKEN = Path(__file__).parents[1] / "scripts" / "broken"
@@ -60,7 +60,7 @@ def lay_out(case: str, folder: Path) -> Path:
 def run(command: str, case: str, app: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run ``scorehost check`` or ``scorehost serve`` on a case to its end."""
     settings = {"AML_APP_ROOT": str(app), "PYTHONIOENCODING": "utf-8"}
-    words = [sys.executable, "-m", "scorehost", command, "score.py", *arguments]
+    words = [SERVER_PYTHON, "-m", "scorehost", command, "score.py", *arguments]
     process = subprocess.Popen(
         words,
         cwd=app,

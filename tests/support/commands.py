@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from support.pythons import SERVER_PYTHON
 from support.server import clean_environment
 
 
@@ -29,7 +29,7 @@ class Ended:
 def run(folder: Path, *arguments: str, timeout: float = 60, **settings: str) -> Ended:
     """Run ``scorehost`` in a folder, which is the app root."""
     done = subprocess.run(
-        [sys.executable, "-m", "scorehost", *arguments],
+        [SERVER_PYTHON, "-m", "scorehost", *arguments],
         cwd=folder,
         env=environment(folder, settings),
         stdin=subprocess.DEVNULL,

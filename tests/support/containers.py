@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import pytest
+
 from scorehost.images.family import read_family
 from support.client import Address, Connection, ConnectionEnded, Headers, Response
 from support.pythons import pythons_here
@@ -120,6 +122,15 @@ def python_image(version: str) -> str:
         subprocess.run(command, stdin=packed.stdout, check=True, capture_output=True)
     assert packed.returncode == 0
     return ""
+
+
+def image_with_python(version: str, folder: Path) -> str:
+    """The default base image with another Python, made by building an app in an empty folder."""
+    if reason := python_image(version):
+        pytest.skip(reason)
+    (folder / "score.py").write_text("def init(): pass\ndef run(data): return data\n")
+    scorehost_build(folder, f"{NAMES}/python-{version}:1", "--python", version, "--no-check")
+    return FAMILY.with_python("inference-cpu", "", version)
 
 
 def build_base_images(*arguments: str) -> str:

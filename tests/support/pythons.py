@@ -22,6 +22,9 @@ from pathlib import Path
 SCRIPTS_PYTHON = "SCRIPTS_PYTHON"
 """Variable that names an interpreter, or the folder of an environment."""
 
+SERVER_PYTHON = os.environ.get("SERVER_PYTHON", sys.executable)
+"""The interpreter that has the server; in an image, these tests run in another one."""
+
 SUPPORTED = tuple(f"3.{minor}" for minor in range(8, 15))
 """Versions under which scripts run."""
 

@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,13 +17,13 @@ from typing import Any, TypeAlias
 
 from support.client import Address, Connection
 from support.processes import in_session, listening_ports
-from support.pythons import SCRIPTS_PYTHON
+from support.pythons import SCRIPTS_PYTHON, SERVER_PYTHON
 from support.requests import Requests
 from support.wait import wait_until
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-COMMANDS = Path(sys.executable).parent
-SERVE = (sys.executable, "-m", "scorehost", "serve")
+COMMANDS = Path(SERVER_PYTHON).parent
+SERVE = (SERVER_PYTHON, "-m", "scorehost", "serve")
 
 STOP_WITHIN = 20.0
 """Seconds from SIGTERM to the end; every script of the tests returns sooner."""

@@ -367,6 +367,28 @@ class TestScript:
         assert phrase in told(error, tmp_path, "read")
 
 
+@pytest.mark.parametrize(
+    ("prefix", "cure"),
+    [
+        ("/home/me/env", f"{sys.executable} -m pip install pandas"),
+        (
+            "/opt/env",
+            "environment file that the image was built from, and build again:\n    pandas",
+        ),
+    ],
+)
+def test_where_a_package_is_installed(
+    monkeypatch: pytest.MonkeyPatch, prefix: str, cure: str
+) -> None:
+    """In the script's own interpreter; for an image, by its environment file."""
+    monkeypatch.setenv("SCOREHOST_PYTHON", prefix)
+    monkeypatch.setattr(sys, "prefix", prefix)
+
+    text = hint(ModuleNotFoundError("No module named 'pandas'", name="pandas"), "import pandas")
+
+    assert text.endswith(cure)
+
+
 def test_names_python_itself_lost() -> None:
     """The module that a newer Python no longer has."""
     missing = ModuleNotFoundError("No module named 'imp'", name="imp")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -87,6 +88,12 @@ _BY_STAGE: Final[dict[str, str]] = {
 }
 
 
+_IN_IMAGES = "/opt/env"
+"""Where an image has the script's environment (docs/base-images.md)."""
+
+_PIP_INSTALL = re.compile(r"\n    pip install '?([^'\n]*)'?")
+
+
 def hint_for(case: Case) -> str:
     """Find the hint for a failure; never raises."""
     if hint := known_hint(case):
@@ -105,9 +112,18 @@ def known_hint(case: Case) -> str:
 
 
 def _with_the_pip_that_counts(hint: str) -> str:
-    """Name the interpreter, where it is the script's own: the shell's pip may be another's."""
+    """Name the interpreter, where it is the script's own: the shell's pip may be another's.
+
+    What is installed in a container is gone with it, so in an image the environment file counts.
+    """
     if not os.environ.get("SCOREHOST_PYTHON"):
         return hint
+    if sys.prefix == _IN_IMAGES:
+        return _PIP_INSTALL.sub(
+            "\nAdd it to the environment file that the image was built from, and build again:"
+            r"\n    \1",
+            hint,
+        )
     return hint.replace(
         "\n    pip install ", f"\n    {shlex.quote(sys.executable)} -m pip install "
     )

@@ -76,7 +76,8 @@ class Bases:
     Parameters
     ----------
     sources, environ : where wheels come from, and the environment of pip.
-    logs : the folder for the logs of builds.
+    cache : the folder for logs and locks.
+    display : is told what is made.
     """
 
     def __init__(
@@ -264,9 +265,8 @@ class Bases:
         self, context: Path, recipe: Recipe, target: Target, on_line: Callable[[str], None]
     ) -> None:
         """Put the recipe's files and the wheels into a build's folder."""
-        for file in (RECIPES / recipe.folder).iterdir():
-            shutil.copy(file, context / file.name)
-        for file in SHARED:
+        files = (file for file in (RECIPES / recipe.folder).iterdir() if file.is_file())
+        for file in (*files, *SHARED):
             shutil.copy(file, context)
         wheels = context / "wheels"
         wheels.mkdir()

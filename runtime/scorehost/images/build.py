@@ -12,7 +12,7 @@ from scorehost.errors import BuildFailed, EngineError, UsageError
 from scorehost.images.base_facts import BaseFacts, look_into
 from scorehost.images.bases import Bases
 from scorehost.images.build_log import BuildLog, Step, name_for
-from scorehost.images.context import Context
+from scorehost.images.context import OVERLAY, Context
 from scorehost.images.display import Display
 from scorehost.images.dockerfile import CHECK, render
 from scorehost.images.engine import Engine, Image
@@ -71,6 +71,7 @@ class Builder:
         self.engine, self.plan, self.how, self.display = engine, plan, how, display
         moment = time.strftime("%Y%m%d-%H%M%S")
         self.log_file = how.cache / "builds" / f"{name_for(plan.tag)}-{moment}.log"
+        self._installs = ""
 
     def build(self, family: Family) -> Image:
         """Build the image.
@@ -150,7 +151,11 @@ class Builder:
     def _fill(self, context: Context, base: Image, facts: BaseFacts, log: BuildLog) -> None:
         plan = self.plan
         if plan.has_packages:
-            context.add_packages(self._packages(facts, log))
+            wheels = self._packages(facts, log)
+            size = sum(wheel.stat().st_size for wheel in wheels) / 1e6
+            packages = f"{len(wheels)} package{'s' if len(wheels) != 1 else ''}"
+            self._installs = f"installing {packages}, {size:.0f} MB"
+            context.add_packages(wheels)
         context.add_files("models", plan.model_files)
         context.add_files("app", plan.files)
         context.add_for_steps(plan.steps, plan.files)
@@ -177,6 +182,8 @@ class Builder:
             raise failure(log.step, log.path)
 
     def _on_step(self, at: int, of: int, what: str) -> None:
+        if OVERLAY.name in what:
+            what = self._installs
         self.display.doing(f"step {at}/{of}: {what}")
 
     def _forget_old_logs(self) -> None:
