@@ -61,7 +61,9 @@ def with_tests(inference: str, tmp_path_factory: pytest.TempPathFactory) -> str:
         folder,
         {
             "score.py": "def init(): pass\ndef run(data): return data\n",
-            "requirements.txt": "\n".join([*needed, "flask", "inference-schema", "jsonschema", "numpy"]),
+            "requirements.txt": "\n".join(
+                [*needed, "flask", "inference-schema", "jsonschema", "numpy"]
+            ),
         },
     )
     for name in ("http", "support", "scripts"):
