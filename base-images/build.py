@@ -19,7 +19,7 @@ import sys
 from importlib.metadata import requires
 from pathlib import Path
 
-from scorehost.commands.build import cache_folder, upstream_of
+from scorehost.commands.build import cache_folder, pairs_of
 from scorehost.errors import EngineError, UsageError
 from scorehost.images.bases import Bases
 from scorehost.images.build import made_ready
@@ -36,9 +36,8 @@ def main() -> int:
     """Run the command line; return the exit status."""
     arguments = parse(read_family())
     try:
-        family = read_family(
-            namespace=arguments.namespace, upstream=upstream_of(arguments.upstream)
-        )
+        upstream = pairs_of("--upstream", arguments.upstream, "NAME=IMAGE")
+        family = read_family(namespace=arguments.namespace, upstream=upstream)
         if arguments.names == ["lock"]:
             return lock()
         engine = find_engine(arguments.engine, os.environ)

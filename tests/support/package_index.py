@@ -92,7 +92,9 @@ def fill_index(folder: Path) -> Path:
 def debian_12(python: str = "3.11.2", machine: str = "x86_64", **packages: str) -> BaseFacts:
     """A base image, with its packages besides pip."""
     minor = python.rpartition(".")[0]
-    return BaseFacts("sha256:none", True, minor, python, machine, 36, {"pip": "26.0", **packages})
+    return BaseFacts(
+        "sha256:none", True, minor, python, machine, 36, "", {"pip": "26.0", **packages}
+    )
 
 
 def digest(file: Path) -> str:

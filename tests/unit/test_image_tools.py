@@ -217,6 +217,7 @@ FACTS = {
     "release": "3.11.2",
     "machine": "x86_64",
     "glibc": 36,
+    "cuda": "",
     "packages": {"pip": "26.0"},
 }
 

@@ -137,6 +137,20 @@ def _add_packages(group: argparse._ArgumentGroup) -> None:
         help="myenv.yml, requirements.txt or pyproject.toml (default: the one in the folder).",
     )
     group.add_argument(
+        "--conda",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="Install the packages of a conda file from conda's channels, or never do so (default: "
+        "only if the file lists packages that pip does not have).",
+    )
+    group.add_argument(
+        "--channel",
+        action="append",
+        default=[],
+        metavar="NAME=URL",
+        help="Use a mirror for one of conda's channels; may be repeated.",
+    )
+    group.add_argument(
         "--wheelhouse",
         metavar="FOLDER",
         help="Use only the wheels in this folder; do not contact an index.",
@@ -202,7 +216,7 @@ def build(typed: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from scorehost.images.family import read_family
     from scorehost.images.plan import make_plan
 
-    family = read_family(upstream=upstream_of(typed.upstream))
+    family = read_family(upstream=pairs_of("--upstream", typed.upstream, "NAME=IMAGE"))
     plan = make_plan(wishes(typed), family)
     if typed.dry_run:
         print(dry_run(plan, family), end="")
@@ -250,6 +264,8 @@ def wishes(typed: argparse.Namespace) -> Wishes:
         base_image=typed.base_image,
         python=typed.python,
         strict=typed.strict,
+        conda=typed.conda,
+        mirrors=pairs_of("--channel", typed.channel, "NAME=URL"),
         debug=typed.debug,
         check=not typed.no_check,
         sample=typed.sample,
@@ -260,13 +276,13 @@ def wishes(typed: argparse.Namespace) -> Wishes:
     )
 
 
-def upstream_of(pairs: Sequence[str]) -> dict[str, str]:
-    """The values of ``--upstream``."""
-    for pair in pairs:
-        name, _, image = pair.partition("=")
-        if not name or not image:
-            raise UsageError(f"--upstream {pair} is not of the form NAME=IMAGE.")
-    return dict(pair.split("=", 1) for pair in pairs)
+def pairs_of(flag: str, values: Sequence[str], form: str) -> dict[str, str]:
+    """The values of an option that is repeated, each a name and what it stands for."""
+    for value in values:
+        name, _, rest = value.partition("=")
+        if not name or not rest:
+            raise UsageError(f"{flag} {value} is not of the form {form}.")
+    return dict(value.split("=", 1) for value in values)
 
 
 def existing(typed: str | None, flag: str, *, folder: bool = False) -> Path | None:

@@ -23,6 +23,7 @@ print(json.dumps({{
     "python": "%d.%d" % sys.version_info[:2],
     "release": platform.python_version(),
     "machine": platform.machine(),
+    "cuda": os.environ.get("CUDA_VERSION", ""),
     "glibc": int((platform.libc_ver()[1].split(".") + ["0"])[1] or 0),
     "packages": packages,
 }}))
@@ -39,6 +40,7 @@ class BaseFacts:
     serves : whether it has the server.
     python, release : the version of the script's Python, in two and in three parts.
     machine, glibc : the platform, as in :class:`Target`.
+    cuda : the version of CUDA; "" for none.
     packages : the script's packages, with their versions.
     """
 
@@ -48,6 +50,7 @@ class BaseFacts:
     release: str
     machine: str
     glibc: int
+    cuda: str
     packages: Mapping[str, str]
 
     @property

@@ -15,13 +15,14 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from scorehost import __version__
 from scorehost.errors import EngineError, UsageError
 from scorehost.images.build_log import BuildLog, name_for
+from scorehost.images.conda_packages import CondaPackage, CondaPackages, digest_of
 from scorehost.images.display import Display
 from scorehost.images.engine import Engine, Image
 from scorehost.images.engine_problems import advice_for
@@ -36,7 +37,7 @@ GLIBC = 36
 SHARED = (Path(__file__).with_name("sbom.py"), RECIPES / "scorehost.pth")
 """Files that more than one recipe uses."""
 
-PYTHON_RECIPE = "python"
+PYTHON_RECIPE, CONDA_RECIPE = "python", "conda"
 BUILT_ON = "io.scorehost.base.id"
 """The label that has the id of the image that one was built on: another base makes it stale."""
 
@@ -56,6 +57,7 @@ class Recipe:
     base_name : the name of that image.
     python : the version that the wheels are for, major and minor.
     python_image : the image that an interpreter is copied from; "" for none.
+    conda : writes the archive of an environment of conda's packages; None for no such environment.
     revision : the commit of its sources, if it is known.
     """
 
@@ -67,6 +69,7 @@ class Recipe:
     base_name: str
     python: str
     python_image: str = ""
+    conda: Callable[[Path], None] | None = None
     revision: str = ""
 
 
@@ -144,6 +147,37 @@ class Bases:
                 base_name=self.family.reference(name),
                 python=python,
                 python_image=self.upstream(upstream),
+            )
+            return reference, self.build(recipe)
+
+    def with_conda(
+        self, name: str, base: Image, packages: Sequence[CondaPackage], source: CondaPackages
+    ) -> tuple[str, Image]:
+        """A base image with an environment of conda's packages for the script.
+
+        Parameters
+        ----------
+        name : the base's short name in the family, or any other reference.
+        packages : those of the environment, Python among them.
+        source : installs them.
+        """
+        digest = hashlib.sha256(f"{base.id} {digest_of(packages)}".encode()).hexdigest()
+        reference = f"{self.family.namespace}/conda:{digest[:12]}"
+        with alone(self.cache, "bases"):
+            there = self.engine.image(reference)
+            if there is not None:
+                return reference, there
+            self.display.doing(f"making {reference}: {len(packages)} packages of conda's")
+            versions = {package.name: package.version for package in packages}
+            recipe = Recipe(
+                folder=CONDA_RECIPE,
+                title=f"{name} with conda's packages",
+                description=f"{self.family.reference(name)} with conda's packages for the script",
+                tag=reference,
+                base=base,
+                base_name=self.family.reference(name),
+                python=".".join(versions["python"].split(".")[:2]),
+                conda=lambda archive: source.install(packages, archive),
             )
             return reference, self.build(recipe)
 
@@ -268,6 +302,8 @@ class Bases:
         files = (file for file in (RECIPES / recipe.folder).iterdir() if file.is_file())
         for file in (*files, *SHARED):
             shutil.copy(file, context)
+        if recipe.conda is not None:
+            recipe.conda(context / "environment.tar")
         wheels = context / "wheels"
         wheels.mkdir()
         locked = context / "requirements.lock"

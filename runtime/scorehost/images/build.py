@@ -12,13 +12,15 @@ from scorehost.errors import BuildFailed, EngineError, UsageError
 from scorehost.images.base_facts import BaseFacts, look_into
 from scorehost.images.bases import Bases
 from scorehost.images.build_log import BuildLog, Step, name_for
+from scorehost.images.conda_choice import CondaWish
+from scorehost.images.conda_packages import CondaPackages
 from scorehost.images.context import OVERLAY, Context
 from scorehost.images.display import Display
 from scorehost.images.dockerfile import CHECK, render
 from scorehost.images.engine import Engine, Image
 from scorehost.images.engine_problems import advice_for
 from scorehost.images.family import Family
-from scorehost.images.packages import check_lock, packages_of
+from scorehost.images.packages import check_lock, conda_packages_of, packages_of
 from scorehost.images.plan import DEBUG_NOTE, Plan
 from scorehost.images.wheelhouse import Wheelhouse
 
@@ -134,7 +136,9 @@ class Builder:
             python, notes = plan.python_wish.choose(facts.python, list(family.interpreters))
             for note in notes:
                 self.display.note(note)
-        if python != facts.python:
+        if plan.conda is not None:
+            image, facts = self._with_conda(bases, plan.conda, python, image, facts)
+        elif python != facts.python:
             lost = sorted(set(facts.packages) - INSTALLERS)
             if lost:
                 self.display.note(
@@ -146,12 +150,37 @@ class Builder:
             facts = look_into(self.engine, image, base, how.cache)
         return image, facts
 
+    def _with_conda(
+        self,
+        bases: Bases,
+        wish: CondaWish,
+        python: str,
+        image: Image,
+        facts: BaseFacts,
+    ) -> tuple[Image, BaseFacts]:
+        """Choose conda's packages, and look at the image that has them."""
+        plan, how = self.plan, self.how
+        environ = {**how.environ, **plan.sources.uv_variables()}
+        source = CondaPackages(
+            wish.channels,
+            plan.mirrors,
+            facts.target,
+            facts.cuda,
+            how.cache / "conda",
+            environ,
+        )
+        self.display.doing("choosing conda's packages")
+        packages = conda_packages_of(plan, wish, python, source, upgrade=how.upgrade)
+        base, image = bases.with_conda(plan.base_image, image, packages, source)
+        self.plan = replace(plan, base=base, conda_packages=packages)
+        return image, look_into(self.engine, image, base, how.cache)
+
     # -- The context ------------------------------------------------------------------------
 
     def _fill(self, context: Context, base: Image, facts: BaseFacts, log: BuildLog) -> None:
         plan = self.plan
+        wheels = self._packages(facts, log)
         if plan.has_packages:
-            wheels = self._packages(facts, log)
             size = sum(wheel.stat().st_size for wheel in wheels) / 1e6
             packages = f"{len(wheels)} package{'s' if len(wheels) != 1 else ''}"
             self._installs = f"installing {packages}, {size:.0f} MB"
@@ -194,7 +223,8 @@ class Builder:
 
 def dry_run(plan: Plan, family: Family) -> str:
     """The Dockerfile, without an engine."""
-    return render(plan, f"{family.uid}:0")
+    head = "# conda's packages are added to the base image first.\n" if plan.conda else ""
+    return head + render(plan, f"{family.uid}:0")
 
 
 def failure(step: Step, log: Path) -> BuildFailed:

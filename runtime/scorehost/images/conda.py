@@ -2,8 +2,8 @@
 
 Supported are ``dependencies`` with ``name``, ``name=version``, ``channel::name>=1,<2``,
 ``python=…`` and a nested ``pip:`` list, whose lines are those of a requirements file. Channels and
-build strings mean nothing to pip and are ignored; packages that only conda has are refused, all of
-them at once, each with what to do.
+build strings mean nothing to pip; for packages that only conda has it is told what to do without
+them. All of it is kept as it stands there, too, for an environment of conda's own packages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import yaml
 
 from scorehost.errors import UsageError
 from scorehost.images.conda_names import SETUP_TOOLS, pip_name, remedy
-from scorehost.images.requirement_lines import Environment, checked, read_entries
+from scorehost.images.requirement_lines import CondaFile, Environment, checked, read_entries
 from scorehost.images.text import read_text
 from scorehost.images.variables import check_variable
 from scorehost.names import nearest
@@ -40,21 +40,18 @@ def read_conda(file: Path) -> Environment:
     Raises
     ------
     UsageError
-        The file is not YAML, not an environment, or lists packages that only conda has.
+        The file is not YAML, or not an environment.
     """
     data = _load(file)
-    environment = Environment(variables=_variables(file, data))
-    refused: list[str] = []
+    conda = CondaFile(channels=_channels(file, data))
+    environment = Environment(variables=_variables(file, data), conda=conda)
     for entry in _dependencies(file, data):
         if isinstance(entry, dict):
-            read_entries(_pip_list(file, entry), file, environment.lines)
+            lines = _pip_list(file, entry)
+            read_entries(lines, file, environment.lines)
+            read_entries(lines, file, conda.lines)
         else:
-            _add(environment, refused, file, _text(file, entry))
-    if refused:
-        listed = "\n".join(f"  {line}" for line in refused)
-        raise UsageError(
-            f"{file} lists packages that only conda has; images are built with pip.\n{listed}"
-        )
+            _add(environment, conda, file, _text(file, entry))
     environment.notes += environment.lines.notes
     return environment
 
@@ -101,6 +98,13 @@ def _variables(file: Path, data: dict[str, Any]) -> dict[str, str]:
     return variables
 
 
+def _channels(file: Path, data: dict[str, Any]) -> list[str]:
+    listed = data.get("channels") or []
+    if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+        raise UsageError(f"{file}: 'channels' must be a list of names: '- conda-forge' lines.")
+    return [each.strip() for each in listed]
+
+
 def _dependencies(file: Path, data: dict[str, Any]) -> list[Any]:
     entries = data.get("dependencies")
     if entries is None:
@@ -131,14 +135,15 @@ def _text(file: Path, entry: object) -> str:
     return entry
 
 
-def _add(environment: Environment, refused: list[str], file: Path, entry: str) -> None:
+def _add(environment: Environment, conda: CondaFile, file: Path, entry: str) -> None:
     name, constraint, build = parse(entry, file)
+    (conda.python if name == "python" else conda.specs).append(entry)
     if name == "python":
         environment.python = constraint
     elif name in SETUP_TOOLS:
         environment.notes.append(f"{entry} is ignored: the image has its own installer")
     elif (what_to_do := remedy(name)) is not None:
-        refused.append(f"{name}: {what_to_do}")
+        conda.refused.append(f"{name}: {what_to_do}")
     else:
         environment.lines.requirements.append(checked(pip_name(name) + constraint, str(file)))
         if pip_name(name) != name:

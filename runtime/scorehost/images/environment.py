@@ -74,13 +74,15 @@ def read_environment(file: Path) -> Environment:
         lines = read_requirements(file)
         environment = Environment(lines=lines, notes=lines.notes)
     environment.file = file
-    _replace(environment)
+    environment.notes += _replace(environment.lines.requirements)
+    if environment.conda is not None:
+        environment.conda.lines.notes += _replace(environment.conda.lines.requirements)
     return environment
 
 
-def _replace(environment: Environment) -> None:
+def _replace(requirements: list[str]) -> list[str]:
     """Take out the packages that scorehost replaces, and put in what scripts have from them."""
-    requirements = environment.lines.requirements
+    notes = []
     for line in [line for line in requirements if name_of(line) in REPLACED]:
         requirements.remove(line)
         named = {name_of(each) for each in requirements}
@@ -89,7 +91,8 @@ def _replace(environment: Environment) -> None:
         note = f"{line} is not installed: {REPLACED[name_of(line)]}"
         if instead:
             note += f". What scripts have from it is installed: {', '.join(instead)}"
-        environment.notes.append(note)
+        notes.append(note)
+    return notes
 
 
 def _from_pyproject(file: Path) -> Environment:

@@ -16,6 +16,8 @@ theirs (https://peps.python.org/pep-0723/)::
     # ///
     joblib==1.4.2 --hash=sha256:06d4…
 
+An environment of conda's packages has a list of these, too: each with its address and hash.
+
 Its wheels are those for one Python and platform. It is stale when the environment file asks for
 something else, or when the image has another Python or platform. The digest is that of all other
 lines: a file that was edited, or merged line by line, no longer says what uv chose.
@@ -33,6 +35,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from scorehost.errors import UsageError
+from scorehost.images.conda_choice import CondaWish
 from scorehost.images.requirement_lines import (
     RequirementLines,
     hashes_of,
@@ -45,6 +48,9 @@ from scorehost.images.text import parse_toml, read_text
 from scorehost.images.wheels import Target
 
 NAME = "scorehost.lock"
+
+_SPEC, _CHANNELS = _OF_CONDA = ("conda's ", "the channels ")
+"""What the lines about conda's packages begin with."""
 
 _BLOCK = re.compile(r"^# /// scorehost\n(?P<toml>(?:#.*\n)*?)# ///$", re.MULTILINE)
 _DIGEST = re.compile(r'^# digest = "(.*)"\n', re.MULTILINE)
@@ -60,6 +66,7 @@ class Lock:
     python, machine, glibc : what its wheels fit, as in :class:`Target`.
     asked : what the environment file asked for; see :func:`asked_for`.
     pins : one line for each package, exact, with the hash of its wheel.
+    conda : one line for each of conda's packages; see :attr:`CondaPackage.line`.
     """
 
     source: str
@@ -68,22 +75,35 @@ class Lock:
     glibc: int
     asked: tuple[str, ...]
     pins: tuple[str, ...]
+    conda: tuple[str, ...] = ()
 
     def text(self) -> str:
         """The file's content."""
         block = [f"{name} = {json.dumps(getattr(self, name))}" for name in ("source", "python")]
-        block += [f"machine = {json.dumps(self.machine)}", f'glibc = "2.{self.glibc}"', "asked = ["]
-        block += [f"  {json.dumps(line, ensure_ascii=False)}," for line in self.asked]
-        lines = ["/// scorehost", *block, "]", "///"]
+        block += [f"machine = {json.dumps(self.machine)}", f'glibc = "2.{self.glibc}"']
+        block += _as_list("asked", self.asked)
+        if self.conda:
+            block += _as_list("conda", self.conda)
+        lines = ["/// scorehost", *block, "///"]
         lines.append(f"Made by 'scorehost build --lock'. Change {self.source}, not this file.")
         pins = [line.replace(" --hash", " \\\n    --hash") for line in self.pins]
         text = "\n".join([*(f"# {line}" for line in lines), *pins, ""])
         return text.replace("# ///\n", f'# digest = "{digest_of(text)}"\n# ///\n', 1)
 
-    def why_stale(self, source: str, lines: RequirementLines, target: Target) -> str:
-        """Why it does not fit an environment file and an image; "" when it does."""
-        reasons = [*self._platform(target), *self._changes(source, asked_for(lines))]
-        return shown("; ".join(reasons))
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All packages, as pip writes exact versions."""
+        conda = (line.split(" ") for line in self.conda)
+        return (*(f"{name}=={version}" for name, version, *_ in conda), *self.pins)
+
+    def why_stale(self, source: str, asked: Iterable[str], target: Target) -> str:
+        """Why it does not fit what an environment file asks for, and an image; "" when it does."""
+        return shown("; ".join([*self._platform(target), *self._changes(source, asked)]))
+
+    def fits_conda(self, wish: CondaWish, target: Target) -> bool:
+        """Whether its packages of conda's are those that an environment file leads to."""
+        asked = tuple(line for line in self.asked if line.startswith(_OF_CONDA))
+        return asked == asked_of_conda(wish) and not any(self._platform(target))
 
     def _platform(self, target: Target) -> Iterator[str]:
         if self.python != target.python:
@@ -124,19 +144,33 @@ class LockUse:
     renew: str
 
 
-def lock_of(source: str, target: Target, lines: RequirementLines, pins: Iterable[str]) -> Lock:
+def _as_list(name: str, lines: Iterable[str]) -> list[str]:
+    """A list of strings, as TOML writes it."""
+    return [f"{name} = [", *(f"  {json.dumps(line, ensure_ascii=False)}," for line in lines), "]"]
+
+
+def lock_of(
+    source: str, target: Target, asked: tuple[str, ...], pins: Iterable[str], conda: Iterable[str]
+) -> Lock:
     """The lock for an environment file that was resolved for an image."""
-    return Lock(
-        source, target.python, target.machine, target.glibc, asked_for(lines), tuple(sorted(pins))
-    )
+    platform = (target.python, target.machine, target.glibc)
+    return Lock(source, *platform, asked, tuple(sorted(pins)), tuple(sorted(conda)))
 
 
-def asked_for(lines: RequirementLines) -> tuple[str, ...]:
+def asked_of_conda(conda: CondaWish | None) -> tuple[str, ...]:
+    """What decides which of conda's packages an environment file leads to."""
+    if conda is None:
+        return ()
+    channels = _CHANNELS + (", ".join(conda.channels) or "defaults")
+    return (*sorted(_SPEC + spec for spec in (*conda.listed, *conda.python)), channels)
+
+
+def asked_for(lines: RequirementLines, conda: CondaWish | None = None) -> tuple[str, ...]:
     """What decides which packages an environment file leads to, one line for each thing."""
     requirements = (as_compared(line) for line in lines.requirements)
     constraints = (f"--constraint {as_compared(line)}" for line in lines.constraints)
     early = ("--pre" for option in lines.options if option == "--pre")
-    return tuple(sorted({*requirements, *constraints, *early}))
+    return (*sorted({*requirements, *constraints, *early}), *asked_of_conda(conda))
 
 
 def as_compared(line: str) -> str:
@@ -175,6 +209,7 @@ def read_lock(file: Path) -> Lock | None:
         glibc=int(says["glibc"].partition(".")[2]),
         asked=tuple(says["asked"]),
         pins=tuple(line for _, line in logical_lines(text)),
+        conda=tuple(says.get("conda", ())),
     )
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from scorehost.errors import UsageError
-from scorehost.images.lock_file import lock_of
+from scorehost.images.conda_choice import CondaWish
+from scorehost.images.conda_packages import CondaPackage, CondaPackages
+from scorehost.images.lock_file import asked_for, lock_of
 from scorehost.images.plan import Plan
 from scorehost.images.requirement_lines import RequirementLines, name_of, without_hashes
 from scorehost.images.wheelhouse import Wheelhouse, Wheels
@@ -27,7 +30,7 @@ def packages_of(plan: Plan, house: Wheelhouse, *, upgrade: bool) -> tuple[Path, 
     """
     lines = plan.environment.lines
     wheels = Wheels((), ())
-    if lines.requirements:
+    if lines.requirements or plan.conda is not None:
         wheels = _of_environment(plan, house, upgrade=upgrade)
     if plan.debugger and plan.debugger not in map(name_of, wheels.pins):
         # By itself, since it depends on nothing: the lock file, and hashes, need not know of it.
@@ -63,12 +66,41 @@ def _of_environment(plan: Plan, house: Wheelhouse, *, upgrade: bool) -> Wheels:
     return house.locked(lock.pins, lines.options)
 
 
+def conda_packages_of(
+    plan: Plan, wish: CondaWish, python: str, source: CondaPackages, *, upgrade: bool
+) -> list[CondaPackage]:
+    """The packages of conda's for an image: those of the lock file, or those that are chosen now.
+
+    Parameters
+    ----------
+    wish : what the environment file asks of conda.
+    python : the version that the image is to have, major and minor.
+    source : chooses.
+    upgrade : whether to choose again what is not pinned.
+
+    Raises
+    ------
+    UsageError
+        There is no such set of packages, or the lock file must be used and does not fit.
+    """
+    use, specs = plan.locking, wish.specs(python)
+    if use.lock is None or upgrade:
+        return source.choose(specs, anew=upgrade or use.mode == "write")
+    target = replace(source.target, python=python)
+    check_lock(plan, target)
+    locked = [CondaPackage.of(line) for line in use.lock.conda]
+    if use.mode != "write" and use.lock.fits_conda(wish, target):
+        return locked
+    return source.choose(specs, preferred=locked, anew=True)
+
+
 def check_lock(plan: Plan, target: Target) -> str:
     """Why a lock file is stale, "" when it is not; an error when it must be used and is."""
     use, environment = plan.locking, plan.environment
     if use.lock is None:
         return ""
-    why_stale = use.lock.why_stale(environment.source, environment.lines, target)
+    asked = asked_for(environment.lines, plan.conda)
+    why_stale = use.lock.why_stale(environment.source, asked, target)
     if why_stale and use.mode == "require":
         raise UsageError(f"{use.file} is stale: {why_stale}. Renew it: {use.renew}")
     return why_stale
@@ -77,15 +109,18 @@ def check_lock(plan: Plan, target: Target) -> str:
 def write_lock(plan: Plan, target: Target, wheels: Wheels) -> list[str]:
     """Write the lock file; say what has changed, one line for each package."""
     environment, use = plan.environment, plan.locking
-    new = lock_of(environment.source, target, environment.lines, wheels.pins)
-    count = f"{len(new.pins)} package{'s' if len(new.pins) != 1 else ''}"
+    asked = asked_for(environment.lines, plan.conda)
+    conda = [package.line for package in plan.conda_packages]
+    new = lock_of(environment.source, target, asked, wheels.pins, conda)
+    number = len(new.pins) + len(new.conda)
+    count = f"{number} package{'s' if number != 1 else ''}"
     if new == use.lock:
         return [f"{use.file} is unchanged: {count}"]
     try:
         use.file.write_text(new.text(), "utf-8")
     except OSError as error:
         raise UsageError(f"{use.file} cannot be written: {error.strerror}.") from error
-    changes = _changes(use.lock.pins, new.pins) if use.lock else ()
+    changes = _changes(use.lock.all, new.all) if use.lock else ()
     return [f"Wrote {use.file}: {count}", *(f"  {line}" for line in changes)]
 
 

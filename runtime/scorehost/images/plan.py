@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from scorehost import __version__
 from scorehost.errors import UsageError
+from scorehost.images.conda_choice import CondaWish, conda_for
+from scorehost.images.conda_packages import CondaPackage
 from scorehost.images.environment import find_environment
 from scorehost.images.family import DEFAULT, Family
 from scorehost.images.ignore import IGNORE_FILES, find_files
@@ -51,6 +53,8 @@ class Wishes:
     base_image : one of the family by its short name, or any other image.
     python : the script's Python, major and minor; None for what the folder asks for.
     strict : refuse a Python that cannot be had, rather than take the nearest.
+    conda : whether the packages of a conda file are conda's own; None for only where they must be.
+    mirrors : addresses to use instead of conda's channels, by the channels' names.
     debug : install the debugging tools and enable them.
     check, sample : whether the last step checks the script, and with which request.
     variables : those of the image, each ``NAME=VALUE``.
@@ -69,6 +73,8 @@ class Wishes:
     base_image: str = DEFAULT
     python: str | None = None
     strict: bool = False
+    conda: bool | None = None
+    mirrors: Mapping[str, str] = field(default_factory=dict)
     debug: bool = False
     check: bool = True
     sample: str | None = None
@@ -91,7 +97,10 @@ class Plan:
     python_wish : which Python the script is to have.
     python : that Python, major and minor; "" if the base image, which is not of the family, has to
         be asked first.
-    environment : the packages.
+    environment : the packages that pip installs.
+    conda : the environment of conda's packages, below those; None for none.
+    conda_packages : its packages, once they are chosen.
+    mirrors : as wished.
     debugger : the debugger's package, "" when the image is to have none.
     locking : what is done with ``scorehost.lock``.
     files : those of the app, each with its place below the app root.
@@ -108,6 +117,8 @@ class Plan:
     python: str
     entry_script: str
     environment: Environment
+    conda: CondaWish | None
+    mirrors: Mapping[str, str]
     debugger: str
     locking: LockUse
     files: Sequence[tuple[Path, PurePosixPath]]
@@ -119,6 +130,7 @@ class Plan:
     sample: str
     sources: Sources
     notes: Sequence[str]
+    conda_packages: Sequence[CondaPackage] = ()
 
     @property
     def has_packages(self) -> bool:
@@ -139,6 +151,7 @@ def make_plan(wishes: Wishes, family: Family) -> Plan:
     check_base_image(wishes.base_image)
     entry_script = find_script(folder, wishes.entry_script)
     environment = find_environment(folder, wishes.environment)
+    conda = conda_for(environment, wishes.conda)
     wish, python_notes = wish_of(
         folder, environment.python, environment.source, wishes.python, strict=wishes.strict
     )
@@ -147,9 +160,9 @@ def make_plan(wishes: Wishes, family: Family) -> Plan:
     if ours is not None:
         python, more = wish.choose(ours.python, list(family.interpreters))
         python_notes += more
-        if python != ours.python:
+        if python != ours.python and conda is None:
             base = family.with_python(ours.name, "", python)
-    locking, lock_notes = find_lock(wishes, environment)
+    locking, lock_notes = find_lock(wishes, environment, conda)
     models = read_models(wishes.models, folder)
     found = find_files(folder)
     steps_file = find_steps(folder, wishes.docker_file)
@@ -175,6 +188,8 @@ def make_plan(wishes: Wishes, family: Family) -> Plan:
         python=python,
         entry_script=entry_script,
         environment=environment,
+        conda=conda,
+        mirrors=wishes.mirrors,
         debugger=DEBUGGER if wishes.debug else "",
         locking=locking,
         files=[pair for pair in app if pair[1].parts[0] != MODELS_FOLDER],
@@ -223,7 +238,9 @@ def _scripts(folder: Path, wanted: str) -> str:
     return " It has no Python files; is it the right folder?"
 
 
-def find_lock(wishes: Wishes, environment: Environment) -> tuple[LockUse, list[str]]:
+def find_lock(
+    wishes: Wishes, environment: Environment, conda: CondaWish | None
+) -> tuple[LockUse, list[str]]:
     """The lock file beside the environment file, and what there is to say about it.
 
     Raises
@@ -240,8 +257,10 @@ def find_lock(wishes: Wishes, environment: Environment) -> tuple[LockUse, list[s
         words += ["--base-image", wishes.base_image]
     if wishes.python is not None:
         words += ["--python", wishes.python]
+    if wishes.conda is not None:
+        words.append("--conda" if wishes.conda else "--no-conda")
     renew = shlex.join(words)
-    if mode and not environment.lines.requirements:
+    if mode and not environment.lines.requirements and conda is None:
         raise UsageError(
             f"There is nothing to lock: {environment.source or 'the folder'} lists no packages."
         )

@@ -55,6 +55,26 @@ class RequirementLines:
 
 
 @dataclass
+class CondaFile:
+    """What a conda file says, as it stands there.
+
+    Parameters
+    ----------
+    specs : conda's packages, but for Python.
+    python : the lines about Python.
+    channels : where the packages are, the most important first.
+    lines : what stands below ``pip:``.
+    refused : what pip cannot install, each with what to do about it.
+    """
+
+    specs: list[str] = field(default_factory=list)
+    python: list[str] = field(default_factory=list)
+    channels: list[str] = field(default_factory=list)
+    lines: RequirementLines = field(default_factory=RequirementLines)
+    refused: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Environment:
     """The packages of an image.
 
@@ -65,6 +85,7 @@ class Environment:
     python : constraint on Python's version, "" for any.
     variables : environment variables that it sets.
     notes : what was replaced, renamed or ignored, to be shown to the user.
+    conda : the same as conda has it, for a conda file; None for others.
     """
 
     file: Path | None = None
@@ -72,6 +93,7 @@ class Environment:
     python: str = ""
     variables: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    conda: CondaFile | None = None
 
     @property
     def source(self) -> str:

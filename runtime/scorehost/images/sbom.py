@@ -37,7 +37,10 @@ def main(arguments: list[str]) -> int:
     if script:
         version, prefix, path = asked(script)
         environments.append(metadata.distributions(path=path))
-        if prefix != "/usr":  # otherwise a package of Debian's
+        conda = Path(prefix, "conda-meta")
+        if conda.is_dir():
+            own += conda_components(conda)
+        elif prefix != "/usr":  # otherwise a package of Debian's
             own.append(_library("python", version, _purl("generic", None, "python", version)))
     text = as_text(document(Path("/"), environments, own))
     if arguments:
@@ -152,6 +155,22 @@ def debian_packages(status: Path) -> Iterator[Mapping[str, str]]:
         entry = dict(HeaderParser().parsestr(paragraph).items())
         if entry.get("Status") == "install ok installed":
             yield entry
+
+
+# -- conda's packages -----------------------------------------------------------------------
+
+
+def conda_components(folder: Path) -> Iterator[Component]:
+    """The component of each package that conda, or a tool like it, has installed."""
+    for file in sorted(folder.glob("*.json")):
+        told = json.loads(file.read_text("utf-8"))
+        name, version = told["name"], told["version"]
+        known = ("build", "subdir")
+        qualifiers = {key: str(told[key]) for key in known if told.get(key)}
+        component = _library(name, version, _purl("conda", None, name, version, qualifiers))
+        if told.get("license"):
+            component["licenses"] = [{"license": {"name": told["license"]}}]
+        yield component
 
 
 # -- Python's packages ----------------------------------------------------------------------

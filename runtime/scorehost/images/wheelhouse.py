@@ -86,6 +86,8 @@ class Wheelhouse:
         UsageError
             No set of versions meets the requirements, or wheels cannot be fetched.
         """
+        if not lines.requirements:
+            return Wheels((), ())
         pins = [without_hashes(line) for line in preferred]
         folder = self._folder(lines.requirements, lines.constraints, lines.options, pins)
         with alone(self.cache, folder.name):
@@ -96,6 +98,8 @@ class Wheelhouse:
     def locked(self, pins: Iterable[str], options: Iterable[str]) -> Wheels:
         """The wheels of a lock file; ``options`` are those of the environment file."""
         pins, options = list(pins), list(options)
+        if not pins:
+            return Wheels((), ())
         folder = self._folder(pins, options)
         with alone(self.cache, folder.name):
             if not (folder / DONE).is_file():

@@ -1,0 +1,101 @@
+"""What is asked of rattler, in a process of its own: ``python -m scorehost.images.rattler_tool``.
+
+rattler takes proxies and certificates from the environment of its process, and works in threads of
+its own. The question is a JSON object on standard input; the answer is one on standard output.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import rattler
+from rattler.exceptions import SolverError
+
+SERVER_MAY_HAVE = {"__linux": "5.10", "__unix": "0"}
+"""Virtual packages that every image has: a Linux of these years."""
+
+
+def main() -> int:
+    """Answer one question."""
+    question = json.load(sys.stdin)
+    try:
+        answer = asyncio.run(answered(question))
+    except SolverError as error:
+        answer = {"none_fits": str(error)}
+    except Exception as error:  # rattler has a dozen kinds, for networks, files and formats
+        answer = {"failed": f"{error}" or type(error).__name__}
+    json.dump(answer, sys.stdout)
+    return 0
+
+
+async def answered(question: dict[str, Any]) -> dict[str, Any]:
+    """Choose packages, and install them if a folder is named."""
+    records = await chosen(question)
+    if question.get("folder"):
+        await rattler.install(
+            records,
+            question["folder"],
+            cache_dir=Path(question["cache"], "packages"),
+            platform=rattler.Subdir(question["subdir"]),
+            alternative_target_prefix=question["prefix"],
+            show_progress=False,
+        )
+    return {"packages": [described(record) for record in records]}
+
+
+async def chosen(question: dict[str, Any]) -> list[Any]:
+    """A set of packages that meets the specifications.
+
+    As conda does it by default, a channel that comes earlier wins; a package's version from a later
+    one is taken only if there is no set otherwise.
+    """
+    gateway = rattler.Gateway(cache_dir=Path(question["cache"], "channels"))
+    virtual = {**SERVER_MAY_HAVE, **question["virtual"]}
+    platforms = [question["subdir"], "noarch"]
+    preferred: list[Any] = []
+    if question["preferred"]:
+        found = await gateway.query(
+            question["channels"], platforms, question["preferred"], recursive=False
+        )
+        preferred = [record for records in found for record in records]
+
+    async def solved(priority: rattler.ChannelPriority) -> list[Any]:
+        return await rattler.solve(
+            question["channels"],
+            question["specs"],
+            gateway=gateway,
+            platforms=platforms,
+            locked_packages=preferred,
+            virtual_packages=[virtual_package(*pair) for pair in virtual.items()],
+            channel_priority=priority,
+        )
+
+    try:
+        return await solved(rattler.ChannelPriority.Strict)
+    except SolverError:
+        return await solved(rattler.ChannelPriority.Disabled)
+
+
+def virtual_package(name: str, version: str) -> Any:
+    """A virtual package: what an image has that is no package of conda's."""
+    build: Any = getattr(rattler, "BuildString", str)("0")  # a class of its own since 0.28
+    return rattler.GenericVirtualPackage(rattler.PackageName(name), rattler.Version(version), build)
+
+
+def described(record: Any) -> dict[str, str]:
+    """What a build needs to know of a package."""
+    return {
+        "name": record.name.normalized,
+        "version": str(record.version),
+        "build": str(record.build),
+        "url": record.url,
+        "sha256": record.sha256.hex() if record.sha256 else "",
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
