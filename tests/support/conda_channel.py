@@ -34,8 +34,6 @@ def interpreter() -> tuple[str, Path] | None:
 
 def make_channel(channel: Path) -> str:
     """Make the channel; return the version of its Python."""
-    import rattler
-
     found = interpreter()
     assert found is not None
     version, folder = found
@@ -45,7 +43,15 @@ def make_channel(channel: Path) -> str:
     pip = max(folder.glob("lib/python*/ensurepip/_bundled/pip-*.whl"))
     with ZipFile(pip) as wheel:
         files = {f"site-packages/{name}": wheel.read(name) for name in wheel.namelist()}
-    package(channel, "noarch", "pip", pip.name.split("-")[1], files, depends=["python >=3.8"])
+    package(
+        channel,
+        "noarch",
+        "pip",
+        pip.name.split("-")[1],
+        files,
+        depends=["python >=3.8"],
+        entry_points={"pip": "pip._internal.cli.main:main"},
+    )
     package(channel, "linux-64", "libgreet", "1.2.0", {"share/greet": GREETING.encode()})
     package(channel, "linux-64", "libgreet", "2.0.0", {"share/greet": b"hello from 2\n"})
     package(channel, "linux-64", "ffmpeg", "6.1", {"bin/ffmpeg": b"#!/bin/sh\necho a film\n"})
@@ -60,8 +66,15 @@ def make_channel(channel: Path) -> str:
             ),
         }
         package(channel, "noarch", "greet", number, module, depends=[needs, "libgreet <2"])
-    asyncio.run(rattler.index.index_fs(channel, write_zst=False, write_shards=False))
+    index(channel)
     return version
+
+
+def index(channel: Path) -> None:
+    """Write what a channel says of its packages; it is missing, or out of date, before."""
+    import rattler
+
+    asyncio.run(rattler.index.index_fs(channel, write_zst=False, write_shards=False))
 
 
 def files_of(folder: Path) -> dict[str, Content]:
@@ -86,15 +99,17 @@ def package(
     *,
     depends: list[str] | None = None,
     placeholder: str = "",
+    entry_points: Mapping[str, str] | None = None,
 ) -> Path:
     """Write one package, in conda's older form.
 
     Parameters
     ----------
     placeholder : the folder that its files name, and that becomes the environment's.
+    entry_points : programs of a package for any Python, each with the function that it calls.
     """
     noarch = subdir == "noarch"
-    index = {
+    about = {
         "name": name,
         "version": version,
         "build": "0",
@@ -110,10 +125,12 @@ def package(
     with tarfile.open(target, "w:bz2", compresslevel=1) as tar:
         for place, content in files.items():
             paths.append(_add(tar, place, content, placeholder))
-        _write(tar, "info/index.json", json.dumps(index).encode())
+        _write(tar, "info/index.json", json.dumps(about).encode())
         _write(tar, "info/paths.json", json.dumps({"paths": paths, "paths_version": 1}).encode())
         if noarch:
-            link = {"noarch": {"type": "python"}, "package_metadata_version": 1}
+            programs = [f"{name} = {starts}" for name, starts in (entry_points or {}).items()]
+            kind = {"type": "python", "entry_points": programs}
+            link = {"noarch": kind, "package_metadata_version": 1}
             _write(tar, "info/link.json", json.dumps(link).encode())
     return target
 

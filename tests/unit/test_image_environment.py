@@ -8,6 +8,7 @@ import pytest
 
 from scorehost.errors import UsageError
 from scorehost.images.conda import parse, read_conda
+from scorehost.images.conda_choice import conda_for
 from scorehost.images.conda_names import CUDA, DEBIAN_NAMES, OWN_PARTS, PIP_NAMES, remedy
 from scorehost.images.environment import find_environment, read_environment
 from scorehost.images.requirement_lines import name_of, pinned_version, read_requirements
@@ -150,7 +151,7 @@ def test_only_conda_has_it(tmp_path: Path):
     file = written(tmp_path, "dependencies: [mkl, ffmpeg, cudatoolkit=11.3, r-ggplot2, numpy]")
 
     with pytest.raises(UsageError) as refused:
-        read_conda(file)
+        conda_for(read_conda(file), False)
 
     message = str(refused.value)
     assert "lists packages that only conda has" in message

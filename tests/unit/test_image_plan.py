@@ -291,7 +291,8 @@ def test_the_whole_dockerfile(app: Path):
         'RUN ["env", "PYTHONDONTWRITEBYTECODE=1", "scorehost", "check", "--sample", '
         '"request.json"]\n'
         "\n"
-        'LABEL title="app"\n'
+        'LABEL title="app" \\\n'
+        '    org.opencontainers.image.base.name="base:1"\n'
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -91,7 +92,8 @@ class CondaPackages:
         cache: Path,
         environ: Mapping[str, str],
     ) -> None:
-        self.channels = addresses(channels, mirrors)
+        self.channels = addresses(channels or ("defaults",), mirrors)
+        self.mirrors = mirrors
         self.target, self.cuda, self.cache, self.environ = target, cuda, cache, environ
 
     def choose(
@@ -149,9 +151,12 @@ class CondaPackages:
     def _ask(
         self, specs: Sequence[str], folder: str = "", preferred: Sequence[str] = ()
     ) -> list[CondaPackage]:
+        named = addresses(
+            [channel for spec in specs if (channel := channel_of(spec))], self.mirrors
+        )
         question = {
-            "channels": self.channels,
-            "specs": list(specs),
+            "channels": list(dict.fromkeys([*self.channels, *named])),
+            "specs": [self._mirrored(spec) for spec in specs],
             "preferred": list(preferred),
             "virtual": self._virtual(),
             "subdir": self._subdir(),
@@ -184,6 +189,11 @@ class CondaPackages:
             )
         return [CondaPackage(**each) for each in answer["packages"]]
 
+    def _mirrored(self, spec: str) -> str:
+        """A specification that names the mirror of its channel, if it names one that has any."""
+        mirror = self.mirrors.get(channel_of(spec))
+        return f"{mirror}::{spec.partition('::')[2]}" if mirror else spec
+
     def _subdir(self) -> str:
         return SUBDIRS.get(self.target.machine, f"linux-{self.target.machine}")
 
@@ -196,7 +206,7 @@ class CondaPackages:
 def addresses(channels: Sequence[str], mirrors: Mapping[str, str]) -> list[str]:
     """The addresses of channels, by conda's rules, or those of their mirrors."""
     found = []
-    for channel in channels or ("defaults",):
+    for channel in channels:
         if channel in mirrors:
             found.append(mirrors[channel])
         elif channel == "defaults":
@@ -204,6 +214,12 @@ def addresses(channels: Sequence[str], mirrors: Mapping[str, str]) -> list[str]:
         elif channel != "nodefaults":
             found.append(channel if "://" in channel else f"{ALIAS}{channel}")
     return list(dict.fromkeys(found))
+
+
+def channel_of(spec: str) -> str:
+    """The channel that a specification names: "conda-forge" of ``conda-forge/noarch::numpy``."""
+    channel, found, _ = spec.partition("::")
+    return re.sub(r"/(linux-[a-z0-9]+|noarch)$", "", channel) if found else ""
 
 
 def digest_of(packages: Sequence[CondaPackage]) -> str:
@@ -219,6 +235,7 @@ def pack(folder: Path, archive: Path) -> None:
         entry.uid = entry.gid = 0
         entry.uname = entry.gname = ""
         entry.mtime = DATE
+        entry.mode |= 0o555 if entry.mode & 0o100 else 0o444  # for any user, whatever our umask
         return entry
 
     with tarfile.open(archive, "w") as tar:

@@ -25,6 +25,8 @@ PIP_OPTIONS = (
 )
 """How pip installs exactly the wheels of the context."""
 
+BASE_NAME = "org.opencontainers.image.base.name"
+
 
 def render(plan: Plan, owner: str) -> str:
     """Write the Dockerfile.
@@ -80,7 +82,7 @@ def _final_stage(plan: Plan, owner: str) -> Iterator[str]:
         words = [*CHECK, *(["--sample", plan.sample] if plan.sample else [])]
         yield f"RUN {_exec('env', 'PYTHONDONTWRITEBYTECODE=1', *words)}"
     # After the layers, so that the same app in another folder has the same layers.
-    yield "\n" + _pairs("LABEL", plan.labels)
+    yield "\n" + _pairs("LABEL", {**plan.labels, BASE_NAME: plan.base})
 
 
 def _pairs(instruction: str, values: Mapping[str, str]) -> str:

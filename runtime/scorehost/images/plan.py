@@ -196,7 +196,7 @@ def make_plan(wishes: Wishes, family: Family) -> Plan:
         model_files=[*in_folder, *(pair for model in models for pair in model.files())],
         steps=read_steps(steps_file),
         variables={**environment.variables, **debugging, **read_variables(wishes.variables)},
-        labels=labels(folder, base),
+        labels=labels(folder),
         check=wishes.check,
         sample=wishes.sample or "",
         sources=wishes.sources,
@@ -303,10 +303,9 @@ def check_kept(file: str, kept: Sequence[PurePosixPath], what: str) -> None:
         )
 
 
-def labels(folder: Path, base: str) -> dict[str, str]:
-    """The image's labels, none of which changes from one build to the next."""
+def labels(folder: Path) -> dict[str, str]:
+    """The app's labels, none of which changes from one build to the next."""
     return {
         "org.opencontainers.image.title": folder.resolve().name,
         "org.opencontainers.image.description": f"Served by scorehost {__version__}",
-        "org.opencontainers.image.base.name": base,
     }

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import rattler
 from rattler.exceptions import SolverError
@@ -19,8 +21,8 @@ SERVER_MAY_HAVE = {"__linux": "5.10", "__unix": "0"}
 """Virtual packages that every image has: a Linux of these years."""
 
 
-def main() -> int:
-    """Answer one question."""
+def main() -> NoReturn:
+    """Answer one question, and end the process."""
     question = json.load(sys.stdin)
     try:
         answer = asyncio.run(answered(question))
@@ -29,13 +31,14 @@ def main() -> int:
     except Exception as error:  # rattler has a dozen kinds, for networks, files and formats
         answer = {"failed": f"{error}" or type(error).__name__}
     json.dump(answer, sys.stdout)
-    return 0
+    sys.stdout.flush()
+    os._exit(0)  # otherwise a thread of rattler's that still runs may abort Python on its way out
 
 
 async def answered(question: dict[str, Any]) -> dict[str, Any]:
     """Choose packages, and install them if a folder is named."""
     records = await chosen(question)
-    if question.get("folder"):
+    if question["folder"]:
         await rattler.install(
             records,
             question["folder"],
@@ -44,6 +47,7 @@ async def answered(question: dict[str, Any]) -> dict[str, Any]:
             alternative_target_prefix=question["prefix"],
             show_progress=False,
         )
+        leave_out_this_machine(Path(question["folder"], "conda-meta"))
     return {"packages": [described(record) for record in records]}
 
 
@@ -66,7 +70,7 @@ async def chosen(question: dict[str, Any]) -> list[Any]:
     async def solved(priority: rattler.ChannelPriority) -> list[Any]:
         return await rattler.solve(
             question["channels"],
-            question["specs"],
+            [rattler.MatchSpec(spec, strict=False) for spec in question["specs"]],
             gateway=gateway,
             platforms=platforms,
             locked_packages=preferred,
@@ -92,10 +96,28 @@ def described(record: Any) -> dict[str, str]:
         "name": record.name.normalized,
         "version": str(record.version),
         "build": str(record.build),
-        "url": record.url,
+        "url": without_password(record.url),
         "sha256": record.sha256.hex() if record.sha256 else "",
     }
 
 
+def leave_out_this_machine(records: Path) -> None:
+    """Take out of the packages' records where they were on this machine, and any password."""
+    for file in records.glob("*.json"):
+        record = json.loads(file.read_text("utf-8"))
+        for key in ("extracted_package_dir", "package_tarball_full_path", "link"):
+            record.pop(key, None)
+        for key in ("url", "channel"):
+            if record.get(key):
+                record[key] = without_password(record[key])
+        file.write_text(json.dumps(record, indent=1), "utf-8")
+
+
+def without_password(address: str) -> str:
+    """An address without the user name and password that may stand in it."""
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
