@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tarfile
 from dataclasses import replace
@@ -21,6 +22,7 @@ from scorehost.images.conda_packages import (
 )
 from scorehost.images.environment import read_environment
 from scorehost.images.lock_file import asked_for, lock_of, read_lock
+from scorehost.images.rattler_tool import leave_out_this_machine
 from scorehost.images.requirement_lines import Environment
 from scorehost.images.sbom import conda_components
 from scorehost.images.wheels import Target
@@ -281,6 +283,23 @@ def test_the_archive_of_an_environment(channel: Path, tmp_path: Path):
     listed = list(conda_components(tmp_path / "env" / "conda-meta"))
     assert [each["name"] for each in listed] == ["greet", "libgreet", "python"]
     assert listed[0]["purl"] == "pkg:conda/greet@0.4?build=0&subdir=linux-64"
+
+
+def test_a_mirrors_password_stays_here(tmp_path: Path):
+    """Neither the record of a package in the image, nor what a lock says of it, has one."""
+    record = {"name": "greet", "version": "1", "url": "https://me:secret@host:8/c/linux-64/greet"}
+    record |= {"channel": "https://me:secret@host:8/c/", "extracted_package_dir": "/home/me/.cache"}
+    (tmp_path / "greet.json").write_text(json.dumps(record))
+
+    leave_out_this_machine(tmp_path)
+
+    kept = json.loads((tmp_path / "greet.json").read_text())
+    assert kept == {
+        "name": "greet",
+        "version": "1",
+        "url": "https://host:8/c/linux-64/greet",
+        "channel": "https://host:8/c/",
+    }
 
 
 def test_a_package_that_is_another_now(channel: Path, tmp_path: Path):
