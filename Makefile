@@ -138,7 +138,7 @@ $(VENV)/.made-dev: $(PACKAGE) $(NEEDED) | $(VENV)/.made-venv
 # The oldest of what scorehost names itself, the newest of all else that goes with it; no --editable.
 # uv trusts the certificates that the system trusts, as pip does.
 $(VENV)-oldest/.made-test: export UV_SYSTEM_CERTS := true
-$(VENV)-oldest/.made-test: $(PACKAGE) $(NEEDED) | $(VENV)/.made-dev
+$(VENV)-oldest/.made-test: $(PACKAGE) $(NEEDED) $(shell find runtime -name '*.py') | $(VENV)/.made-dev
 	@echo 'Building the wheel and installing it with its oldest packages into $(@D) …'
 	@rm -rf build # setuptools would pack what an earlier build left there
 	@$(PYTHON) -m venv --clear $(@D)

@@ -246,5 +246,9 @@ def pack(folder: Path, archive: Path) -> None:
 
 def shown(text: str) -> str:
     """What rattler says, indented and within a line's width."""
-    lines = (part for line in text.splitlines() for part in wrap(line, WIDTH) or [""])
+    lines = (
+        part
+        for line in text.splitlines()
+        for part in wrap(line, WIDTH, break_on_hyphens=False) or [""]
+    )
     return "\n".join(f"  {line}" for line in lines)

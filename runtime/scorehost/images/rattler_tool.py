@@ -21,6 +21,9 @@ SERVER_MAY_HAVE = {"__linux": "5.10", "__unix": "0"}
 """Virtual packages that every image has: a Linux of these years."""
 
 
+PLATFORM: Any = getattr(rattler, "Subdir", None) or rattler.Platform  # renamed in 0.27 or 0.28
+
+
 def main() -> NoReturn:
     """Answer one question, and end the process."""
     question = json.load(sys.stdin)
@@ -28,6 +31,8 @@ def main() -> NoReturn:
         answer = asyncio.run(answered(question))
     except SolverError as error:
         answer = {"none_fits": str(error)}
+    except (AttributeError, NameError, TypeError):
+        raise  # a fault of ours, or a change of rattler's
     except Exception as error:  # rattler has a dozen kinds, for networks, files and formats
         answer = {"failed": f"{error}" or type(error).__name__}
     json.dump(answer, sys.stdout)
@@ -43,7 +48,7 @@ async def answered(question: dict[str, Any]) -> dict[str, Any]:
             records,
             question["folder"],
             cache_dir=Path(question["cache"], "packages"),
-            platform=rattler.Subdir(question["subdir"]),
+            platform=PLATFORM(question["subdir"]),
             alternative_target_prefix=question["prefix"],
             show_progress=False,
         )
