@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from support.conda_channel import interpreter, make_channel
 from support.containers import (
     DEBIAN,
     FAMILY,
@@ -73,6 +74,15 @@ def inference(foundation: str) -> str:
     """The image that apps are built on."""
     build_base_images("inference-cpu")
     return FAMILY.images["inference-cpu"].reference
+
+
+@pytest.fixture(scope="session")
+def channel(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """The address of a channel of conda packages, and the version of its Python."""
+    if interpreter() is None:
+        pytest.skip("there is no Python here besides the system's to make a package of")
+    folder = tmp_path_factory.mktemp("channel")
+    return folder.as_uri(), make_channel(folder)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from support.conda_channel import interpreter, make_channel
 from support.containers import (
     HARDENED,
     NAMES,
@@ -46,15 +45,6 @@ dependencies:
 """
 
 BASE = "org.opencontainers.image.base.name"
-
-
-@pytest.fixture(scope="module")
-def channel(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """The channel's address, and the version of its Python."""
-    if interpreter() is None:
-        pytest.skip("there is no Python here besides the system's to make a package of")
-    folder = tmp_path_factory.mktemp("channel")
-    return folder.as_uri(), make_channel(folder)
 
 
 @pytest.fixture
