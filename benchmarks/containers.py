@@ -215,6 +215,7 @@ def measure(rounds: int) -> dict[str, list[float]]:
         folder = Path(place) / "app"
         folder.mkdir()
         shutil.copy(WORKLOADS / "score.py", folder)
+        (folder / "requirements.txt").write_text("numpy\n")
         build(folder)
         start_once()  # the first of all reads the image from the disk
         for number in range(rounds):

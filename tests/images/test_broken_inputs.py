@@ -77,6 +77,21 @@ CASES = {
     "a package that only conda has": Broken(
         ["lists packages that only conda has", "ffmpeg: not a Python package", "Dockerfile.steps"],
         {"myenv.yml": "dependencies: [numpy, ffmpeg]\n"},
+        ["--no-conda"],
+    ),
+    "a base image without Python": Broken(
+        [f"Python cannot be run in {DEBIAN}. Use inference-cpu, inference-gpu, or an image"],
+        arguments=["--base-image", DEBIAN],
+        status=1,
+    ),
+    "an upstream image that is none": Broken(
+        ["--upstream python3.14=-v: '-v' is not a valid image name."],
+        arguments=["--upstream", "python3.14=-v"],
+    ),
+    "a channel that is not there": Broken(
+        ["conda's packages cannot be fetched", "--channel NAME=URL names a mirror of one"],
+        {"myenv.yml": "channels: [ours]\ndependencies: [numpy, ffmpeg]\n"},
+        ["--channel", "ours=http://127.0.0.1:9/ours"],
     ),
     "a package that nobody has": Broken(
         ["no package of that name has a wheel for Python 3.11", "scorehost-test-no-such-package"],

@@ -22,6 +22,7 @@ OTHERS = [f"3.{minor}" for minor in range(8, 15)]
         ("==3", True),
         (">=3.8", True),
         (">=3.8,<3.12", True),
+        (">=3.11.5,<3.11.7", True),
         ("<=3.11", True),
         ("==3.6.2", False),
         ("==3.1.*", False),
@@ -106,6 +107,9 @@ def wish(folder: Path, constraint: str = "", typed: str | None = None) -> Wish:
         ("python3.13", "3.13"),
         ("3.13.0rc1", "3.13"),
         ("\n3.9.7\n3.8.1\n", "3.9"),
+        ("# as in production\n3.9  # till 2026\n", "3.9"),
+        ("3.8-dev", "3.8"),
+        ("3.8.13/envs/project", "3.8"),
     ],
 )
 def test_a_version_file(tmp_path: Path, text: str, version: str):
@@ -115,7 +119,7 @@ def test_a_version_file(tmp_path: Path, text: str, version: str):
     assert wish(tmp_path).choose("3.11", OTHERS) == (version, [])
 
 
-@pytest.mark.parametrize("text", ["system", "pypy3.9-7.3.8", "my-environment", "", "3"])
+@pytest.mark.parametrize("text", ["system", "pypy3.9-7.3.8", "my-environment", "", "3", "3.13t"])
 def test_a_version_file_without_a_version(tmp_path: Path, text: str):
     fill(tmp_path, {".python-version": text})
 
@@ -137,6 +141,12 @@ def test_which_wish_wins(tmp_path: Path):
     assert notes == [
         ".python-version is ignored: it has 3.10.4, and myenv.yml asks for python==3.8.*"
     ]
+
+
+@pytest.mark.parametrize("constraint", ["==3.x", "==3.9a.*", "==three", "=>3.8"])
+def test_what_is_no_version(constraint: str):
+    with pytest.raises(UsageError, match="is not a valid constraint on Python's version"):
+        accepts(constraint, "3.11")
 
 
 def test_a_version_that_is_typed_wrong(tmp_path: Path):

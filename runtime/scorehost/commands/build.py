@@ -219,6 +219,8 @@ def build(typed: argparse.Namespace, environ: Mapping[str, str]) -> int:
     family = read_family(upstream=pairs_of("--upstream", typed.upstream, "NAME=IMAGE"))
     plan = make_plan(wishes(typed), family)
     if typed.dry_run:
+        for note in plan.notes:  # apart from the Dockerfile, which may go into a file
+            print(f"note: {note}", file=sys.stderr)
         print(dry_run(plan, family), end="")
         return 0
     engine = find_engine(typed.engine, environ)

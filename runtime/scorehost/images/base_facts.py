@@ -15,6 +15,8 @@ from scorehost.images.wheels import Target
 SERVER = "/opt/scorehost"
 """Where an image has the server, apart from what the script has."""
 
+ADVICE = "Use inference-cpu, inference-gpu, or an image that is built on one of them."
+
 PROGRAM = f"""
 import importlib.metadata, json, os, platform, sys
 packages = {{d.metadata["Name"]: d.version for d in importlib.metadata.distributions()}}
@@ -75,12 +77,9 @@ def look_into(engine: Engine, image: Image, reference: str, cache: Path) -> Base
         words = ("run", "--rm", "--network", "none", "--entrypoint", "python", image.id)
         facts = BaseFacts(image=image.id, **json.loads(engine.ask(*words, "-c", PROGRAM)))
     except (EngineError, ValueError) as error:
-        raise EngineError(f"Python cannot be run in {reference}: {error}") from error
+        raise EngineError(f"Python cannot be run in {reference}. {ADVICE}\n  {error}") from error
     if not facts.serves:
-        raise EngineError(
-            f"{reference} has no scorehost in {SERVER}. Use inference-cpu, inference-gpu, or an "
-            "image that is built on one of them."
-        )
+        raise EngineError(f"{reference} has no scorehost in {SERVER}. {ADVICE}")
     remembered.parent.mkdir(parents=True, exist_ok=True)
     # Replaced in one step, so that a build that reads the file meanwhile gets all or nothing.
     with NamedTemporaryFile("w", dir=remembered.parent, suffix=".new", delete=False) as stream:

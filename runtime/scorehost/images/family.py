@@ -8,6 +8,7 @@ from pathlib import Path
 
 from scorehost import __version__
 from scorehost.errors import UsageError
+from scorehost.images.reference import is_reference
 from scorehost.images.text import read_toml
 
 RECIPES = Path(__file__).with_name("recipes")
@@ -137,7 +138,7 @@ def read_family(
     Raises
     ------
     UsageError
-        There is no upstream image of that name.
+        There is no upstream image of that name, or a reference is none.
     """
     data = read_toml(file)
     namespace = namespace or data["namespace"]
@@ -146,6 +147,10 @@ def read_family(
         if name not in known:
             raise UsageError(
                 f"--upstream {name}=…: there is no image of that name. Use {', '.join(known)}."
+            )
+        if not is_reference(reference):
+            raise UsageError(
+                f"--upstream {name}={reference}: {reference!r} is not a valid image name."
             )
         known[name] = replace(known[name], instead=reference)
     images: dict[str, BaseImage] = {}

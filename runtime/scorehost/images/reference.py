@@ -51,9 +51,14 @@ def check_tag(tag: str) -> None:
         )
 
 
+def is_reference(text: str) -> bool:
+    """Whether an image can be found by this: a name, with or without tag and digest, or an id."""
+    return bool(_REFERENCE.fullmatch(text) or _ID.fullmatch(text))
+
+
 def check_base_image(reference: str) -> None:
     """Refuse a base image's name that no engine accepts."""
-    if not _REFERENCE.fullmatch(reference) and not _ID.fullmatch(reference):
+    if not is_reference(reference):
         raise UsageError(
             f"--base-image {reference!r} is not a valid image name. Use inference-cpu, "
             "inference-gpu, or the name and tag of an image built on one of them."

@@ -20,9 +20,12 @@ from scorehost.images.text import read_text
 VERSION_FILE = ".python-version"
 """The file in which pyenv and uv keep the Python of a folder."""
 
-_EXACT = re.compile(r"={2,3}\s*(\d+)(?:\.(\d+))?(\..*)?")
+_EXACT = re.compile(r"={2,3}\s*(\d+)(?:\.(\d+)(?:\.\d+\w*)?)?(?:\.\*)?")
 _TYPED = re.compile(r"(\d+\.\d+)(?:\.\d+\w*)?")
-_IN_VERSION_FILE = re.compile(r"(?:c?python[-@]?)?(\d+\.\d+)(?:[.a-z+-].*)?", re.IGNORECASE)
+_IN_VERSION_FILE = re.compile(
+    r"(?:c?python[-@]?)?(\d+\.\d+)(?:\.\d+\w*)?(?:-dev)?(?:-(?:linux|macos|windows)-.*|/envs/.*)?",
+    re.IGNORECASE,
+)
 
 _OLDER = tuple(f"3.{minor}" for minor in range(8))
 _PYTHON_2 = ("2.6", "2.7")
@@ -111,7 +114,8 @@ def wish_of(
     file = folder / VERSION_FILE
     if not file.is_file():
         return Wish(constraint, source, strict), []
-    first = next((line.strip() for line in read_text(file).splitlines() if line.strip()), "")
+    lines = (line.partition("#")[0].strip() for line in read_text(file).splitlines())
+    first = next(filter(None, lines), "")
     found = _IN_VERSION_FILE.fullmatch(first)
     if found is None:
         return Wish(constraint, source, strict), [
@@ -140,7 +144,7 @@ def accepts(constraint: str, python: str) -> bool:
             f"'python{constraint}' is not a valid constraint on Python's version. Write it like "
             "python>=3.10 or python=3.11."
         ) from None
-    return any(accepted.contains(f"{python}.{patch}") for patch in (0, 99))
+    return any(accepted.contains(f"{python}.{patch}") for patch in range(100))
 
 
 def _distance(version: str, own: str) -> tuple[int, int]:
