@@ -75,7 +75,7 @@ CASES = {
         {"myenv.yml": "name: x\ndependecies: [numpy]\n"},
     ),
     "a package that only conda has": Broken(
-        ["lists packages that only conda has", "ffmpeg: not a Python package", "Dockerfile.steps"],
+        ["lists what only conda can install", "ffmpeg: not a Python package", "Dockerfile.steps"],
         {"myenv.yml": "dependencies: [numpy, ffmpeg]\n"},
         ["--no-conda"],
     ),

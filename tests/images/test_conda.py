@@ -69,7 +69,7 @@ def test_an_environment_of_condas(
 
     said = build(tag).out
 
-    assert "the packages are conda's, since pip does not have ffmpeg" in said
+    assert "the packages are conda's, since pip cannot install ffmpeg" in said
     container = start(tag, *HARDENED, "--user=12345:0")
     answer = ["/opt/env", channel[1], "hello from conda\n", "a film\n", "3.10"]
     assert container.score(None) == answer

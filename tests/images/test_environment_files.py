@@ -180,7 +180,7 @@ CASES = [
         "a package that only conda has",
         conda("python={conda}", "greet", "ffmpeg", pip=("idna",), head=FORGE),
         "conda",
-        "the packages are conda's, since pip does not have ffmpeg",
+        "the packages are conda's, since pip cannot install ffmpeg",
         "greet, idna",
     ),
     Case(
@@ -201,7 +201,7 @@ CASES = [
         "a channel that a package names",
         conda("python={conda}", "conda-forge::ffmpeg", "nodefaults::greet>=0.3", head=FORGE),
         "conda",
-        "since pip does not have ffmpeg",
+        "since pip cannot install ffmpeg",
         "greet",
         arguments=("--channel", "nodefaults={channel}"),
     ),

@@ -25,6 +25,7 @@ from scorehost.images.lock_file import asked_for, lock_of, read_lock
 from scorehost.images.rattler_tool import leave_out_this_machine
 from scorehost.images.requirement_lines import Environment
 from scorehost.images.sbom import conda_components
+from scorehost.images.script_python import Wish
 from scorehost.images.wheels import Target
 from support.conda_channel import index, package
 
@@ -96,7 +97,7 @@ def test_what_only_conda_has_makes_all_of_it_condas(tmp_path: Path):
         ("numpy", "ffmpeg", "pip"), ("python=3.8.13",), "==3.8.13", ("conda-forge",)
     )
     assert environment.lines.requirements == ["idna"]
-    assert environment.notes == ["the packages are conda's, since pip does not have ffmpeg"]
+    assert environment.notes == ["the packages are conda's, since pip cannot install ffmpeg"]
 
 
 def test_conda_can_be_asked_for(tmp_path: Path):
@@ -110,7 +111,7 @@ def test_conda_can_be_asked_for(tmp_path: Path):
 
 
 def test_conda_can_be_refused(tmp_path: Path):
-    with pytest.raises(UsageError, match="lists packages that only conda has") as refused:
+    with pytest.raises(UsageError, match="lists what only conda can install") as refused:
         conda_for(read(tmp_path, BOTH), False)
 
     assert "\n  ffmpeg: " in str(refused.value)
@@ -126,6 +127,26 @@ def test_without_what_chooses_them(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     assert "'RUN apt-get update" in str(refused.value)
     assert str(refused.value).endswith("pip install 'scorehost[conda]'")
+
+
+def test_one_or_the_other(tmp_path: Path):
+    """pip cannot say it of packages; Python is chosen as within a range."""
+    text = "dependencies: [python=3.8|3.9, 'numpy=1.21|1.23']\n"
+    environment = read(tmp_path, text)
+
+    assert Wish(environment.python).choose("3.11", ["3.8", "3.9"]) == ("3.9", [])
+    chosen = conda_for(environment, True)
+    assert chosen is not None
+    assert chosen.specs("3.9")[:2] == ["numpy=1.21|1.23", "python=3.8|3.9"]
+    with pytest.raises(UsageError, match=r"numpy: 'numpy=1\.21\|1\.23' lets conda choose"):
+        conda_for(read(tmp_path, text), False)
+
+
+def test_two_pythons(tmp_path: Path):
+    with pytest.raises(
+        UsageError, match=r"lists Python more than once: python=3\.8, python 3\.9\."
+    ):
+        read(tmp_path, "dependencies: [python=3.8, python 3.9]\n")
 
 
 @pytest.mark.parametrize("file", ["requirements.txt", ""])

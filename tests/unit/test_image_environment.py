@@ -95,7 +95,6 @@ def test_a_build_string(entry: str, build: str):
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ("numpy=1.20|1.21", "Name one version, or a range"),
         ("numpy>=a b c", "cannot be parsed"),
         ("=1.2", "is not a valid dependency"),
         ("dask[complete]", "extras belongs below 'pip:'"),
@@ -154,7 +153,7 @@ def test_only_conda_has_it(tmp_path: Path):
         conda_for(read_conda(file), False)
 
     message = str(refused.value)
-    assert "lists packages that only conda has" in message
+    assert "lists what only conda can install" in message
     assert "mkl: a library that conda packages separately" in message
     assert "install -y --no-install-recommends ffmpeg' to Dockerfile.steps" in message
     assert "cudatoolkit: part of CUDA" in message

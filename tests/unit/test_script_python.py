@@ -149,6 +149,14 @@ def test_what_is_no_version(constraint: str):
         accepts(constraint, "3.11")
 
 
+def test_whose_constraint_is_none(tmp_path: Path):
+    """The file is named, as a constraint may be far from what was typed last."""
+    with pytest.raises(
+        UsageError, match=r"pyproject\.toml: 'python\^3\.9' is not a valid constraint"
+    ):
+        wish_of(tmp_path, "^3.9", "pyproject.toml", None, strict=False)
+
+
 def test_a_version_that_is_typed_wrong(tmp_path: Path):
     with pytest.raises(UsageError, match="--python python3 is not a version"):
         wish(tmp_path, typed="python3")

@@ -17,6 +17,7 @@ import yaml
 from scorehost.errors import UsageError
 from scorehost.images.conda_names import SETUP_TOOLS, pip_name, remedy
 from scorehost.images.requirement_lines import CondaFile, Environment, checked, read_entries
+from scorehost.images.script_python import OR
 from scorehost.images.text import read_text
 from scorehost.images.variables import check_variable
 from scorehost.names import nearest
@@ -139,11 +140,18 @@ def _add(environment: Environment, conda: CondaFile, file: Path, entry: str) -> 
     name, constraint, build = parse(entry, file)
     (conda.python if name == "python" else conda.specs).append(entry)
     if name == "python":
+        if len(conda.python) > 1:
+            raise UsageError(f"{file} lists Python more than once: {', '.join(conda.python)}.")
         environment.python = constraint
     elif name in SETUP_TOOLS:
         environment.notes.append(f"{entry} is ignored: the image has its own installer")
     elif (what_to_do := remedy(name)) is not None:
         conda.refused.append(f"{name}: {what_to_do}")
+    elif OR in constraint:
+        conda.refused.append(
+            f"{name}: {entry!r} lets conda choose between versions, which pip cannot express. Name "
+            "one version, or a range: name>=1,<3."
+        )
     else:
         environment.lines.requirements.append(checked(pip_name(name) + constraint, str(file)))
         if pip_name(name) != name:
@@ -156,6 +164,7 @@ def parse(entry: str, file: Path) -> tuple[str, str, str]:
     """A dependency's name, its version for pip, and its build string.
 
     ``numpy=1.26`` means any 1.26, as it does to conda, and ``numpy==1.26.4`` exactly that version.
+    Of ``numpy=1.21|1.23``, which pip cannot express, each part is translated.
     """
     found = _SPEC.match(entry.strip())
     if found is None:
@@ -165,13 +174,13 @@ def parse(entry: str, file: Path) -> tuple[str, str, str]:
     version, build = _without_build(found["rest"].strip())
     inside = _in_brackets(found["brackets"] or "", entry, file)
     version, build = inside.get("version", version).strip(), inside.get("build", build)
-    if "|" in version:
-        raise UsageError(
-            f"{file}: {entry!r} lets conda choose between versions, which pip cannot express. "
-            "Name one version, or a range: name>=1,<3."
-        )
+    constraint = OR.join(_range(part, entry, file) for part in version.split(OR))
+    return found["name"].lower(), constraint, build
+
+
+def _range(version: str, entry: str, file: Path) -> str:
     parts = [part.strip() for part in version.split(",") if part.strip(" =") not in {"", "*"}]
-    return found["name"].lower(), ",".join(_for_pip(part, entry, file) for part in parts), build
+    return ",".join(_for_pip(part, entry, file) for part in parts)
 
 
 def _in_brackets(text: str, entry: str, file: Path) -> dict[str, str]:

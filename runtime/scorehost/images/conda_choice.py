@@ -67,14 +67,13 @@ def conda_for(environment: Environment, wished: bool | None) -> CondaWish | None
     if wished is None and conda.refused:
         wished = find_spec("rattler") is not None
         names = ", ".join(line.partition(":")[0] for line in conda.refused)
-        conda.lines.notes.insert(0, f"the packages are conda's, since pip does not have {names}")
+        conda.lines.notes.insert(0, f"the packages are conda's, since pip cannot install {names}")
     if not wished:
         if conda.refused:
             listed = "\n".join(f"  {line}" for line in conda.refused)
             advice = "" if wished is False and find_spec("rattler") else f"\n{ADVICE}"
             raise UsageError(
-                f"{environment.file} lists packages that only conda has, and pip cannot install."
-                f"\n{listed}{advice}"
+                f"{environment.file} lists what only conda can install.\n{listed}{advice}"
             )
         return None
     environment.lines, environment.notes = conda.lines, [*conda.lines.notes]

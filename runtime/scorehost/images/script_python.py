@@ -17,6 +17,9 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from scorehost.errors import UsageError
 from scorehost.images.text import read_text
 
+OR = "|"
+"""What conda writes between versions of which either will do."""
+
 VERSION_FILE = ".python-version"
 """The file in which pyenv and uv keep the Python of a folder."""
 
@@ -104,8 +107,12 @@ def wish_of(
     Raises
     ------
     UsageError
-        What was typed is not a version.
+        What was typed is not a version, or the environment file's constraint is none.
     """
+    try:
+        accepts(constraint, "3.11")
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}") from error
     if typed is not None:
         found = _TYPED.fullmatch(typed)
         if found is None:
@@ -133,6 +140,8 @@ def accepts(constraint: str, python: str) -> bool:
 
     Its patch release does not count: an image has one, with the security fixes of later ones.
     """
+    if OR in constraint:
+        return any(accepts(part, python) for part in constraint.split(OR))
     exact = _EXACT.fullmatch(constraint)
     if exact:
         major, _, minor = python.partition(".")
