@@ -24,6 +24,7 @@ from support.containers import (
     layers,
     scorehost_build,
 )
+from support.package_index import make_wheel
 from support.server import fill
 
 SCRIPT = """\
@@ -121,6 +122,40 @@ def test_other_versions_than_the_base(
     assert container.exec("python", "-m", "pip", "check").status == 0
     listed = json.loads(container.exec("cat", "/opt/scorehost/sbom.cdx.json").out)["components"]
     assert [each["version"] for each in listed if each["name"] == "numpy"] == ["1.26.4"]
+
+
+def test_folders_of_ones_own_are_the_scripts(
+    inference: str, tmp_path: Path, tag: str, start: StartContainer
+):
+    """PYTHONPATH leads the script to them, and does not mislead the server."""
+    script = "import gunicorn\ndef init(): pass\ndef run(data): return gunicorn.GREETING\n"
+    mine = dict.fromkeys(("gunicorn.py", "httptools.py", "yaml.py"), "GREETING = 'mine'\n")
+    fill(tmp_path, {"score.py": script})
+    fill(tmp_path / "libs", mine)
+
+    scorehost_build(tmp_path, tag, "--env", "PYTHONPATH=/var/azureml-app/libs")
+
+    assert start(tag).score(None) == "mine"
+
+
+def test_a_file_that_became_a_folder(inference: str, tmp_path: Path, tag: str):
+    """And the other way round, from one version of a package to the next."""
+    for version, files in (
+        ("1.0", ["stuff/data", "stuff/res/a.txt"]),
+        ("2.0", ["stuff/data/inner.py", "stuff/res"]),
+    ):
+        make_wheel(tmp_path / "wheels", "thing", version, files=files)
+    script = "def init(): pass\ndef run(data): return data\n"
+    old, new = tmp_path / "old", tmp_path / "new"
+    fill(old, {"score.py": script, "requirements.txt": "thing==1.0"})
+    fill(new, {"score.py": f"import stuff.data.inner\n{script}", "requirements.txt": "thing==2.0"})
+    wheels = ("--wheelhouse", str(tmp_path / "wheels"))
+
+    scorehost_build(old, f"{NAMES}/old-thing:1", *wheels)
+    scorehost_build(new, tag, "--base-image", f"{NAMES}/old-thing:1", *wheels)
+
+    place = "/opt/env/lib/python3.11/site-packages/stuff"
+    assert docker("run", "--rm", tag, "ls", f"{place}/res", f"{place}/data/inner.py").status == 0
 
 
 def test_a_lock(inference: str, tmp_path: Path, tag: str):

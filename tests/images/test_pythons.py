@@ -131,14 +131,18 @@ def test_what_a_conda_file_cannot_have(inference: str, tmp_path: Path):
 
 
 def test_an_app_as_the_base(inference: str, tmp_path: Path, start: StartContainer):
-    """Any image that serves can have another Python; its packages are for the old one, and go."""
+    """Any image that serves can have another Python; its packages are for the old one, and go.
+
+    Its user stays.
+    """
     if reason := python_image("3.12"):
         pytest.skip(reason)
     script = "import sys\ndef init(): pass\ndef run(data): return sys.version_info[:2]\n"
-    base, tag = f"{NAMES}/python-base:1", f"{NAMES}/python-on-base:1"
+    first_app, base, tag = (f"{NAMES}/python-{name}:1" for name in ("first", "base", "on-base"))
     fill(tmp_path / "base", {"score.py": script, "requirements.txt": "idna==3.10"})
     fill(tmp_path / "app", {"score.py": script})
-    scorehost_build(tmp_path / "base", base, "--no-check")
+    scorehost_build(tmp_path / "base", first_app, "--no-check")
+    docker("build", "--tag", base, "-", text=f"FROM {first_app}\nUSER 20002:0\n")
 
     arguments = ("--base-image", base, "--python", "3.12")
     first = scorehost_build(tmp_path / "app", tag, *arguments)
@@ -150,6 +154,7 @@ def test_an_app_as_the_base(inference: str, tmp_path: Path, start: StartContaine
     assert "Nothing has changed" in again.out
     container = start(tag)
     assert container.score(None) == [3, 12]
+    assert {uid for uid, _, _ in container.top()} == {"20002"}
     assert "idna" not in container.exec("pip", "list").out
     labels = inspect("image", tag)["Config"]["Labels"]
     docker("rmi", "--force", labels["org.opencontainers.image.base.name"])

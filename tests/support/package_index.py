@@ -37,6 +37,7 @@ def make_wheel(
     tag: str = ANY,
     needs: Iterable[str] = (),
     python: str = "",
+    files: Iterable[str] = (),
 ) -> Path:
     """A wheel with one module.
 
@@ -45,6 +46,7 @@ def make_wheel(
     tag : the Pythons and platforms that it says it is for.
     needs : its requirements.
     python : its ``Requires-Python``, "" for none.
+    files : empty ones besides.
     """
     module = name.replace("-", "_")
     about = f"{module}-{version}.dist-info"
@@ -60,8 +62,10 @@ def make_wheel(
         wheel.writestr(
             f"{about}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: {tag == ANY}\n{tags}"
         )
-        files = (f"{module}.py", f"{about}/METADATA", f"{about}/WHEEL", f"{about}/RECORD")
-        wheel.writestr(f"{about}/RECORD", "".join(f"{each},,\n" for each in files))
+        for each in files:
+            wheel.writestr(each, "")
+        own = (f"{module}.py", f"{about}/METADATA", f"{about}/WHEEL", f"{about}/RECORD")
+        wheel.writestr(f"{about}/RECORD", "".join(f"{each},,\n" for each in (*own, *files)))
     return file
 
 

@@ -265,8 +265,9 @@ def test_the_whole_dockerfile(app: Path):
         "USER root\n"
         "\n"
         "# The packages of myenv.yml; a new script leaves this layer unchanged.\n"
-        "COPY --from=packages /overlay/ /\n"
+        "COPY --from=packages /overlay/opt/scorehost/replaced /opt/scorehost/\n"
         "RUN xargs --arg-file=/opt/scorehost/replaced --delimiter='\\n' --no-run-if-empty rm -rf\n"
+        "COPY --from=packages /overlay/ /\n"
         'RUN ["python", "-m", "pip", "check"]\n'
         "\n"
         "# Dockerfile.steps, unchanged.\n"

@@ -119,7 +119,9 @@ def test_a_version_file(tmp_path: Path, text: str, version: str):
     assert wish(tmp_path).choose("3.11", OTHERS) == (version, [])
 
 
-@pytest.mark.parametrize("text", ["system", "pypy3.9-7.3.8", "my-environment", "", "3", "3.13t"])
+@pytest.mark.parametrize(
+    "text", ["system", "pypy3.9-7.3.8", "my-environment", "", "3", "3.13t", "3.13.1t"]
+)
 def test_a_version_file_without_a_version(tmp_path: Path, text: str):
     fill(tmp_path, {".python-version": text})
 
@@ -151,9 +153,7 @@ def test_what_is_no_version(constraint: str):
 
 def test_whose_constraint_is_none(tmp_path: Path):
     """The file is named, as a constraint may be far from what was typed last."""
-    with pytest.raises(
-        UsageError, match=r"pyproject\.toml: 'python\^3\.9' is not a valid constraint"
-    ):
+    with pytest.raises(UsageError, match=r"pyproject\.toml: '\^3\.9' is not a valid constraint"):
         wish_of(tmp_path, "^3.9", "pyproject.toml", None, strict=False)
 
 

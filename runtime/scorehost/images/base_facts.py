@@ -19,7 +19,8 @@ ADVICE = "Use inference-cpu, inference-gpu, or an image that is built on one of 
 
 PROGRAM = f"""
 import importlib.metadata, json, os, platform, sys
-packages = {{d.metadata["Name"]: d.version for d in importlib.metadata.distributions()}}
+packages = {{d.metadata["Name"]: d.version for d in importlib.metadata.distributions()
+            if d.metadata["Name"]}}  # without a name: what a removal left behind
 print(json.dumps({{
     "serves": os.path.exists("{SERVER}/bin/scorehost"),
     "python": "%d.%d" % sys.version_info[:2],

@@ -277,8 +277,9 @@ class Bases:
 
     def _options(self, recipe: Recipe) -> list[str]:
         """The engine's options for the arguments that the recipe declares."""
+        own_user = recipe.base.user if recipe.folder in {PYTHON_RECIPE, CONDA_RECIPE} else ""
         values = {
-            "APP_UID": str(self.family.uid),
+            "APP_UID": own_user or str(self.family.uid),
             "APP_USER": self.family.user,
             "BASE": recipe.base_name,
             "BASE_NAME": recipe.base_name,

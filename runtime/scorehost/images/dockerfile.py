@@ -59,10 +59,12 @@ def _final_stage(plan: Plan, owner: str) -> Iterator[str]:
     if plan.has_packages:
         source = plan.environment.source or "--debug"
         yield f"\n# The packages of {source}; a new script leaves this layer unchanged."
-        yield "COPY --from=packages /overlay/ /"
-        # The files of versions that were replaced, which COPY alone would leave.
+        # First without the files of versions that are replaced, which COPY alone would leave; what
+        # was a file may be a folder now.
+        yield f"COPY --from=packages /overlay{SERVER}/replaced {SERVER}/"
         replaced = f"--arg-file={SERVER}/replaced --delimiter='\\n' --no-run-if-empty"
         yield f"RUN xargs {replaced} rm -rf"
+        yield "COPY --from=packages /overlay/ /"
         yield f"RUN {_exec('python', '-m', 'pip', 'check')}"
     if plan.steps:
         yield f"\n# Dockerfile.steps, unchanged.\n{plan.steps.strip()}\nUSER root"

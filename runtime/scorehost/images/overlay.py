@@ -8,7 +8,7 @@ It installs into the Python that runs it, and moves every file that is new or di
 afterwards to FOLDER, under its own path. The next stage copies FOLDER over its root: one layer
 that holds the packages and neither wheels nor pip's traces, nor a second copy of what the base
 has. The files that pip removed (those of a version that was replaced) are listed in FOLDER's
-``opt/scorehost/replaced``, one path per line, for that stage to remove.
+``opt/scorehost/replaced``, one path per line, for that stage to remove before it copies.
 
 It needs only the standard library, of Python 3.8 or later, and does not notice what an installation
 changes outside Python's own folder.

@@ -26,7 +26,7 @@ VERSION_FILE = ".python-version"
 _EXACT = re.compile(r"={2,3}\s*(\d+)(?:\.(\d+)(?:\.\d+\w*)?)?(?:\.\*)?")
 _TYPED = re.compile(r"(\d+\.\d+)(?:\.\d+\w*)?")
 _IN_VERSION_FILE = re.compile(
-    r"(?:c?python[-@]?)?(\d+\.\d+)(?:\.\d+\w*)?(?:-dev)?(?:-(?:linux|macos|windows)-.*|/envs/.*)?",
+    r"(?:c?python[-@]?)?(\d+\.\d+)(?:\.\d+(?:(?:a|b|rc)\d+)?)?(?:-dev)?(?:-(?:linux|macos|windows)-.*|/envs/.*)?",
     re.IGNORECASE,
 )
 
@@ -112,12 +112,17 @@ def wish_of(
     try:
         accepts(constraint, "3.11")
     except UsageError as error:
-        raise UsageError(f"{source}: {error}") from error
+        raise UsageError(
+            f"{source}: {constraint!r} is not a valid constraint on Python's version. "
+            "Write it like >=3.10 or ==3.11.*"
+        ) from error
     if typed is not None:
         found = _TYPED.fullmatch(typed)
         if found is None:
             raise UsageError(f"--python {typed} is not a version. Write it like --python 3.10")
-        return Wish(f"=={found[1]}.*", f"--python {typed}", strict), []
+        wins = f"--python {typed} wins over {source}, which asks for python{constraint}"
+        notes = [] if not constraint or accepts(constraint, found[1]) else [wins]
+        return Wish(f"=={found[1]}.*", f"--python {typed}", strict), notes
     file = folder / VERSION_FILE
     if not file.is_file():
         return Wish(constraint, source, strict), []
