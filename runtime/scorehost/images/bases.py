@@ -16,7 +16,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scorehost import __version__
@@ -138,16 +138,10 @@ class Bases:
                 return reference, there
             upstream = self.family.interpreters[python]
             self.display.doing(f"making {reference}")
-            recipe = Recipe(
-                folder=PYTHON_RECIPE,
-                title=f"{name} with Python {python}",
-                description=f"{self.family.reference(name)} with Python {python} for the script",
-                tag=reference,
-                base=base,
-                base_name=self.family.reference(name),
-                python=python,
-                python_image=self.upstream(upstream),
+            recipe = self._for_script(
+                name, base, f"Python {python}", PYTHON_RECIPE, reference, python
             )
+            recipe = replace(recipe, python_image=self.upstream(upstream))
             return reference, self.build(recipe)
 
     def with_conda(
@@ -169,17 +163,27 @@ class Bases:
                 return reference, there
             self.display.doing(f"making {reference}: {len(packages)} packages of conda's")
             versions = {package.name: package.version for package in packages}
-            recipe = Recipe(
-                folder=CONDA_RECIPE,
-                title=f"{name} with conda's packages",
-                description=f"{self.family.reference(name)} with conda's packages for the script",
-                tag=reference,
-                base=base,
-                base_name=self.family.reference(name),
-                python=".".join(versions["python"].split(".")[:2]),
-                conda=lambda archive: source.install(packages, archive),
+            python = ".".join(versions["python"].split(".")[:2])
+            recipe = self._for_script(
+                name, base, "conda's packages", CONDA_RECIPE, reference, python
             )
+            recipe = replace(recipe, conda=lambda archive: source.install(packages, archive))
             return reference, self.build(recipe)
+
+    def _for_script(
+        self, name: str, base: Image, what: str, folder: str, tag: str, python: str
+    ) -> Recipe:
+        """The recipe for a base image with something more for the script."""
+        base_name = self.family.reference(name)
+        return Recipe(
+            folder=folder,
+            title=f"{name} with {what}",
+            description=f"{base_name} with {what} for the script",
+            tag=tag,
+            base=base,
+            base_name=base_name,
+            python=python,
+        )
 
     def _make_line(self, image: BaseImage) -> Image:
         """Make an image of the family, and before it those that it is built on."""

@@ -146,7 +146,7 @@ def read_family(
     for name, reference in upstream.items():
         if name not in known:
             raise UsageError(
-                f"--upstream {name}=…: there is no image of that name. Use {', '.join(known)}."
+                f"--upstream {name}={reference}: {name} is unknown. Use one of {', '.join(known)}."
             )
         if not is_reference(reference):
             raise UsageError(

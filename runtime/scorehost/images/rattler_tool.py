@@ -90,7 +90,7 @@ async def chosen(question: dict[str, Any]) -> list[Any]:
 
 
 def virtual_package(name: str, version: str) -> Any:
-    """A virtual package: what an image has that is no package of conda's."""
+    """A fact about an image, such as its C library, in the form in which packages depend on it."""
     build: Any = getattr(rattler, "BuildString", str)("0")  # a class of its own since 0.28
     return rattler.GenericVirtualPackage(rattler.PackageName(name), rattler.Version(version), build)
 

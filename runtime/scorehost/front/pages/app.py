@@ -33,7 +33,7 @@ POLICY = "; ".join(
 
 
 def make_pages(context: PageContext) -> Flask:
-    """Make the app."""
+    """The Flask application that has /docs and the other pages."""
     from flask import Flask
 
     from scorehost.front.pages.docs import add_docs
