@@ -138,6 +138,9 @@ def test_which_wish_wins(tmp_path: Path):
     assert wish(tmp_path, ">=3.12", typed="3.9").constraint == "==3.9.*"
     assert wish(tmp_path, typed="3.9.1").constraint == "==3.9.*"
     assert wish(tmp_path, ">=3.8").source == ".python-version"
+    _, notes = wish_of(tmp_path, "==3.8.*", "myenv.yml", "3.9", strict=False)
+    assert notes == ["--python 3.9 wins over myenv.yml, which asks for python==3.8.*"]
+    assert wish_of(tmp_path, ">=3.8", "myenv.yml", "3.9", strict=False)[1] == []
     made, notes = wish_of(tmp_path, "==3.8.*", "myenv.yml", None, strict=False)
     assert made == Wish("==3.8.*", "myenv.yml")
     assert notes == [
